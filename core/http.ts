@@ -1,0 +1,101 @@
+/** One HTTP request. Bodies are text; `timeoutMs` bounds the whole exchange, `maxBytes` the answer. */
+export interface HttpRequest {
+  method: "GET" | "POST" | "PUT" | "LIST";
+  url: string;
+  headers: Record<string, string>;
+  body?: string;
+  timeoutMs: number;
+  maxBytes: number;
+}
+
+/** Header names are lower case. A redirect is an answer like any other: it is never followed. */
+export interface HttpResponse {
+  status: number;
+  headers: Record<string, string | undefined>;
+  body: string;
+}
+
+/** Why no answer came. Every code but `refused`, `dns` and `tls` leaves open whether the request took effect. */
+export type TransportCode = "timeout" | "refused" | "reset" | "dns" | "tls" | "too-large" | "other";
+
+/**
+ * Sends one request, once. Rejects with an error made by `transportError`, and with nothing else.
+ * The program passes axios, the rotation job node's own client; both keep connections alive.
+ */
+export type Send = (request: HttpRequest) => Promise<HttpResponse>;
+
+/** Time as a parameter: `now` in milliseconds since 1970, `sleep` in milliseconds. */
+export interface Clock {
+  now(): number;
+  sleep(ms: number): Promise<void>;
+}
+
+const transportTexts: Record<TransportCode, string> = {
+  timeout: "did not answer in time",
+  refused: "refused the connection",
+  reset: "closed the connection before the answer was complete",
+  dns: "has a host name that cannot be resolved",
+  tls: "has a certificate that is not trusted here",
+  "too-large": "sent more than the accepted number of bytes",
+  other: "could not be reached",
+};
+
+/** An error that says who did not answer and why: origin and code, never a header, query or body. */
+export function transportError(code: TransportCode, url: string): Error & { code: TransportCode } {
+  const origin = new URL(url).origin;
+  // A factory and no subclass: a subclass loses its message on the way out of a dynamic provider.
+  return Object.assign(new Error(`${origin} ${transportTexts[code]}`), {
+    name: "TransportError",
+    code,
+  });
+}
+
+const tlsCode =
+  /CERT|SELF_SIGNED|UNABLE_TO_(GET_ISSUER|VERIFY_LEAF)|ERR_TLS|ERR_SSL|EPROTO|DEPTH_ZERO/;
+
+/** Sorts a code of node's network stack (`ECONNREFUSED`, `ENOTFOUND`, …) into ours. */
+export function transportCode(nodeCode: string | undefined): TransportCode {
+  switch (nodeCode) {
+    case "ECONNREFUSED":
+    case "EHOSTUNREACH":
+    case "ENETUNREACH":
+      return "refused";
+    case "ENOTFOUND":
+    case "EAI_AGAIN":
+      return "dns";
+    case "ETIMEDOUT":
+    case "ECONNABORTED":
+    case "ERR_CANCELED":
+    case "ABORT_ERR":
+      return "timeout";
+    case "ECONNRESET":
+    case "EPIPE":
+    case "ERR_STREAM_PREMATURE_CLOSE":
+    case "ERR_BAD_RESPONSE":
+      return "reset";
+    default:
+      return nodeCode !== undefined && tlsCode.test(nodeCode) ? "tls" : "other";
+  }
+}
+
+/** Parses a JSON object; anything else (an array, HTML, a cut-off text) is undefined. */
+export function jsonObject(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isObject(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Milliseconds that a `Retry-After` header asks for (seconds or a date), at most `limitMs`. */
+export function retryAfterMs(header: string | undefined, nowMs: number, limitMs: number): number {
+  if (header === undefined) return 0;
+  const seconds = Number(header);
+  const ms = Number.isFinite(seconds) ? seconds * 1000 : Date.parse(header) - nowMs;
+  return Number.isFinite(ms) ? Math.min(Math.max(ms, 0), limitMs) : 0;
+}

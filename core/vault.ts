@@ -149,7 +149,7 @@ export function kvStore(vault: VaultConnection, mount: string): SecretStore {
       return {
         state: "written",
         version: Number(metadata["version"]),
-        deletionTime: String(metadata["deletion_time"] ?? ""),
+        deletionTime: deletionTimeOf(metadata),
       };
     },
   };
@@ -163,6 +163,11 @@ function refused(method: string, mount: string, key: string, answer: HttpRespons
   );
 }
 
+function deletionTimeOf(metadata: Record<string, unknown>): string {
+  const time = metadata["deletion_time"];
+  return typeof time === "string" ? time : "";
+}
+
 function readSecret(answer: HttpResponse, path: string): SecretRead {
   const outer = jsonObject(answer.body);
   const body = outer?.["data"];
@@ -173,7 +178,7 @@ function readSecret(answer: HttpResponse, path: string): SecretRead {
     return {
       state: "deleted",
       version: Number(metadata["version"]),
-      deletionTime: String(metadata["deletion_time"] ?? ""),
+      deletionTime: deletionTimeOf(metadata),
     };
   }
   const metadata = isObject(body) ? body["metadata"] : undefined;
@@ -188,7 +193,7 @@ function readSecret(answer: HttpResponse, path: string): SecretRead {
     state: "found",
     version: Number(metadata["version"]),
     data,
-    deletionTime: String(metadata["deletion_time"] ?? ""),
+    deletionTime: deletionTimeOf(metadata),
   };
 }
 

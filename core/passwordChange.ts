@@ -1,4 +1,4 @@
-import type { Apisec, Identity, LoginAnswer } from "./apisec";
+import type { Apisec, ChangeAnswer, Identity, LoginAnswer } from "./apisec";
 import type { Clock } from "./http";
 import { isAdminToken, readToken, sameUser } from "./jwt";
 import { parseRecord, passwordKey, recordData, tokenKey } from "./passwordRecord";
@@ -77,11 +77,14 @@ interface Run {
   wish: PasswordWish;
   world: PasswordWorld;
   api: Apisec;
-  /** Passwords that this run was told *no* for. */
+  /** Current and older passwords that this run was told *no* for: none is tried twice. */
   refused: Set<string>;
+  /** How often a found pending was refused: at most twice, since a late change may land in between. */
+  pendingRefused: Map<string, number>;
+  /** All that this run sent or drew, to be cut out of foreign texts. */
+  secrets: Set<string>;
   /** Drawn once: a lost race does not spend another. */
   drawn?: string;
-  pendingTries: number;
   /** The last token of this run that passed who-am-I. */
   proof?: Proof;
 }
@@ -101,7 +104,8 @@ export async function changePassword(
     world,
     api: world.apisec(wish.host),
     refused: new Set(),
-    pendingTries: 0,
+    pendingRefused: new Map(),
+    secrets: new Set(),
   };
   for (let round = 0; round < mostRounds; round += 1) {
     const result = await attempt(run);
@@ -127,7 +131,7 @@ async function attempt(run: Run): Promise<PasswordResult | "again"> {
     const { pending } = record;
     // A pending that this run drew was not sent to APIsec yet, or its answer is being judged below.
     if (pending !== undefined && pending.password !== run.drawn) {
-      if (await pendingWorks(run, record, pending.password)) return promote(run, record);
+      if (await pendingWorks(run, record, pending.password)) return promoteFound(run, record);
     }
   }
   const current = await loginWithCurrent(run, record);
@@ -251,11 +255,22 @@ async function verify(run: Run, record: PasswordRecord): Promise<PasswordResult>
 
 /** Step 2, and the one repetition of step 3. */
 async function pendingWorks(run: Run, record: PasswordRecord, pending: string): Promise<boolean> {
-  run.pendingTries += 1;
+  const refusals = run.pendingRefused.get(pending) ?? 0;
+  if (refusals === 2) return false;
   const answer = await login(run, pending);
-  if (answer.kind === "no") return false;
+  if (answer.kind === "no") {
+    run.pendingRefused.set(pending, refusals + 1);
+    return false;
+  }
   await proved(run, answer, record);
   return true;
+}
+
+/** A pending of an earlier generation may be found at work: then the wanted one is still to come. */
+async function promoteFound(run: Run, record: PasswordRecord): Promise<PasswordResult | "again"> {
+  const result = await promote(run, record);
+  const isBehind = result.outcome === "changed" && result.generation < run.wish.generation;
+  return isBehind ? "again" : result;
 }
 
 /** Step 3: undefined after a *no* for every candidate. */
@@ -279,7 +294,10 @@ async function loginWithCurrent(
   for (const password of candidates) {
     if (run.refused.has(password)) continue;
     const answer = await login(run, password);
-    if (answer.kind === "no") continue;
+    if (answer.kind === "no") {
+      run.refused.add(password);
+      continue;
+    }
     return { ...(await proved(run, answer, record)), password };
   }
   return undefined;
@@ -293,8 +311,8 @@ async function recover(
   const { wish } = run;
   const now = await readRecord(run);
   if (now?.version !== record?.version) return "again";
-  if (record?.pending !== undefined && run.pendingTries < 2) {
-    if (await pendingWorks(run, record, record.pending.password)) return promote(run, record);
+  if (record?.pending !== undefined) {
+    if (await pendingWorks(run, record, record.pending.password)) return promoteFound(run, record);
   }
   const ours = record?.pending !== undefined || wish.generation > (record?.generation ?? 0);
   if (ours) {
@@ -325,22 +343,32 @@ function nothingWorks(run: Run, record: PasswordRecord | undefined): Error {
 
 /** Where a change of ours is open or asked for: older versions' values, newest first, at most 4. */
 async function loginWithOlder(run: Run, record: PasswordRecord): Promise<Proof | undefined> {
-  const tried = new Set([record.password, record.pending?.password, ...run.refused]);
-  const oldest = Math.max(1, record.version - versionsKept);
-  let count = 0;
-  for (let version = record.version - 1; version >= oldest; version -= 1) {
-    const read = await run.world.store.read(passwordKey(run.wish.name), version);
-    const older = read.state === "found" ? parseRecord(read) : undefined;
-    for (const password of [older?.pending?.password, older?.password]) {
-      if (password === undefined || tried.has(password) || count === mostOlderValues) continue;
-      tried.add(password);
-      count += 1;
-      const answer = await login(run, password);
-      if (answer.kind === "no") continue;
-      return { ...(await proved(run, answer, record)), password };
+  for (const password of await olderPasswords(run, record)) {
+    const answer = await login(run, password);
+    if (answer.kind === "no") {
+      run.refused.add(password);
+      continue;
     }
+    return { ...(await proved(run, answer, record)), password };
   }
   return undefined;
+}
+
+async function olderPasswords(run: Run, record: PasswordRecord): Promise<string[]> {
+  const known = new Set([record.password, record.pending?.password, ...run.refused]);
+  const older: string[] = [];
+  const oldest = Math.max(1, record.version - versionsKept);
+  for (let version = record.version - 1; version >= oldest; version -= 1) {
+    const read = await run.world.store.read(passwordKey(run.wish.name), version);
+    const values = read.state === "found" ? parseRecord(read) : undefined;
+    for (const password of [values?.pending?.password, values?.password]) {
+      if (password === undefined || known.has(password)) continue;
+      known.add(password);
+      older.push(password);
+      if (older.length === mostOlderValues) return older;
+    }
+  }
+  return older;
 }
 
 /** Step 8: a token that passes who-am-I, from this run, from the vault, or for the first password. */
@@ -357,7 +385,10 @@ async function anyToken(run: Run, record: PasswordRecord | undefined): Promise<P
   const { firstPassword } = run.wish;
   if (firstPassword === undefined || run.refused.has(firstPassword)) return undefined;
   const answer = await login(run, firstPassword);
-  if (answer.kind === "no") return undefined;
+  if (answer.kind === "no") {
+    run.refused.add(firstPassword);
+    return undefined;
+  }
   return { ...(await proved(run, answer, record)), password: firstPassword };
 }
 
@@ -380,10 +411,11 @@ async function stageAndChange(
   const staged = await stage(run, record, proof);
   if (staged === "again") return "again";
   const pending = staged.pending?.password ?? "";
+  run.secrets.add(pending);
   const answer = await run.api.changePassword(changer ?? proof.token, proof.who, pending);
   const waits = answer.kind === "unknown" ? proofWaitsMs : [0];
   if (await prove(run, staged, pending, waits)) return promote(run, staged);
-  throw notProven(run, staged, answer);
+  throw notProven(run, staged, proof, answer);
 }
 
 /** Step 4: the password that has just logged in and the one to come, with check-and-set. */
@@ -398,7 +430,7 @@ async function stage(
   const staged: PasswordRecord = {
     version: record?.version ?? 0,
     username: record?.username ?? wish.username,
-    password: proof.password ?? record?.password ?? "",
+    password: proof.password ?? record?.password ?? wish.firstPassword ?? "",
     host: wish.host,
     organization: record?.organization ?? wish.organization ?? proof.who.orgName,
     generation: record?.generation ?? 0,
@@ -433,6 +465,7 @@ async function changerToken(run: Run, target: Proof): Promise<string | undefined
   }
   for (const password of [record.password, record.pending?.password]) {
     if (password === undefined) continue;
+    run.secrets.add(password);
     const answer = await run.api.login(record.username, password);
     if (answer.kind === "unknown") throw unknownAnswer(run, "the changer's login", answer.why);
     if (answer.kind === "no") continue;
@@ -453,7 +486,7 @@ async function prove(
 ): Promise<boolean> {
   for (const wait of waitsMs) {
     if (wait > 0) await run.world.clock.sleep(wait);
-    const answer = await run.api.login(run.wish.username, pending);
+    const answer = await login(run, pending);
     if (answer.kind !== "yes") continue;
     const who = await run.api.whoAmI(answer.token);
     if (who.kind !== "yes") continue;
@@ -489,7 +522,7 @@ async function promote(run: Run, proven: PasswordRecord): Promise<PasswordResult
     if (newest.password === ours.password && newest.generation >= 1) {
       return { outcome: "changed", generation: newest.generation, version: newest.version };
     }
-    const answer = await run.api.login(run.wish.username, ours.password);
+    const answer = await login(run, ours.password);
     if (answer.kind === "no") {
       return { outcome: "superseded", generation: newest.generation, version: newest.version };
     }
@@ -503,19 +536,18 @@ async function promote(run: Run, proven: PasswordRecord): Promise<PasswordResult
   );
 }
 
-function notProven(
-  run: Run,
-  staged: PasswordRecord,
-  answer:
-    { kind: "changed" } | { kind: "refused"; text: string } | { kind: "unknown"; why: string },
-): Error {
+function notProven(run: Run, staged: PasswordRecord, proof: Proof, answer: ChangeAnswer): Error {
   const where = `The pending password is kept in ${pathOf(run)}, version ${staged.version}.`;
   if (answer.kind === "refused") {
+    const needsAdmin = run.wish.changedBy === undefined && !isAdminToken(proof.token);
+    const next = needsAdmin
+      ? "Its token has no ROLE_ADMIN: name an account that has one in `changedBy` and run `pulumi up`."
+      : "To draw another, raise its passwordGeneration and run `pulumi up`.";
     return stop(
       run,
       "refused",
       `was refused its new password: ${clean(run, answer.text)}`,
-      `${where} The old password is untouched. To draw another, raise its passwordGeneration and run \`pulumi up\`.`,
+      `${where} The old password is untouched. ${next}`,
     );
   }
   const said = answer.kind === "unknown" ? clean(run, answer.why) : "APIsec reported success";
@@ -527,10 +559,10 @@ function notProven(
   );
 }
 
-/** A login of this account; a *no* is remembered, so that no candidate is tried twice in step 3. */
 async function login(run: Run, password: string): Promise<LoginAnswer> {
+  run.secrets.add(password);
   const answer = await run.api.login(run.wish.username, password);
-  if (answer.kind === "no") run.refused.add(password);
+  if (answer.kind === "yes") run.secrets.add(answer.token);
   return answer;
 }
 
@@ -589,11 +621,7 @@ function unknownAnswer(run: Run, call: string, why: string): Error {
 }
 
 function clean(run: Run, text: string): string {
-  const secrets = [run.wish.firstPassword, run.drawn, run.proof?.token, ...run.refused];
-  return foreignText(
-    text,
-    secrets.filter((secret) => secret !== undefined),
-  );
+  return foreignText(text, [...run.secrets]);
 }
 
 function pathOf(run: Run): string {

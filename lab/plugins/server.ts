@@ -1,0 +1,270 @@
+import * as grpc from "@grpc/grpc-js";
+import { EngineClient } from "@pulumi/pulumi/proto/engine_grpc_pb";
+import { LogRequest, LogSeverity } from "@pulumi/pulumi/proto/engine_pb";
+import { PluginInfo, type PluginAttach } from "@pulumi/pulumi/proto/plugin_pb";
+import {
+  ResourceProviderService,
+  type IResourceProviderServer,
+} from "@pulumi/pulumi/proto/provider_grpc_pb";
+import * as proto from "@pulumi/pulumi/proto/provider_pb";
+import { Status } from "@pulumi/pulumi/proto/status_pb";
+import { Any } from "google-protobuf/google/protobuf/any_pb";
+import { Empty } from "google-protobuf/google/protobuf/empty_pb";
+import { Struct, type JavaScriptValue } from "google-protobuf/google/protobuf/struct_pb";
+import { changes, checked, inputsRead, planned } from "./lifecycle";
+import { halfCreated, type Log, type Props, type ResourceType } from "./resource";
+
+/** A stand-in plugin: tables of what it can do. */
+export interface Plugin {
+  /** Package version that it stands in for. */
+  version: string;
+  /** Known keys of the provider's configuration. */
+  config: readonly string[];
+  configure(config: Record<string, string>): Promise<void>;
+  types: Record<string, ResourceType>;
+  functions?: Record<string, (args: Props) => Promise<Props>>;
+  cancel?(): void;
+}
+
+/** Serves the plugin to the engine that started this process and prints the port, as plugins do. */
+export function serve(plugin: Plugin): void {
+  let engineAddress = process.argv[2];
+  let engine: EngineClient | undefined;
+
+  const logFor =
+    (urn: string): Log =>
+    (message) => {
+      if (engineAddress) {
+        engine ??= new EngineClient(engineAddress, grpc.credentials.createInsecure());
+        const line = new LogRequest();
+        line.setSeverity(LogSeverity.INFO);
+        line.setUrn(urn);
+        line.setMessage(message);
+        engine.log(line, () => {});
+      }
+    };
+
+  const typeOf = (urn: string): ResourceType => {
+    const token = (urn.split("::")[2] ?? "").split("$").pop() ?? "";
+    const type = plugin.types[token];
+    if (!type) {
+      throw new Error(`this stand-in has no resource type ${token}`);
+    }
+    return type;
+  };
+
+  const readBack = async (type: ResourceType, id: string, known: Props): Promise<Props> => {
+    const real = await type.read(id, known);
+    if (!real) {
+      throw new Error(`${id} is not there although it has just been written`);
+    }
+    return { ...known, ...real };
+  };
+
+  const handlers: Partial<IResourceProviderServer> = {
+    handshake: unary(async (request: proto.ProviderHandshakeRequest) => {
+      engineAddress = request.getEngineAddress();
+      return new proto.ProviderHandshakeResponse();
+    }),
+
+    attach: unary(async (request: PluginAttach) => {
+      engineAddress = request.getAddress();
+      return new Empty();
+    }),
+
+    getPluginInfo: unary(async () => {
+      const info = new PluginInfo();
+      info.setVersion(plugin.version);
+      return info;
+    }),
+
+    cancel: unary(async () => {
+      plugin.cancel?.();
+      return new Empty();
+    }),
+
+    checkConfig: unary(async (request: proto.CheckRequest) => {
+      const known = [...plugin.config, "version", "pluginDownloadURL"];
+      const answer = new proto.CheckResponse();
+      // Handed back untouched: a secret stays marked as one.
+      answer.setInputs(request.getNews());
+      for (const key of Object.keys(plain(request.getNews()))) {
+        if (!known.includes(key) && !key.startsWith("__")) {
+          answer.addFailures(failure(key, "this stand-in does not know the configuration key"));
+        }
+      }
+      return answer;
+    }),
+
+    configure: unary(async (request: proto.ConfigureRequest) => {
+      const settings = Object.entries(plain(request.getArgs())).map(([key, value]) => [
+        key,
+        String((value as { value?: unknown } | null)?.value ?? value ?? ""),
+      ]);
+      await plugin.configure(Object.fromEntries(settings));
+      const answer = new proto.ConfigureResponse();
+      // Without acceptSecrets the engine marks outputs whose input of the same name was secret.
+      answer.setSupportspreview(true);
+      return answer;
+    }),
+
+    check: unary(async (request: proto.CheckRequest) => {
+      const { inputs, failures } = checked(typeOf(request.getUrn()), plain(request.getNews()));
+      const answer = new proto.CheckResponse();
+      answer.setInputs(struct(inputs));
+      answer.setFailuresList(failures.map(([property, reason]) => failure(property, reason)));
+      return answer;
+    }),
+
+    diff: unary(async (request: proto.DiffRequest) => {
+      const type = typeOf(request.getUrn());
+      const news = plain(request.getNews());
+      const plan = (await type.plan?.(news)) ?? {};
+      const found = changes(type, plain(request.getOlds()), plain(request.getOldInputs()), {
+        ...news,
+        ...plan,
+      });
+      const { DIFF_SOME, DIFF_NONE } = proto.DiffResponse.DiffChanges;
+      const answer = new proto.DiffResponse();
+      answer.setChanges(found.length > 0 ? DIFF_SOME : DIFF_NONE);
+      answer.setHasdetaileddiff(true);
+      for (const { key, kind, replaces } of found) {
+        const detail = new proto.PropertyDiff();
+        detail.setKind(proto.PropertyDiff.Kind[replaces ? (`${kind}_REPLACE` as const) : kind]);
+        answer.getDetaileddiffMap().set(key, detail);
+        answer.addDiffs(key);
+        if (replaces) {
+          answer.addReplaces(key);
+        }
+      }
+      return answer;
+    }),
+
+    create: unary(async (request: proto.CreateRequest) => {
+      const type = typeOf(request.getUrn());
+      const inputs = plain(request.getProperties());
+      const answer = new proto.CreateResponse();
+      if (request.getPreview()) {
+        const plan = (await type.plan?.(inputs)) ?? {};
+        answer.setProperties(struct({ ...planned(type.outputs), ...plan, ...inputs }));
+        return answer;
+      }
+      const { id, state } = await type.create(inputs, logFor(request.getUrn()));
+      const real = state ?? (await readBack(type, id, inputs).catch(halfCreated(id)));
+      answer.setId(id);
+      answer.setProperties(struct(real));
+      return answer;
+    }),
+
+    read: unary(async (request: proto.ReadRequest) => {
+      const type = typeOf(request.getUrn());
+      const state = plain(request.getProperties());
+      const real = await type.read(request.getId(), state);
+      const answer = new proto.ReadResponse();
+      if (real) {
+        const all = { ...state, ...real };
+        answer.setId(request.getId());
+        answer.setProperties(struct(all));
+        answer.setInputs(struct(inputsRead(type, all, plain(request.getInputs()))));
+      }
+      return answer;
+    }),
+
+    update: unary(async (request: proto.UpdateRequest) => {
+      const type = typeOf(request.getUrn());
+      const was = plain(request.getOlds());
+      const now = plain(request.getNews());
+      const kept = Object.entries(was).filter(([key]) => !(key in type.inputs));
+      const next = { ...Object.fromEntries(kept), ...now };
+      const answer = new proto.UpdateResponse();
+      if (request.getPreview()) {
+        const plan = (await type.plan?.(now)) ?? {};
+        answer.setProperties(struct({ ...next, ...planned(type.changing ?? []), ...plan }));
+        return answer;
+      }
+      const state = await type.update(request.getId(), was, now, logFor(request.getUrn()));
+      answer.setProperties(struct(state ?? (await readBack(type, request.getId(), next))));
+      return answer;
+    }),
+
+    delete: unary(async (request: proto.DeleteRequest) => {
+      const { id, urn, properties } = {
+        id: request.getId(),
+        urn: request.getUrn(),
+        properties: plain(request.getProperties()),
+      };
+      await typeOf(urn).delete(id, properties, logFor(urn));
+      return new Empty();
+    }),
+
+    invoke: unary(async (request: proto.InvokeRequest) => {
+      const run = plugin.functions?.[request.getTok()];
+      if (!run) {
+        throw new Error(`this stand-in has no function ${request.getTok()}`);
+      }
+      const answer = new proto.InvokeResponse();
+      answer.setReturn(struct(await run(plain(request.getArgs()))));
+      return answer;
+    }),
+  };
+
+  // An engine that was killed ends no plugin.
+  const parent = process.ppid;
+  setInterval(() => process.ppid === parent || process.exit(1), 5_000).unref();
+
+  const server = new grpc.Server({ "grpc.max_receive_message_length": 400 * 1024 * 1024 });
+  server.addService(ResourceProviderService, handlers as IResourceProviderServer);
+  server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, port) => {
+    if (error) {
+      throw error;
+    }
+    process.stdout.write(`${port}\n`);
+  });
+}
+
+function unary<Request, Answer>(
+  run: (request: Request) => Promise<Answer>,
+): grpc.handleUnaryCall<Request, Answer> {
+  return (call, callback) => {
+    run(call.request).then(
+      (answer) => callback(null, answer),
+      (error: unknown) => callback(statusOf(error as Error & { createdId?: string }, call.request)),
+    );
+  };
+}
+
+/** A half-made resource travels in the details of the error, as the engine wants it. */
+function statusOf(error: Error & { createdId?: string }, request: unknown) {
+  const metadata = new grpc.Metadata();
+  if (error.createdId !== undefined) {
+    const half = new proto.ErrorResourceInitFailed();
+    half.setId(error.createdId);
+    half.setProperties((request as proto.CreateRequest).getProperties());
+    half.setReasonsList([error.message]);
+    const detail = new Any();
+    detail.pack(half.serializeBinary(), "pulumirpc.ErrorResourceInitFailed");
+    const status = new Status();
+    status.setCode(grpc.status.UNKNOWN);
+    status.setMessage(error.message);
+    status.addDetails(detail);
+    metadata.add("grpc-status-details-bin", Buffer.from(status.serializeBinary()));
+  }
+  return { code: grpc.status.UNKNOWN, details: error.message, metadata };
+}
+
+function failure(property: string, reason: string): proto.CheckFailure {
+  const found = new proto.CheckFailure();
+  found.setProperty(property);
+  found.setReason(`${property}: ${reason}`);
+  return found;
+}
+
+function plain(properties: Struct | undefined): Props {
+  const all = Object.entries(properties?.toJavaScript() ?? {});
+  return Object.fromEntries(all.filter(([, value]) => value !== null));
+}
+
+function struct(properties: Props): Struct {
+  const json = JSON.parse(JSON.stringify(properties)) as Record<string, JavaScriptValue>;
+  return Struct.fromJavaScript(json);
+}

@@ -1,0 +1,421 @@
+import { readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { send } from "./http";
+import {
+  asSet,
+  blankLike,
+  halfCreated,
+  stable,
+  type Field,
+  type Props,
+  type ResourceType,
+} from "./resource";
+import { serve } from "./server";
+
+interface Connection {
+  address: string;
+  token: string;
+  namespace: string;
+}
+
+let settings: Record<string, string> = {};
+let connection: Promise<Connection> | undefined;
+
+/** As the official plugin does at its first use: look the token up, work with a child of it. */
+async function connect(): Promise<Connection> {
+  const { address, token, namespace, skipChildToken } = settings;
+  const own: Connection = {
+    address: (address ?? process.env.VAULT_ADDR ?? "").replace(/\/+$/, ""),
+    token: token ?? (process.env.VAULT_TOKEN || tokenFile()),
+    namespace: trim(namespace ?? process.env.VAULT_NAMESPACE ?? ""),
+  };
+  if (own.address === "") {
+    throw new Error("no Vault address: set vault:address or VAULT_ADDR");
+  }
+  if (own.token === "") {
+    throw new Error("no vault token set on Client");
+  }
+  await call("GET", "auth/token/lookup-self", {}, undefined, own).catch((error: Error) => {
+    throw new Error(`failed to lookup token, err=${error.message}`);
+  });
+  if (skipChildToken === "true") {
+    return own;
+  }
+  const child = { display_name: "terraform", ttl: "1200s", explicit_max_ttl: "1200s" };
+  const answer = await call("POST", "auth/token/create", {}, { ...child, renewable: false }, own);
+  const auth = answer?.auth as { client_token?: string } | undefined;
+  return { ...own, token: auth?.client_token ?? own.token };
+}
+
+function tokenFile(): string {
+  try {
+    return readFileSync(join(homedir(), ".vault-token"), "utf8").trim();
+  } catch {
+    return "";
+  }
+}
+
+/**
+ * One Vault call in the resource's namespace.
+ * @returns the answer's JSON; undefined for 404, which to Vault's clients is an empty answer.
+ */
+async function call(
+  method: string,
+  path: string,
+  properties: Props,
+  body?: Props,
+  as?: Connection,
+): Promise<Props | undefined> {
+  const { address, token, namespace } = as ?? (await (connection ??= connect()));
+  const url = `${address}/v1/${path.split("/").map(encodeURIComponent).join("/")}`;
+  const space = [namespace, trim(String(properties.namespace ?? ""))].filter(Boolean).join("/");
+  const headers = {
+    "X-Vault-Request": "true",
+    "X-Vault-Token": token,
+    ...(space && { "X-Vault-Namespace": space }),
+  };
+  const answer = await send(method, url, headers, body);
+  if (answer.status === 404) {
+    return undefined;
+  }
+  const json = (answer.body ?? {}) as Props & { errors?: string[] };
+  if (answer.status >= 300) {
+    const errors = (json.errors ?? []).map((text) => `* ${text.slice(0, 500)}`).join("\n");
+    throw new Error(
+      `Error making API request.\n\nURL: ${method} ${url}\nCode: ${answer.status}. Errors:\n\n${errors}`,
+    );
+  }
+  return json;
+}
+
+/** The `data` of a read. */
+async function readData(path: string, properties: Props): Promise<Props | undefined> {
+  return (await call("GET", path, properties))?.data as Props | undefined;
+}
+
+/** The mount behind a path; Vault answers 400 where there is none. */
+async function readMount(path: string, properties: Props): Promise<Props | undefined> {
+  try {
+    return await readData(path, properties);
+  } catch (error) {
+    if (/No (secret|auth) engine( mount)? at/i.test((error as Error).message)) {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+/** A changed path moves the mount with all that is in it: officially no replacement. */
+async function remount(from: string, to: string, properties: Props): Promise<void> {
+  if (from === to) {
+    return;
+  }
+  const answer = await call("POST", "sys/remount", properties, { from, to });
+  const id = (answer?.data as Props | undefined)?.migration_id ?? answer?.migration_id;
+  for (let waited = 0; waited < 60; waited++) {
+    const found = await readData(`sys/remount/status/${String(id)}`, properties);
+    const { status } = (found?.migration_info ?? {}) as { status?: string };
+    if (status === "success") {
+      return;
+    }
+    if (status === "failure") {
+      break;
+    }
+    await sleep(500);
+  }
+  throw new Error(`error remounting in Vault: ${from} to ${to}`);
+}
+
+const trim = (path: string): string => path.replace(/^\/+|\/+$/g, "");
+const snake = (key: string): string =>
+  key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+const sameJson = (was: unknown, now: unknown): boolean =>
+  stable(JSON.parse(String(was))) === stable(JSON.parse(String(now)));
+
+/** Vault's names and values for these inputs; one that was set and no longer is gets blank. */
+function fieldsOf(keys: readonly string[], now: Props, was: Props = {}): Props {
+  const set = keys.filter((key) => now[key] !== undefined || was[key] !== undefined);
+  return Object.fromEntries(set.map((key) => [snake(key), now[key] ?? blankLike(was[key])]));
+}
+
+const namespaceField = { namespace: { replace: true } } satisfies Record<string, Field>;
+
+const mount: ResourceType = {
+  inputs: {
+    path: { required: true, same: (was, now) => trim(String(was)) === trim(String(now)) },
+    type: { required: true, replace: true },
+    description: {},
+    options: {},
+    ...namespaceField,
+  },
+  outputs: ["accessor"],
+  async create(inputs) {
+    const { path, type, description, options } = inputs;
+    await call("POST", `sys/mounts/${String(path)}`, inputs, { type, description, options });
+    return { id: String(path) };
+  },
+  async read(id, state) {
+    const path = String(state.path ?? id);
+    const found = await readMount(`sys/mounts/${trim(path)}`, state);
+    if (!found) {
+      return undefined;
+    }
+    const { type, description, options, accessor } = found;
+    return { path, type, description, options, accessor };
+  },
+  async update(_, was, now) {
+    await remount(String(was.path), String(now.path), now);
+    await call("POST", `sys/mounts/${String(now.path)}/tune`, now, {
+      description: now.description ?? "",
+      options: now.options,
+    });
+  },
+  async delete(id, state) {
+    await call("DELETE", `sys/mounts/${String(state.path ?? id)}`, state);
+  },
+};
+
+const policy: ResourceType = {
+  inputs: {
+    // The official plugin makes up a name where none is given; nothing here needs that.
+    name: { required: true, replace: true },
+    policy: { required: true },
+    ...namespaceField,
+  },
+  outputs: [],
+  async create(inputs) {
+    await policy.update("", {}, inputs, () => {});
+    return { id: String(inputs.name) };
+  },
+  async read(id, state) {
+    const found = await readData(`sys/policies/acl/${id}`, state);
+    return found && { name: id, policy: found.policy };
+  },
+  async update(_, __, now) {
+    await call("PUT", `sys/policies/acl/${String(now.name)}`, now, { policy: now.policy });
+  },
+  async delete(id, state) {
+    await call("DELETE", `sys/policies/acl/${id}`, state);
+  },
+};
+
+const keySources = ["oidcDiscoveryUrl", "jwksUrl", "jwtValidationPubkeys"];
+const backendConfig = [
+  ...keySources,
+  "oidcDiscoveryCaPem",
+  "jwksCaPem",
+  "boundIssuer",
+  "jwtSupportedAlgs",
+  "defaultRole",
+  "namespaceInState",
+];
+
+const authBackend: ResourceType = {
+  inputs: {
+    path: { default: "jwt" },
+    type: { default: "jwt", replace: true },
+    description: {},
+    local: { default: false, replace: true },
+    ...Object.fromEntries(backendConfig.map((key) => [key, {}])),
+    namespaceInState: { default: true },
+    ...namespaceField,
+  },
+  outputs: ["accessor"],
+  check(inputs) {
+    return keySources.some((key) => inputs[key] !== undefined)
+      ? undefined
+      : "exactly one of oidc_discovery_url, jwks_url or jwt_validation_pubkeys should be provided";
+  },
+  async create(inputs) {
+    const { path, type, description, local } = inputs;
+    await call("POST", `sys/auth/${String(path)}`, inputs, { type, description, local });
+    await call("PUT", `auth/${String(path)}/config`, inputs, fieldsOf(backendConfig, inputs)).catch(
+      halfCreated(String(path)),
+    );
+    return { id: String(path) };
+  },
+  async read(id, state) {
+    const path = String(state.path ?? id);
+    const found = await readMount(`sys/auth/${path}`, state);
+    const config = found && (await readData(`auth/${path}/config`, state));
+    if (!found || !config) {
+      return undefined;
+    }
+    const { type, description, local, accessor } = found;
+    const settingsRead = backendConfig.map((key) => [key, config[snake(key)]]);
+    return { path, type, description, local, accessor, ...Object.fromEntries(settingsRead) };
+  },
+  async update(_, was, now) {
+    const path = String(now.path);
+    await remount(`auth/${String(was.path)}`, `auth/${path}`, now);
+    await call("PUT", `auth/${path}/config`, now, fieldsOf(backendConfig, now, was));
+    if ((was.description ?? "") !== (now.description ?? "")) {
+      const { description = "" } = now;
+      await call("POST", `sys/mounts/auth/${path}/tune`, now, { description });
+    }
+  },
+  async delete(id, state) {
+    await call("DELETE", `sys/auth/${String(state.path ?? id)}`, state);
+  },
+};
+
+const roleFields: Record<string, Field> = {
+  roleType: { replace: true },
+  userClaim: { required: true },
+  boundAudiences: { same: asSet },
+  boundSubject: {},
+  boundClaims: {},
+  boundClaimsType: {},
+  claimMappings: {},
+  clockSkewLeeway: {},
+  expirationLeeway: {},
+  notBeforeLeeway: {},
+  groupsClaim: {},
+  userClaimJsonPointer: {},
+  verboseOidcLogging: {},
+  tokenBoundCidrs: { same: asSet },
+  tokenExplicitMaxTtl: {},
+  tokenMaxTtl: {},
+  tokenNoDefaultPolicy: {},
+  tokenNumUses: {},
+  tokenPeriod: {},
+  tokenPolicies: { same: asSet },
+  tokenTtl: {},
+  tokenType: {},
+};
+
+async function writeRole(id: string, now: Props, was?: Props): Promise<void> {
+  const body = fieldsOf(Object.keys(roleFields), now, was);
+  if (!now.disableBoundClaimsParsing) {
+    const claims = Object.entries((body.bound_claims ?? {}) as Record<string, string>);
+    body.bound_claims = Object.fromEntries(
+      claims.map(([claim, text]) => {
+        const values = text.split(",").map((value) => value.trim());
+        return [claim, values.length === 1 ? values[0] : values];
+      }),
+    );
+  }
+  await call("PUT", id, now, body);
+}
+
+const authBackendRole: ResourceType = {
+  inputs: {
+    backend: { default: "jwt", replace: true },
+    roleName: { required: true, replace: true },
+    disableBoundClaimsParsing: {},
+    ...roleFields,
+    ...namespaceField,
+  },
+  outputs: [],
+  async create(inputs) {
+    const id = `auth/${trim(String(inputs.backend))}/role/${trim(String(inputs.roleName))}`;
+    await writeRole(id, inputs);
+    return { id };
+  },
+  async read(id, state) {
+    const [, backend, roleName] = /^auth\/(.+)\/role\/(.+)$/.exec(id) ?? [];
+    if (!roleName) {
+      throw new Error(`invalid path "${id}" for JWT auth backend role: no role found`);
+    }
+    const found = await readData(id, state);
+    if (!found) {
+      return undefined;
+    }
+    const claims = Object.entries((found.bound_claims ?? {}) as Props).map(([claim, value]) => {
+      if (typeof value !== "string" && !Array.isArray(value)) {
+        throw new Error(`bound claim is not a string or list: ${String(value)}`);
+      }
+      return [claim, String(value)];
+    });
+    const real = Object.keys(roleFields).map((key) => [key, found[snake(key)]]);
+    const state_ = Object.fromEntries(real.filter(([, value]) => value !== null)) as Props;
+    return {
+      backend,
+      roleName,
+      ...state_,
+      ...(found.bound_claims ? { boundClaims: Object.fromEntries(claims) } : {}),
+    };
+  },
+  async update(id, was, now) {
+    await writeRole(id, now, was);
+  },
+  async delete(id, state) {
+    await call("DELETE", id, state);
+  },
+};
+
+async function writeEndpoint(inputs: Props): Promise<Props> {
+  const data = JSON.parse(String(inputs.dataJson)) as Props;
+  const answer = await call("PUT", String(inputs.path), inputs, data);
+  const returned = (answer?.data ?? {}) as Props;
+  const fields = ((inputs.writeFields ?? []) as string[]).filter((field) => field in returned);
+  const asText = (value: unknown) => (typeof value === "string" ? value : JSON.stringify(value));
+  return {
+    writeData: Object.fromEntries(fields.map((field) => [field, asText(returned[field])])),
+    writeDataJson: answer?.data
+      ? stable(Object.fromEntries(fields.map((field) => [field, returned[field]])))
+      : "null",
+  };
+}
+
+const endpoint: ResourceType = {
+  inputs: {
+    path: { required: true, replace: true },
+    dataJson: { required: true, same: sameJson },
+    disableRead: {},
+    disableDelete: {},
+    ignoreAbsentFields: {},
+    writeFields: {},
+    ...namespaceField,
+  },
+  outputs: ["writeData", "writeDataJson"],
+  changing: ["writeData", "writeDataJson"],
+  async create(inputs) {
+    const id = String(inputs.path);
+    const written = await writeEndpoint(inputs);
+    const real = await endpoint.read(id, inputs).catch(halfCreated(id));
+    return { id, state: { ...inputs, ...written, ...real } };
+  },
+  async read(id, state) {
+    if (state.dataJson === undefined) {
+      throw new Error("vault:generic/endpoint:Endpoint can't be imported");
+    }
+    if (state.disableRead) {
+      return state;
+    }
+    const found = await readData(id, state);
+    if (!found) {
+      return undefined;
+    }
+    const given = JSON.parse(String(state.dataJson)) as Props;
+    const seen = Object.entries(found).filter(([field]) => field in given);
+    const relevant = state.ignoreAbsentFields ? { ...given, ...Object.fromEntries(seen) } : found;
+    return { path: id, dataJson: stable(relevant) };
+  },
+  async update(id, _, now) {
+    const written = await writeEndpoint(now);
+    return { ...now, ...written, ...(await endpoint.read(id, now)) };
+  },
+  async delete(id, state) {
+    if (!state.disableDelete) {
+      await call("DELETE", id, state);
+    }
+  },
+};
+
+serve({
+  version: "7.8.0",
+  config: ["address", "token", "namespace", "skipChildToken", "maxLeaseTtlSeconds", "maxRetries"],
+  async configure(config) {
+    settings = config;
+  },
+  types: {
+    "vault:index/mount:Mount": mount,
+    "vault:index/policy:Policy": policy,
+    "vault:jwt/authBackend:AuthBackend": authBackend,
+    "vault:jwt/authBackendRole:AuthBackendRole": authBackendRole,
+    "vault:generic/endpoint:Endpoint": endpoint,
+  },
+});

@@ -1,0 +1,5 @@
+export * from "./getProject";
+export * from "./pipelineSchedule";
+export * from "./projectVariable";
+export * from "./provider";
+export * from "./repositoryFile";

@@ -1,0 +1,234 @@
+import { readEndpoint } from "./endpoint";
+import { adminScope, readToken, sameUser } from "./jwt";
+import { passwordKey, tokenKey } from "./passwordRecord";
+import { foreignText } from "./redact";
+import type { Apisec, Unknown } from "./apisec";
+import type { Clock } from "./http";
+import type { TokenClaims } from "./jwt";
+import type { SecretRead, SecretStore } from "./vault";
+
+/** What the rotation works with. `apisec` gives the APIsec at an origin, or throws. */
+export interface RotationTools {
+  store: SecretStore;
+  apisec(host: string): Apisec;
+  clock: Clock;
+}
+
+export interface RotationRules {
+  /** A token with a shorter life (`exp - iat`, seconds) is not stored. */
+  minLifetimeSeconds: number;
+  /** The only APIsec host that is accepted in a record; undefined = any. */
+  apisecUrl?: string | undefined;
+  /** Who writes: the pipeline's URL. */
+  source: string;
+}
+
+/** `kept`: the stored token works and expires later than the new one. `expiresAt`: seconds since 1970. */
+export interface Rotation {
+  state: "rotated" | "kept";
+  expiresAt: number;
+  warnings: string[];
+}
+
+const expiryMarginSeconds = 300;
+const maxWrites = 5;
+
+/**
+ * Buys a new access token for the account `name` and stores it: read both records, log in, check the
+ * token's claims, try it, write it with check-and-set. Throws on any failure, and then nothing was
+ * written. Every secret it meets is appended to `secrets`, so that the caller can redact what it shows.
+ */
+export async function rotateToken(
+  name: string,
+  tools: RotationTools,
+  rules: RotationRules,
+  secrets: string[],
+): Promise<Rotation> {
+  const [passwordRead, stored] = await Promise.all([
+    tools.store.read(passwordKey(name)),
+    tools.store.read(tokenKey(name)),
+  ]);
+  const first = readAccount(passwordRead, name, rules, secrets);
+  const { account, apisec, token } = await logIn(name, first, tools, rules, secrets);
+  secrets.push(token);
+  const claims = checkClaims(token, account.username, rules, tools.clock, secrets);
+  const probe = await apisec.probe(token);
+  if (probe.kind !== "yes") throw new Error(`the new token does not work: ${why(probe, secrets)}`);
+
+  const record = {
+    token,
+    expires_at: rfc3339(claims.expiresAt),
+    issued_at: rfc3339(claims.issuedAt),
+    username: account.username,
+    host: account.host,
+    source: rules.source,
+  };
+  const outcome = await storeToken(name, record, claims, stored, tools.store, apisec, secrets);
+  return { ...outcome, warnings: [...outcome.warnings, ...scopeWarnings(claims)] };
+}
+
+/** Seconds since 1970 as RFC 3339 in UTC, without fractions. */
+export function rfc3339(seconds: number): string {
+  return new Date(Math.floor(seconds) * 1000).toISOString().replace(".000Z", "Z");
+}
+
+interface Account {
+  username: string;
+  host: string;
+  password: string;
+  pending: string | undefined;
+}
+
+function readAccount(
+  read: SecretRead,
+  name: string,
+  rules: RotationRules,
+  secrets: string[],
+): Account {
+  if (read.state === "absent") {
+    throw new Error(`${name}/password does not exist in Vault: has the deployment run?`);
+  }
+  if (read.state === "deleted") {
+    throw new Error(`${name}/password is deleted in Vault: undelete its version ${read.version}`);
+  }
+  const { username, password, host, pending_password: pending } = read.data;
+  for (const secret of [password, pending]) if (typeof secret === "string") secrets.push(secret);
+  if (typeof username !== "string" || typeof password !== "string" || typeof host !== "string") {
+    throw new Error(`${name}/password in Vault lacks username, password or host`);
+  }
+  const endpoint = readEndpoint(host, "origin");
+  if ("problem" in endpoint) {
+    throw new Error(`host "${foreignText(host, secrets)}" in ${name}/password ${endpoint.problem}`);
+  }
+  if (rules.apisecUrl !== undefined && rules.apisecUrl !== endpoint.address) {
+    throw new Error(
+      `APISEC_URL is ${rules.apisecUrl}, but ${name}/password belongs to ${endpoint.address}: nothing was sent`,
+    );
+  }
+  return {
+    username,
+    host: endpoint.address,
+    password,
+    pending: typeof pending === "string" ? pending : undefined,
+  };
+}
+
+/**
+ * Logs in with the stored password. A *no* may mean that the password is being changed just now: the
+ * record is read once more, and a password in it that was not tried yet is tried, one in all.
+ */
+async function logIn(
+  name: string,
+  first: Account,
+  tools: RotationTools,
+  rules: RotationRules,
+  secrets: string[],
+): Promise<{ account: Account; apisec: Apisec; token: string }> {
+  const apisec = tools.apisec(first.host);
+  const answer = await apisec.login(first.username, first.password);
+  if (answer.kind === "yes") return { account: first, apisec, token: answer.token };
+  if (answer.kind === "unknown") throw new Error(`login failed: ${why(answer, secrets)}`);
+
+  const account = readAccount(await tools.store.read(passwordKey(name)), name, rules, secrets);
+  const untried = [account.password, account.pending].find(
+    (password) => password !== undefined && password !== first.password,
+  );
+  if (untried === undefined) {
+    throw new Error(`APIsec refuses the stored password: ${why(answer, secrets)}`);
+  }
+  const other = tools.apisec(account.host);
+  const second = await other.login(account.username, untried);
+  if (second.kind !== "yes") {
+    throw new Error(
+      `APIsec refuses the stored password, and the one being changed to: ${why(second, secrets)}`,
+    );
+  }
+  return { account, apisec: other, token: second.token };
+}
+
+function checkClaims(
+  token: string,
+  username: string,
+  rules: RotationRules,
+  clock: Clock,
+  secrets: readonly string[],
+): TokenClaims {
+  const claims = readToken(token);
+  if (claims === undefined) throw new Error("APIsec's login gave something that is not its token");
+  if (!sameUser(claims.username, username)) {
+    const other = foreignText(claims.username, secrets);
+    throw new Error(`APIsec's login gave a token of another user, "${other}"`);
+  }
+  // Both from one clock, APIsec's: the comparison holds whatever this machine's clock says.
+  const lifetime = claims.expiresAt - claims.issuedAt;
+  if (lifetime < rules.minLifetimeSeconds) {
+    throw new Error(
+      `the new token lives ${lifetime} s, less than the ${rules.minLifetimeSeconds} s of APISEC_MIN_LIFETIME`,
+    );
+  }
+  if (claims.expiresAt - clock.now() / 1000 <= expiryMarginSeconds) {
+    throw new Error(`the new token expires too soon, at ${rfc3339(claims.expiresAt)}`);
+  }
+  return claims;
+}
+
+async function storeToken(
+  name: string,
+  record: Record<string, string> & { token: string; username: string },
+  claims: TokenClaims,
+  first: SecretRead,
+  store: SecretStore,
+  apisec: Apisec,
+  secrets: string[],
+): Promise<Rotation> {
+  let stored = first;
+  for (let attempt = 1; attempt <= maxWrites; attempt += 1) {
+    const later = laterToken(stored, claims, record.username);
+    if (later !== undefined) {
+      secrets.push(later.token);
+      // Only a token that is proven now may stand in the way: the record could be planted.
+      if ((await apisec.probe(later.token)).kind === "yes") {
+        return { state: "kept", expiresAt: later.expiresAt, warnings: [] };
+      }
+    }
+    const cas = stored.state === "absent" ? 0 : stored.version;
+    const write = await store.write(tokenKey(name), record, cas);
+    if (write.state === "written") return rotated(claims, write.deletionTime);
+    stored = await store.read(tokenKey(name));
+    // Our own write, whose answer was lost on the way.
+    if (stored.state === "found" && stored.data["token"] === record.token) {
+      return rotated(claims, stored.deletionTime);
+    }
+  }
+  throw new Error(`${name}/token was written by others ${maxWrites} times in a row`);
+}
+
+/** The stored token, if it is one of this user and expires later. `expires_at` beside it is not asked. */
+function laterToken(
+  stored: SecretRead,
+  fresh: TokenClaims,
+  username: string,
+): { token: string; expiresAt: number } | undefined {
+  const token = stored.state === "found" ? stored.data["token"] : undefined;
+  if (typeof token !== "string") return undefined;
+  const claims = readToken(token);
+  if (claims === undefined || !sameUser(claims.username, username)) return undefined;
+  return claims.expiresAt > fresh.expiresAt ? { token, expiresAt: claims.expiresAt } : undefined;
+}
+
+function rotated(claims: TokenClaims, deletionTime: string): Rotation {
+  const deletedAt = Date.parse(deletionTime);
+  const inTime = deletedAt <= claims.expiresAt * 1000;
+  const when = Number.isNaN(deletedAt) ? "never" : `only at ${rfc3339(deletedAt / 1000)}`;
+  const warning = `Vault deletes the token ${when}: after its expiry it will still be read as good (delete_version_after of the key)`;
+  return { state: "rotated", expiresAt: claims.expiresAt, warnings: inTime ? [] : [warning] };
+}
+
+function scopeWarnings(claims: TokenClaims): string[] {
+  if (!claims.scopes.includes(adminScope)) return [];
+  return [`the token carries ${adminScope}: whoever reads it can reset passwords`];
+}
+
+function why(answer: { kind: "no"; text: string } | Unknown, secrets: readonly string[]): string {
+  return foreignText(answer.kind === "no" ? answer.text : answer.why, secrets);
+}

@@ -1,0 +1,80 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { durationSeconds } from "./settings";
+
+export interface PipelineOptions {
+  stack: string;
+  /** The one `aud` of the job's ID token; the Vault role names the same. */
+  audience: string;
+  /** The job's image, with an exact version or digest. */
+  image: string;
+  /** The least life of a new token, such as `23h30m`. */
+  minLifetime: string;
+  timeoutMinutes: number;
+  /** Jobs that share the accounts; 1 = one job, without a number in its name. */
+  shards: number;
+  /** The file in the project with one account a line; without it the accounts are in APISEC_ACCOUNTS. */
+  accountsFile?: string | undefined;
+}
+
+/** The image of the rotation job where the stack names none. */
+export const defaultImage = "node:22.21.1-alpine3.22";
+
+const shapes: Record<string, RegExp> = {
+  stack: /^[\w.-]{1,100}$/,
+  audience: /^[A-Za-z0-9:/._~-]{1,255}$/,
+  // Pinned: a tag that is more than a word such as `latest` or `lts`, or a digest.
+  image: /^[a-z0-9][\w./:-]*(:[\w-]*\d[\w.-]*|@sha256:[0-9a-f]{64})$/,
+  accountsFile: /^(?!.*\.\.)[\w-][\w./-]*$/,
+};
+
+/**
+ * The `.gitlab-ci.yml` of the rotation project: a job, or one a shard, each with a resource group of
+ * its own (in a common one they would wait for each other). Throws where a value does not fit: all of
+ * them end up in YAML, where GitLab also expands `$`.
+ */
+export function renderPipeline(options: PipelineOptions): string {
+  check(options);
+  const template = readFileSync(join(__dirname, "gitlab-ci.yml"), "utf8");
+  const start = template.indexOf("{{job}}:");
+  const head = fill(template.slice(0, start), { stack: options.stack });
+  const jobs = Array.from({ length: options.shards }, (_, position) => {
+    const sharded = options.shards > 1;
+    return fill(template.slice(start), {
+      ...options,
+      job: sharded ? `rotate-${position + 1}` : "rotate",
+      index: sharded ? position + 1 : undefined,
+      total: sharded ? options.shards : undefined,
+    });
+  });
+  return head + jobs.join("\n");
+}
+
+function check(options: PipelineOptions): void {
+  const { timeoutMinutes, shards } = options;
+  const wrong = Object.entries(shapes)
+    .filter(([key, shape]) => {
+      const value = options[key as keyof PipelineOptions];
+      return value !== undefined && !shape.test(String(value));
+    })
+    .map(([key]) => key);
+  if (durationSeconds(options.minLifetime) === undefined) wrong.push("minLifetime");
+  if (!Number.isInteger(timeoutMinutes) || timeoutMinutes < 1 || timeoutMinutes > 15) {
+    wrong.push("timeoutMinutes (1 to 15)");
+  }
+  if (!Number.isInteger(shards) || shards < 1 || shards > 100) wrong.push("shards (1 to 100)");
+  if (wrong.length > 0) throw new Error(`cannot write the pipeline file: bad ${wrong.join(", ")}`);
+}
+
+/** Fills the placeholders in; a line whose value is undefined is left out. */
+function fill(template: string, values: Record<string, string | number | undefined>): string {
+  const lines = template.split("\n").map((line) => {
+    let absent = false;
+    const filled = line.replace(/\{\{(\w+)\}\}/g, (_, key: string) => {
+      absent ||= values[key] === undefined;
+      return String(values[key]);
+    });
+    return absent ? [] : [filled];
+  });
+  return lines.flat().join("\n");
+}

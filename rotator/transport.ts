@@ -1,0 +1,95 @@
+import http from "node:http";
+import { transportCode, transportError } from "../core/http";
+import type { HttpRequest, HttpResponse, Send } from "../core/http";
+
+export interface TransportOptions {
+  /** PEM text; replaces the system's certificate authorities. */
+  ca?: string | undefined;
+  /** The proxy on the way to an origin; needs a node that knows proxies. */
+  proxyFor?: (origin: string) => string | undefined;
+}
+
+/** `Send` on node's own http client, with connections kept alive. */
+export function nodeSend(options: TransportOptions = {}): Send {
+  const agents = new Map<string, http.Agent>();
+
+  async function agentFor(url: URL): Promise<http.Agent> {
+    const known = agents.get(url.origin);
+    if (known !== undefined) return known;
+    const proxy = options.proxyFor?.(url.origin);
+    const settings = {
+      keepAlive: true,
+      ...(proxy === undefined ? {} : { proxyEnv: { HTTP_PROXY: proxy, HTTPS_PROXY: proxy } }),
+    };
+    const agent =
+      url.protocol === "https:"
+        ? new (await import("node:https")).Agent({
+            ...settings,
+            ...(options.ca === undefined ? {} : { ca: options.ca }),
+            // Said here, because NODE_TLS_REJECT_UNAUTHORIZED would turn it off otherwise.
+            rejectUnauthorized: true,
+          })
+        : new http.Agent(settings);
+    agents.set(url.origin, agent);
+    return agent;
+  }
+
+  return async (request) => {
+    try {
+      const url = new URL(request.url);
+      const agent = await agentFor(url);
+      const client = url.protocol === "https:" ? await import("node:https") : http;
+      return await exchange(client.request, agent, url, request);
+    } catch (error) {
+      const { name, code } = error as NodeJS.ErrnoException;
+      throw name === "TransportError" ? error : transportError(transportCode(code), request.url);
+    }
+  };
+}
+
+function exchange(
+  open: typeof http.request,
+  agent: http.Agent,
+  url: URL,
+  request: HttpRequest,
+): Promise<HttpResponse> {
+  return new Promise((resolve, reject) => {
+    const { method, headers, body } = request;
+    const outgoing = open(url, { method, headers, agent }, (incoming) => {
+      const chunks: Buffer[] = [];
+      let size = 0;
+      incoming.on("data", (chunk: Buffer) => {
+        size += chunk.length;
+        if (size > request.maxBytes) outgoing.destroy(transportError("too-large", request.url));
+        chunks.push(chunk);
+      });
+      incoming.on("error", stop);
+      incoming.on("end", () => {
+        clearTimeout(timer);
+        resolve({
+          status: incoming.statusCode ?? 0,
+          headers: plainHeaders(incoming.headers),
+          body: Buffer.concat(chunks).toString("utf8"),
+        });
+      });
+    });
+    const timer = setTimeout(() => {
+      outgoing.destroy(transportError("timeout", request.url));
+    }, request.timeoutMs);
+    function stop(error: Error): void {
+      clearTimeout(timer);
+      reject(error);
+    }
+    outgoing.on("error", stop);
+    outgoing.end(body);
+  });
+}
+
+function plainHeaders(headers: http.IncomingHttpHeaders): HttpResponse["headers"] {
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [
+      name,
+      Array.isArray(value) ? value.join(", ") : value,
+    ]),
+  );
+}

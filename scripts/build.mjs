@@ -1,0 +1,43 @@
+// Bundles the rotation job into dist/rotate.mjs: one file for any machine with node, to be read by people.
+import { build } from "esbuild";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+
+const { name, version, license } = JSON.parse(await readFile("package.json", "utf8"));
+
+const banner = `#!/usr/bin/env node
+// ${name} ${version}: the rotation job. License: ${license}.
+// For each account: reads its password from Vault, buys an access token from APIsec, checks and tries
+// it, and stores it in Vault. Settings come from the environment alone. Nothing but node is needed, and
+// no third-party code is in here. Built from rotator/main.ts by "npm run build": change that instead.
+`;
+
+// esbuild drops comments, but not those marked as legal texts: so the docstrings stay for the reader.
+const keepDocstrings = {
+  name: "keep-docstrings",
+  setup({ onLoad }) {
+    onLoad({ filter: /\.ts$/ }, async ({ path }) => {
+      const source = await readFile(path, "utf8");
+      const marked = source.replace(
+        /^\/\*\*(?=(?:(?!\*\/).)*\*\/\n(?:export )?(?:async )?(?:function|const) )/gms,
+        "/*!",
+      );
+      return { contents: marked, loader: "ts" };
+    });
+  },
+};
+
+const { outputFiles } = await build({
+  entryPoints: ["rotator/main.ts"],
+  write: false,
+  bundle: true,
+  format: "esm",
+  platform: "node",
+  target: "node20.19",
+  charset: "utf8",
+  legalComments: "inline",
+  banner: { js: banner },
+  plugins: [keepDocstrings],
+});
+
+await mkdir("dist", { recursive: true });
+await writeFile("dist/rotate.mjs", outputFiles[0].text.replaceAll(/^\/\*!/gm, "/**"));

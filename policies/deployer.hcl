@@ -1,0 +1,82 @@
+# Who runs `pulumi up` for this stack: all that it needs, and nothing of other stacks.
+# Nobody, the deployer included, may delete, destroy or patch a secret or unmount the store.
+# Whoever writes roles and policies can give rights away: this policy belongs to the trust group.
+
+# The secrets of exactly these accounts.
+path "${mount}/data/${account}/password" {
+  capabilities = ["create", "read", "update"]
+}
+
+path "${mount}/data/${account}/token" {
+  capabilities = ["create", "read", "update"]
+}
+
+# The keys' own settings: check-and-set, versions kept, end of life of a token.
+path "${mount}/metadata/${account}/password" {
+  capabilities = ["create", "read", "update"]
+}
+
+path "${mount}/metadata/${account}/token" {
+  capabilities = ["create", "read", "update"]
+}
+
+# A renamed account: its old record is copied, never changed.
+path "${mount}/data/${oldAccount}/password" {
+  capabilities = ["read"]
+}
+
+# The KV mount: created and tuned, never removed.
+path "sys/mounts/${mount}" {
+  capabilities = ["create", "read", "update"]
+}
+
+path "sys/mounts/${mount}/tune" {
+  capabilities = ["read", "update"]
+}
+
+path "${mount}/config" {
+  capabilities = ["read"]
+}
+
+path "sys/mounts" {
+  capabilities = ["read"]
+}
+
+# GitLab's login. Enabling an auth method needs sudo.
+path "sys/auth/${authPath}" {
+  capabilities = ["create", "read", "update", "delete", "sudo"]
+}
+
+path "sys/auth" {
+  capabilities = ["read"]
+}
+
+path "sys/mounts/auth/${authPath}/tune" {
+  capabilities = ["read", "update"]
+}
+
+path "auth/${authPath}/config" {
+  capabilities = ["create", "read", "update"]
+}
+
+path "auth/${authPath}/role/${prefix}-${stack}-*" {
+  capabilities = ["create", "read", "update", "delete"]
+}
+
+# This stack's policies.
+path "sys/policies/acl/${prefix}-${stack}-*" {
+  capabilities = ["create", "read", "update", "delete"]
+}
+
+# The Vault plugin works with a child token of its own.
+path "auth/token/create" {
+  capabilities = ["update"]
+}
+
+path "auth/token/lookup-self" {
+  capabilities = ["read"]
+}
+
+path "auth/token/revoke-self" {
+  capabilities = ["update"]
+}

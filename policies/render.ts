@@ -1,0 +1,77 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+
+/** One file of this folder. */
+export type PolicyName = "admin" | "developer" | "rotator" | "deployer";
+
+/** What the placeholders of the policy files stand for. */
+export interface PolicyValues {
+  project: string;
+  stack: string;
+  prefix: string;
+  mount: string;
+  authPath: string;
+  accounts: readonly string[];
+  publishedAccounts: readonly string[];
+  /** Former names of renamed accounts. */
+  oldAccounts: readonly string[];
+}
+
+/** Vault's name of a policy or role of this stack, such as `apisec-dev-developer`. */
+export function policyName(
+  prefix: string,
+  stack: string,
+  name: "admin" | "developer" | "rotator",
+): string {
+  return `${prefix}-${stack}-${name}`;
+}
+
+/** The first line of every policy of a stack: a policy without it belongs to somebody else. */
+export function ownerMarker(project: string, stack: string): string {
+  return `# managed by ${project}/${stack}`;
+}
+
+/**
+ * Renders `policies/<name>.hcl`: a block that names `${account}`, `${publishedAccount}` or
+ * `${oldAccount}` is written once for each of them, the other placeholders are replaced where they
+ * stand. The values are checked by config.ts; a character that HCL or a policy path would read as
+ * something else is refused here all the same.
+ */
+export function renderPolicy(name: PolicyName, values: PolicyValues): string {
+  const template = readFileSync(join(__dirname, `${name}.hcl`), "utf8");
+  const blocks = template.trim().split(/\n\n+/);
+  const rendered = blocks.flatMap((block) => renderBlock(block, values));
+  return `${ownerMarker(values.project, values.stack)}\n${rendered.join("\n\n")}\n`;
+}
+
+function renderBlock(block: string, values: PolicyValues): string[] {
+  const lists: Record<string, readonly string[]> = {
+    account: values.accounts,
+    publishedAccount: values.publishedAccounts,
+    oldAccount: values.oldAccounts,
+  };
+  const listName = Object.keys(lists).find((key) => block.includes(`\${${key}}`));
+  if (listName === undefined) return [fill(block, values)];
+  const names = lists[listName] ?? [];
+  const [comment, body] = splitComment(block);
+  return names.map((name, index) =>
+    fill(index === 0 ? comment + body : body, { ...values, [listName]: name }),
+  );
+}
+
+/** A block's comment is written once, not for every account. */
+function splitComment(block: string): [string, string] {
+  const start = block.search(/^path /m);
+  return [block.slice(0, start), block.slice(start)];
+}
+
+function fill(block: string, values: object): string {
+  const table = values as Record<string, unknown>;
+  return block.replace(/\$\{(\w+)\}/g, (_, key: string) => {
+    const value = table[key];
+    if (typeof value !== "string" || !/^[A-Za-z0-9][A-Za-z0-9/_.-]*$/.test(value)) {
+      throw new Error(`A policy placeholder cannot be filled: ${key}`);
+    }
+    return value;
+  });
+}

@@ -1,15 +1,14 @@
 import axios from "axios";
-import { readFileSync } from "node:fs";
 import { Agent as HttpAgent } from "node:http";
 import { Agent as HttpsAgent } from "node:https";
 import { transportCode, transportError } from "../core/http";
 import type { HttpResponse, Send } from "../core/http";
 
 /**
- * `Send` on axios, with connections kept alive. `caFile`: a PEM file that replaces the system's
- * certificate authorities. Everything is built inside: the function is serialised into a dynamic provider.
+ * `Send` on axios, with connections kept alive. `ca`: PEM text that replaces the system's certificate
+ * authorities. Everything is built inside: the function is serialised into a dynamic provider.
  */
-export function axiosTransport(options: { caFile?: string | undefined } = {}): Send {
+export function axiosSend(options: { ca?: string | undefined } = {}): Send {
   const client = axios.create({
     adapter: "http",
     maxRedirects: 0,
@@ -23,7 +22,7 @@ export function axiosTransport(options: { caFile?: string | undefined } = {}): S
     httpsAgent: new HttpsAgent({
       keepAlive: true,
       rejectUnauthorized: true,
-      ...(options.caFile ? { ca: readFileSync(options.caFile, "utf8") } : {}),
+      ...(options.ca === undefined ? {} : { ca: options.ca }),
     }),
   });
   return async (request) => {

@@ -1,0 +1,389 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer, type IncomingMessage, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import * as grpc from "@grpc/grpc-js";
+import { ResourceProviderClient } from "@pulumi/pulumi/proto/provider_grpc_pb";
+import * as proto from "@pulumi/pulumi/proto/provider_pb";
+import { Empty } from "google-protobuf/google/protobuf/empty_pb";
+import { Struct, type JavaScriptValue } from "google-protobuf/google/protobuf/struct_pb";
+import { buildStandIns, type PluginName } from "../../lab/plugins/build";
+import { unknown } from "../../lab/plugins/resource";
+
+type Props = Record<string, JavaScriptValue>;
+
+const folder = mkdtempSync(join(tmpdir(), "plugins-"));
+const processes: ChildProcess[] = [];
+
+beforeAll(() => buildStandIns(["command", "gitlab"], folder));
+afterAll(() => {
+  processes.forEach((child) => child.kill());
+  rmSync(folder, { recursive: true });
+});
+
+/** Starts a stand-in as the engine does. */
+async function start(name: PluginName, environment: Record<string, string> = {}) {
+  const child = spawn(join(folder, `pulumi-resource-${name}`), [], {
+    env: { ...process.env, ...environment },
+  });
+  processes.push(child);
+  const [port] = (await once(child.stdout, "data")) as [Buffer];
+  const client = new ResourceProviderClient(
+    `127.0.0.1:${port.toString().trim()}`,
+    grpc.credentials.createInsecure(),
+  );
+  const ask = <Request, Answer>(
+    method: (
+      request: Request,
+      done: (error: grpc.ServiceError | null, answer: Answer) => void,
+    ) => unknown,
+    request: Request,
+  ) =>
+    new Promise<Answer>((resolve, reject) => {
+      method.call(client, request, (error, answer) => (error ? reject(error) : resolve(answer)));
+    });
+
+  return {
+    child,
+    configure(config: Props) {
+      const request = new proto.ConfigureRequest();
+      request.setArgs(Struct.fromJavaScript(config));
+      return ask<proto.ConfigureRequest, proto.ConfigureResponse>(client.configure, request);
+    },
+    async checkConfig(config: Props) {
+      const request = new proto.CheckRequest();
+      request.setNews(Struct.fromJavaScript(config));
+      const answer = await ask<proto.CheckRequest, proto.CheckResponse>(
+        client.checkConfig,
+        request,
+      );
+      return answer.getFailuresList().map((failure) => failure.getReason());
+    },
+    async check(type: string, news: Props) {
+      const request = new proto.CheckRequest();
+      request.setUrn(urn(type));
+      request.setNews(Struct.fromJavaScript(news));
+      const answer = await ask<proto.CheckRequest, proto.CheckResponse>(client.check, request);
+      return answer.getFailuresList().map((failure) => failure.getReason());
+    },
+    async create(type: string, inputs: Props, preview = false) {
+      const request = new proto.CreateRequest();
+      request.setUrn(urn(type));
+      request.setPreview(preview);
+      request.setProperties(Struct.fromJavaScript(inputs));
+      const answer = await ask<proto.CreateRequest, proto.CreateResponse>(client.create, request);
+      return { id: answer.getId(), properties: answer.getProperties()?.toJavaScript() ?? {} };
+    },
+    async update(type: string, id: string, was: Props, now: Props) {
+      const request = new proto.UpdateRequest();
+      request.setUrn(urn(type));
+      request.setId(id);
+      request.setOlds(Struct.fromJavaScript(was));
+      request.setNews(Struct.fromJavaScript(now));
+      const answer = await ask<proto.UpdateRequest, proto.UpdateResponse>(client.update, request);
+      return answer.getProperties()?.toJavaScript() ?? {};
+    },
+    async read(type: string, id: string) {
+      const request = new proto.ReadRequest();
+      request.setUrn(urn(type));
+      request.setId(id);
+      const answer = await ask<proto.ReadRequest, proto.ReadResponse>(client.read, request);
+      return { id: answer.getId(), inputs: answer.getInputs()?.toJavaScript() ?? {} };
+    },
+    async remove(type: string, id: string, state: Props) {
+      const request = new proto.DeleteRequest();
+      request.setUrn(urn(type));
+      request.setId(id);
+      request.setProperties(Struct.fromJavaScript(state));
+      await ask<proto.DeleteRequest, Empty>(client.delete, request);
+    },
+    async invoke(token: string, args: Props) {
+      const request = new proto.InvokeRequest();
+      request.setTok(token);
+      request.setArgs(Struct.fromJavaScript(args));
+      const answer = await ask<proto.InvokeRequest, proto.InvokeResponse>(client.invoke, request);
+      return answer.getReturn()?.toJavaScript() ?? {};
+    },
+    cancel: () => ask<Empty, Empty>(client.cancel, new Empty()),
+  };
+}
+
+const urn = (type: string): string => `urn:pulumi:dev::project::${type}::it`;
+
+describe("every stand-in", () => {
+  test("knows nothing silently", async () => {
+    const plugin = await start("command");
+    await expect(plugin.create("command:remote:Command", {})).rejects.toThrow(
+      "this stand-in has no resource type command:remote:Command",
+    );
+    await expect(plugin.invoke("command:local:run", {})).rejects.toThrow("no function");
+    expect(await plugin.check("command:local:Command", { craete: "true" })).toEqual([
+      "craete: this stand-in does not know the property",
+    ]);
+    expect(await plugin.checkConfig({ shell: "sh", version: "1.2.1" })).toEqual([
+      "shell: this stand-in does not know the configuration key",
+    ]);
+  });
+
+  test("says how it wants to be spoken to", async () => {
+    const answer = (await (await start("command")).configure({})).toObject();
+    expect(answer).toMatchObject({
+      acceptsecrets: false,
+      acceptresources: false,
+      acceptoutputs: false,
+      supportspreview: true,
+    });
+  });
+
+  test("lives on after cancel", async () => {
+    const plugin = await start("command");
+    await plugin.cancel();
+    expect(
+      (await plugin.create("command:local:Command", { create: "echo on" })).properties,
+    ).toMatchObject({ stdout: "on" });
+    expect(plugin.child.exitCode).toBeNull();
+  });
+});
+
+describe("command", () => {
+  const type = "command:local:Command";
+
+  test("previews unknown output and runs nothing", async () => {
+    const plugin = await start("command");
+    const mark = join(folder, "preview-ran");
+    const { id, properties } = await plugin.create(type, { create: `touch ${mark}` }, true);
+    expect(id).toBe("");
+    expect(properties).toMatchObject({ stdout: unknown, stderr: unknown });
+    expect(() => readFileSync(mark)).toThrow("ENOENT");
+  });
+
+  test("runs with environment, folder, input and interpreter", async () => {
+    const plugin = await start("command", { INHERITED: "yes" });
+    const { properties } = await plugin.create(type, {
+      create: 'printf "%s %s %s %s\\n" "$INHERITED" "$OWN" "$PWD" "$(cat)"; echo oops >&2',
+      environment: { OWN: "mine" },
+      dir: "/",
+      stdin: "fed",
+      interpreter: ["/bin/bash", "-c"],
+    });
+    expect(properties).toMatchObject({ stdout: "yes mine / fed", stderr: "oops" });
+  });
+
+  test("fails with exit status and output, not with the environment", async () => {
+    const plugin = await start("command");
+    const failed = plugin.create(type, {
+      create: "echo half; echo broken >&2; exit 3",
+      environment: { PASSWORD: "canary" },
+    });
+    await expect(failed).rejects.toThrow(/exit status 3: running .*:\nhalf\nbroken/);
+    await expect(failed).rejects.not.toThrow(/canary/);
+  });
+
+  test("updates with update, or else with create, and knows the previous output", async () => {
+    const plugin = await start("command");
+    const was = { create: "echo one", stdout: "one", stderr: "" };
+    const line = 'echo "$PULUMI_COMMAND_STDOUT again"';
+    expect(await plugin.update(type, "x", was, { create: line })).toMatchObject({
+      stdout: "one again",
+    });
+    expect(await plugin.update(type, "x", was, { create: "false", update: line })).toMatchObject({
+      stdout: "one again",
+    });
+    const silent = { create: line, addPreviousOutputInEnv: false };
+    expect(await plugin.update(type, "x", was, silent)).toMatchObject({ stdout: " again" });
+  });
+
+  test("runs delete", async () => {
+    const plugin = await start("command");
+    const mark = join(folder, "deleted");
+    await plugin.remove(type, "x", { delete: `echo gone > ${mark}` });
+    expect(readFileSync(mark, "utf8")).toBe("gone\n");
+  });
+});
+
+describe("gitlab", () => {
+  const seen: { line: string; headers: IncomingMessage["headers"]; body: string }[] = [];
+  let answers: Record<string, [number, unknown] | [number, unknown][]> = {};
+  let server: Server;
+  let environment: Record<string, string>;
+
+  beforeAll(async () => {
+    server = createServer((request, response) => {
+      const chunks: Buffer[] = [];
+      request.on("data", (chunk: Buffer) => chunks.push(chunk));
+      request.on("end", () => {
+        const line = `${request.method} ${request.url}`;
+        seen.push({ line, headers: request.headers, body: Buffer.concat(chunks).toString() });
+        const planned = answers[line] ?? [404, { message: "404 Not Found" }];
+        const [status, body] = Array.isArray(planned[0])
+          ? ((planned as [number, unknown][]).shift() ?? [500, {}])
+          : (planned as [number, unknown]);
+        response.writeHead(status, { "Content-Type": "application/json" });
+        response.end(status === 204 ? undefined : JSON.stringify(body));
+      });
+    }).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    environment = { GITLAB_BASE_URL: `http://127.0.0.1:${port}`, GITLAB_TOKEN: "canary-token" };
+  });
+  afterAll(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  beforeEach(() => {
+    seen.length = 0;
+    answers = { "GET /api/v4/user": [200, { id: 7 }] };
+  });
+
+  const configured = async () => {
+    const plugin = await start("gitlab", environment);
+    await plugin.configure({});
+    return plugin;
+  };
+  const variable = { project: "grp/prj.x", key: "K", value: "canary", environmentScope: "*" };
+
+  test("asks who it is first, as a bearer", async () => {
+    await configured();
+    expect(seen.map(({ line, headers }) => [line, headers.authorization])).toEqual([
+      ["GET /api/v4/user", "Bearer canary-token"],
+    ]);
+  });
+
+  test("stops where GitLab does not know the token, without showing it", async () => {
+    answers["GET /api/v4/user"] = [401, { message: "401 Unauthorized" }];
+    const failed = (await start("gitlab", environment)).configure({});
+    await expect(failed).rejects.toThrow("401 Unauthorized");
+    await expect(failed).rejects.not.toThrow(/canary/);
+  });
+
+  test("takes token and address from the configuration before the environment", async () => {
+    const plugin = await start("gitlab", { GITLAB_TOKEN: "other", GITLAB_BASE_URL: "http://x" });
+    await plugin.configure({
+      baseUrl: `${environment.GITLAB_BASE_URL}/api/v4/`,
+      token: { "4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", value: "t" },
+    });
+    expect(seen.map(({ line, headers }) => [line, headers.authorization])).toEqual([
+      ["GET /api/v4/user", "Bearer t"],
+    ]);
+  });
+
+  test("escapes dots, sends what the official plugin sends, keeps the answer as state", async () => {
+    const plugin = await configured();
+    answers["POST /api/v4/projects/grp%2Fprj%2Ex/variables"] = [
+      201,
+      { key: "K", value: "canary", variable_type: "env_var", environment_scope: "*", raw: false },
+    ];
+    const { id, properties } = await plugin.create(
+      "gitlab:index/projectVariable:ProjectVariable",
+      variable,
+    );
+    expect(id).toBe("grp/prj.x:K:*");
+    expect(properties).toMatchObject({ variableType: "env_var", masked: false, description: "" });
+    expect(JSON.parse(seen[1]?.body ?? "")).toEqual({
+      key: "K",
+      value: "canary",
+      masked: false,
+      raw: false,
+      description: "",
+      environment_scope: "*",
+    });
+  });
+
+  test("never shows a body in an error", async () => {
+    const plugin = await configured();
+    answers["POST /api/v4/projects/grp%2Fprj%2Ex/variables"] = [
+      400,
+      { message: { value: ["is invalid"] } },
+    ];
+    const failed = plugin.create("gitlab:index/projectVariable:ProjectVariable", variable);
+    await expect(failed).rejects.toThrow('400 {"value":["is invalid"]}');
+    await expect(failed).rejects.not.toThrow(/canary/);
+  });
+
+  test("tries again once after a server error", async () => {
+    const plugin = await configured();
+    answers["GET /api/v4/projects/42"] = [
+      [503, {}],
+      [200, { id: 42, namespace: { id: 9 }, path_with_namespace: "sec/rotator" }],
+    ];
+    expect(await plugin.invoke("gitlab:index/getProject:getProject", { id: "42" })).toMatchObject({
+      id: "42",
+      namespaceId: 9,
+      pathWithNamespace: "sec/rotator",
+    });
+    await expect(
+      plugin.invoke("gitlab:index/getProject:getProject", { id: "1", pathWithNamespace: "a/b" }),
+    ).rejects.toThrow("exactly one");
+  });
+
+  test("hands a file that could not be read back to the engine as half-made", async () => {
+    const plugin = await configured();
+    const file = "/api/v4/projects/42/repository/files/%2Egitlab-ci%2Eyml";
+    answers[`POST ${file}`] = [201, { file_path: ".gitlab-ci.yml", branch: "main" }];
+    answers[`GET ${file}?ref=main`] = [403, { message: "403 Forbidden" }];
+    const failed: unknown = await plugin
+      .create("gitlab:index/repositoryFile:RepositoryFile", {
+        project: "42",
+        branch: "main",
+        filePath: ".gitlab-ci.yml",
+        content: "x",
+        encoding: "text",
+        commitMessage: "add",
+      })
+      .catch((error: unknown) => error);
+    const [details] = (failed as grpc.ServiceError).metadata.get("grpc-status-details-bin");
+    expect(details?.toString()).toContain("ErrorResourceInitFailed");
+    expect(details?.toString()).toContain("42:main:.gitlab-ci.yml");
+  });
+
+  test("reads the owner that is to be taken, and takes it", async () => {
+    const plugin = await configured();
+    const type = "gitlab:index/pipelineSchedule:PipelineSchedule";
+    const inputs = {
+      project: "42",
+      description: "rotate",
+      ref: "refs/heads/main",
+      cron: "0 1 * * *",
+      cronTimezone: "UTC",
+      active: true,
+      takeOwnership: true,
+    };
+    const { properties } = await plugin.create(type, inputs, true);
+    expect(properties).toMatchObject({ owner: 7, pipelineScheduleId: unknown });
+    const path = "/api/v4/projects/42/pipeline_schedules/13";
+    answers[`POST ${path}/take_ownership`] = [201, { id: 13 }];
+    answers[`PUT ${path}`] = [200, { id: 13, cron: "0 1 * * *", owner: { id: 7 } }];
+    expect(await plugin.update(type, "42:13", inputs, inputs)).toMatchObject({ owner: 7 });
+  });
+
+  test("a thing that is gone has no id; deleting it is what the official plugin makes of it", async () => {
+    const plugin = await configured();
+    const types = {
+      variable: "gitlab:index/projectVariable:ProjectVariable",
+      schedule: "gitlab:index/pipelineSchedule:PipelineSchedule",
+    };
+    expect((await plugin.read(types.variable, "42:K:*")).id).toBe("");
+    expect((await plugin.read(types.schedule, "42:13")).id).toBe("");
+    await plugin.remove(types.variable, "42:K:*", {});
+    await expect(plugin.remove(types.schedule, "42:13", {})).rejects.toThrow("404 Not Found");
+  });
+
+  test("imports by the official ids", async () => {
+    const plugin = await configured();
+    answers["GET /api/v4/projects/42/variables/K?filter%5Benvironment_scope%5D=prod%2F*"] = [
+      200,
+      { key: "K", value: "v", variable_type: "env_var", environment_scope: "prod/*" },
+    ];
+    const found = await plugin.read("gitlab:index/projectVariable:ProjectVariable", "42:K:prod/*");
+    expect(found.inputs).toEqual({
+      project: "42",
+      key: "K",
+      value: "v",
+      variableType: "env_var",
+      environmentScope: "prod/*",
+    });
+  });
+});

@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
@@ -29,6 +29,8 @@ export interface Settings {
   accounts: Account[];
   /** Accounts whose first password still stands in config. */
   firstPasswordsFor: string[];
+  /** The host of accounts that name none. */
+  apisecUrl: string;
   mount: string;
   createMount: boolean;
   authPath: string;
@@ -46,6 +48,8 @@ export interface Settings {
   apisecPaths: ApisecPaths;
   vaultAddress: string;
   vaultNamespace?: string | undefined;
+  /** PEM text of the certificate authorities that Vault is checked against (VAULT_CACERT). */
+  vaultCa?: string | undefined;
   gitlabUrl: string;
   warnings: string[];
 }
@@ -179,6 +183,8 @@ export interface ConfigSource {
   secretKeys: readonly string[];
   env: Record<string, string | undefined>;
   hasTokenFile: boolean;
+  /** Reads a file; throws where it cannot. */
+  readText: (path: string) => string;
   /** Milliseconds since 1970. */
   now: number;
 }
@@ -192,6 +198,7 @@ export function loadConfig(): Settings {
     secretKeys: JSON.parse(process.env["PULUMI_CONFIG_SECRET_KEYS"] ?? "[]") as string[],
     env: process.env,
     hasTokenFile: existsSync(join(homedir(), ".vault-token")),
+    readText: (path) => readFileSync(path, "utf8"),
     now: Date.now(),
   });
 }
@@ -213,7 +220,7 @@ export function readConfig(source: ConfigSource): Settings {
   }
   const warnings = parsed === undefined ? [] : checkSchedule(parsed, source, problems);
   if (parsed === undefined || problems.length > 0) throw configError(source.stack, problems);
-  const { apisecUrl: _host, firstPasswords, apisecPaths, ...rest } = parsed;
+  const { firstPasswords, apisecPaths, ...rest } = parsed;
   return {
     ...rest,
     project: source.project,
@@ -223,6 +230,7 @@ export function readConfig(source: ConfigSource): Settings {
     apisecPaths: { ...defaultApisecPaths, ...withoutUndefined(apisecPaths) },
     vaultAddress: vault.address,
     vaultNamespace: vault.namespace,
+    vaultCa: vault.ca,
     gitlabUrl,
     warnings,
   };
@@ -439,10 +447,13 @@ function checkSchedule(parsed: Parsed, source: ConfigSource, problems: string[])
   ];
 }
 
-function readVault(
-  source: ConfigSource,
-  problems: string[],
-): { address: string; namespace: string | undefined } {
+interface VaultSettings {
+  address: string;
+  namespace: string | undefined;
+  ca: string | undefined;
+}
+
+function readVault(source: ConfigSource, problems: string[]): VaultSettings {
   const { env, values } = source;
   if ((env["VAULT_TOKEN"] ?? "") === "" && !source.hasTokenFile) {
     problems.push(
@@ -455,6 +466,7 @@ function readVault(
       `vault:namespace: is ${quote(namespace)}; expected a namespace path such as teams/security`,
     );
   }
+  const ca = readCa(source, problems);
   const address = onlyOne("address", "VAULT_ADDR", source, problems);
   if (address === undefined) {
     if (values["vault:address"] === undefined && (env["VAULT_ADDR"] ?? "") === "") {
@@ -462,16 +474,29 @@ function readVault(
         "vault:address: is missing, and VAULT_ADDR is not set; set one with `pulumi config set vault:address https://…`",
       );
     }
-    return { address: "", namespace };
+    return { address: "", namespace, ca };
   }
   const endpoint = readEndpoint(address, "path");
   if ("problem" in endpoint) {
     problems.push(
       `vault:address (or VAULT_ADDR): ${quote(withoutUser(address))} ${endpoint.problem}; expected ${urlText}`,
     );
-    return { address: "", namespace };
+    return { address: "", namespace, ca };
   }
-  return { address: endpoint.address, namespace };
+  return { address: endpoint.address, namespace, ca };
+}
+
+function readCa(source: ConfigSource, problems: string[]): string | undefined {
+  const file = source.env["VAULT_CACERT"] ?? "";
+  if (file === "") return undefined;
+  try {
+    const pemText = source.readText(file);
+    if (pemText.includes("-----BEGIN CERTIFICATE-----")) return pemText;
+  } catch {
+    // Said below: a missing file and a file of something else have one remedy.
+  }
+  problems.push(`VAULT_CACERT: is ${quote(file)}; expected a readable file with PEM certificates`);
+  return undefined;
 }
 
 /** A setting that Pulumi's config and Vault's environment variable may both give, if they agree. */

@@ -10,7 +10,7 @@ import { changePassword } from "../core/passwordChange";
 import { parseRecord, passwordKey } from "../core/passwordRecord";
 import { kvStore } from "../core/vault";
 import type { SecretStore } from "../core/vault";
-import { axiosTransport } from "./axiosTransport";
+import { axiosSend } from "./axiosTransport";
 
 /** What `up` decides about one account's password. No field is a secret. */
 export interface PasswordInputs {
@@ -68,9 +68,15 @@ function vaultToken(): string {
   }
 }
 
+/** The certificate authorities that Vault is checked against, as the Vault CLI reads them. */
+function vaultCa(): string | undefined {
+  const file = process.env["VAULT_CACERT"];
+  return file === undefined || file === "" ? undefined : readFileSync(file, "utf8");
+}
+
 function storeOf(inputs: PasswordInputs): SecretStore {
   const vault = {
-    send: axiosTransport({ caFile: process.env["VAULT_CACERT"] }),
+    send: axiosSend({ ca: vaultCa() }),
     clock,
     address: inputs.vaultAddress,
     namespace: inputs.vaultNamespace,
@@ -88,7 +94,7 @@ function firstPasswordOf(name: string): string | undefined {
 }
 
 async function ensure(inputs: PasswordInputs, previousHost?: string): Promise<Stored> {
-  const send = axiosTransport();
+  const send = axiosSend();
   const result = await changePassword(
     {
       name: inputs.name,

@@ -1,0 +1,80 @@
+import * as pulumi from "@pulumi/pulumi";
+import { FirstTokens } from "./components/firstTokens";
+import { SecretStore } from "./components/secretStore";
+import { ServiceAccount } from "./components/serviceAccount";
+import { TokenRotation } from "./components/tokenRotation";
+import { loadConfig, tokenMarginSeconds } from "./config";
+import { nextRuns } from "./core/schedule";
+import { preflight } from "./preflight";
+
+export = async () => {
+  const settings = loadConfig();
+  for (const warning of settings.warnings) void pulumi.log.warn(warning);
+  await preflight(settings);
+
+  const published = settings.accounts.filter(({ publishToken }) => publishToken);
+  const publishedNames = published.map(({ name }) => name);
+  const tokenKeptSeconds = settings.tokenLifetime - tokenMarginSeconds;
+
+  const store = new SecretStore("store", {
+    policy: {
+      project: settings.project,
+      stack: settings.stack,
+      prefix: settings.policyPrefix,
+      mount: settings.mount,
+      authPath: settings.authPath,
+      accounts: settings.accounts.map(({ name }) => name),
+      publishedAccounts: publishedNames,
+      oldAccounts: [],
+    },
+    createMount: settings.createMount,
+    tokenKeptSeconds,
+  });
+
+  const rotation = new TokenRotation("rotation", {
+    settings,
+    accounts: publishedNames,
+    mount: store.mount,
+    minLifetimeSeconds: tokenKeptSeconds,
+    policy: store.policies.rotator,
+  });
+
+  // Passwords come last: by then everything in Vault and GitLab is known good.
+  const ready = { dependsOn: [store, rotation] };
+  const made = new Map<string, ServiceAccount>();
+  const changersFirst = [...settings.accounts].sort(
+    (a, b) => Number(a.changedBy !== undefined) - Number(b.changedBy !== undefined),
+  );
+  for (const account of changersFirst) {
+    const changer = account.changedBy === undefined ? undefined : made.get(account.changedBy);
+    made.set(account.name, new ServiceAccount(account.name, { account, settings, changer }, ready));
+  }
+  const accounts = [...made.values()];
+  const readable = accounts.filter(({ tokenPath }) => tokenPath !== undefined);
+
+  if (readable.length > 0) {
+    new FirstTokens("first-tokens", {
+      settings,
+      accounts: readable,
+      minLifetimeSeconds: tokenKeptSeconds,
+    });
+  }
+
+  return {
+    mount: store.mount,
+    passwordPaths: Object.fromEntries(accounts.map((a) => [a.accountName, a.passwordPath])),
+    tokenPaths: Object.fromEntries(readable.map((a) => [a.accountName, a.tokenPath])),
+    policies: store.policies,
+    role: rotation.role,
+    scheduleId: rotation.scheduleId,
+    nextRuns: nextRuns(settings.cron, settings.cronTimezone, Date.now(), 4).map((time) =>
+      new Date(time).toISOString(),
+    ),
+    howToReadToken: Object.fromEntries(
+      readable.map((a) => [
+        a.accountName,
+        `vault kv get -mount=${settings.mount} -field=token ${a.accountName}/token`,
+      ]),
+    ),
+  };
+};

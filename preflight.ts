@@ -1,0 +1,140 @@
+import { existsSync, readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import * as pulumi from "@pulumi/pulumi";
+import { authDescription } from "./components/tokenRotation";
+import { mountDescription } from "./components/secretStore";
+import type { Settings } from "./config";
+import { isObject, jsonObject } from "./core/http";
+import type { HttpResponse } from "./core/http";
+import { encodePath, vaultCall } from "./core/vault";
+import type { VaultConnection } from "./core/vault";
+import { ownerMarker, policyName } from "./policies/render";
+import { nodeSend } from "./rotator/transport";
+
+/**
+ * Looks at Vault before anything is registered: is it there, is the mount KV version 2 and ours, does
+ * a policy or auth mount of that name belong to somebody else? Reads only, in `preview` and in `up`.
+ * Throws one RunError that lists every conflict.
+ */
+export async function preflight(settings: Settings): Promise<void> {
+  const vault = connect(settings);
+  const checks = await Promise.all([
+    checkMount(vault, settings),
+    checkAuth(vault, settings),
+    ...(["admin", "developer", "rotator"] as const).map((role) =>
+      checkPolicy(vault, settings, policyName(settings.policyPrefix, settings.stack, role)),
+    ),
+  ]);
+  const problems = [...new Set(checks.flat())];
+  if (problems.length === 0) return;
+  throw new pulumi.RunError(
+    `Vault at ${settings.vaultAddress} is not ready for stack ${settings.stack}; nothing was touched.\n` +
+      problems.map((problem) => `  - ${problem}`).join("\n"),
+  );
+}
+
+function connect(settings: Settings): VaultConnection {
+  const file = join(homedir(), ".vault-token");
+  const token =
+    process.env["VAULT_TOKEN"] ||
+    (existsSync(file) ? readFileSync(file, "utf8").trim() : undefined);
+  return {
+    send: nodeSend({ ca: settings.vaultCa }),
+    clock: { now: Date.now, sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)) },
+    address: settings.vaultAddress,
+    namespace: settings.vaultNamespace,
+    token,
+  };
+}
+
+/** The `data` of an answer, undefined where Vault knows no such thing. */
+async function look(
+  vault: VaultConnection,
+  path: string,
+): Promise<Record<string, unknown> | undefined> {
+  const answer: HttpResponse = await vaultCall(vault, "GET", path);
+  if (answer.status !== 200) return undefined;
+  const body = jsonObject(answer.body);
+  return isObject(body?.["data"]) ? body["data"] : body;
+}
+
+/** Turns an error of Vault into a problem of the list. */
+async function problemsOf(check: () => Promise<string[]>): Promise<string[]> {
+  try {
+    return await check();
+  } catch (error) {
+    return [(error as Error).message];
+  }
+}
+
+function checkMount(vault: VaultConnection, settings: Settings): Promise<string[]> {
+  const { mount, createMount, project, stack } = settings;
+  return problemsOf(async () => {
+    const found = await look(vault, `sys/mounts/${encodePath(mount)}`);
+    if (found === undefined) {
+      return createMount
+        ? []
+        : [
+            `mount ${mount}/ does not exist and createMount is false: create it as KV version 2, or set createMount to true`,
+          ];
+    }
+    const options = isObject(found["options"]) ? found["options"] : {};
+    if (found["type"] !== "kv" || options["version"] !== "2") {
+      return [
+        `mount ${mount}/ is not KV version 2 (it is ${JSON.stringify({ type: found["type"], options })}): choose another \`mount\`, or upgrade it with \`vault kv enable-versioning ${mount}/\``,
+      ];
+    }
+    if (createMount && found["description"] !== mountDescription(project, stack)) {
+      return [
+        `mount ${mount}/ exists and is not this stack's: set createMount to false to use it, or choose another \`mount\``,
+      ];
+    }
+    const config = await look(vault, `${encodePath(mount)}/config`);
+    const ends = config?.["delete_version_after"];
+    return ends === undefined || ends === "0s"
+      ? []
+      : [
+          `mount ${mount}/ deletes every version after ${JSON.stringify(ends)}, passwords too: set it to 0s with \`vault write ${mount}/config delete_version_after=0s\`, or choose another \`mount\``,
+        ];
+  });
+}
+
+function checkAuth(vault: VaultConnection, settings: Settings): Promise<string[]> {
+  const { authPath, createAuth, project, stack } = settings;
+  return problemsOf(async () => {
+    const found = await look(vault, `sys/auth/${encodePath(authPath)}`);
+    if (found === undefined) {
+      return createAuth
+        ? []
+        : [
+            `auth mount ${authPath}/ does not exist and createAuth is false: enable it with \`vault auth enable -path=${authPath} jwt\`, or set createAuth to true`,
+          ];
+    }
+    if (found["type"] !== "jwt") {
+      return [
+        `auth mount ${authPath}/ is of type ${String(found["type"])}, expected jwt: choose another authPath`,
+      ];
+    }
+    return createAuth && found["description"] !== authDescription(project, stack)
+      ? [
+          `auth mount ${authPath}/ exists and is not this stack's: set createAuth to false to use it, or choose another authPath`,
+        ]
+      : [];
+  });
+}
+
+/** A policy write is a silent overwrite: another owner's text must not be lost. */
+function checkPolicy(vault: VaultConnection, settings: Settings, name: string): Promise<string[]> {
+  return problemsOf(async () => {
+    const found = await look(vault, `sys/policies/acl/${name}`);
+    const text = found?.["policy"];
+    if (typeof text !== "string" || text === "") return [];
+    const marker = ownerMarker(settings.project, settings.stack);
+    return text.split("\n")[0]?.trim() === marker
+      ? []
+      : [
+          `policy ${name} exists and does not begin with "${marker}": delete it if nobody needs it, or set another policyPrefix`,
+        ];
+  });
+}

@@ -1,0 +1,221 @@
+/** The pipeline file: expanded by gitlab-ci-local, filtered by its rules, one plan a job. */
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { delimiter, dirname, join } from "node:path";
+import { parse, parseAllDocuments } from "yaml";
+import type { App } from "./app";
+import { evaluate, type Variables } from "./ciRules";
+import { checkOut } from "./repository";
+
+interface Rule {
+  if?: string;
+  when?: string;
+  allow_failure?: boolean;
+  variables?: Record<string, unknown>;
+  exists?: unknown;
+}
+
+/** A job as it stands in the expanded file; only what this server acts on is spelled out. */
+export interface JobYaml {
+  [key: string]: unknown;
+  stage?: string;
+  when?: string;
+  allow_failure?: boolean | object;
+  rules?: Rule[];
+  parallel?: number | object;
+  variables?: Record<string, unknown>;
+  inherit?: { variables?: boolean | string[] };
+  environment?: string | { name: string; action?: string; deployment_tier?: string };
+  id_tokens?: Record<string, { aud: string | string[] }>;
+  timeout?: string;
+  resource_group?: string;
+  needs?: (string | { job: string })[];
+  dependencies?: string[];
+  artifacts?: { paths?: string[]; reports?: { junit?: string | string[] } };
+}
+
+interface Config {
+  stages: string[];
+  workflow?: { rules?: Rule[] };
+  variables?: Record<string, unknown>;
+  jobs: Record<string, JobYaml>;
+}
+
+export interface JobPlan {
+  name: string;
+  stage: string;
+  when: string;
+  allowFailure: boolean;
+  /** Of the file alone: global, workflow, job and rule. */
+  variables: Variables;
+  /** Set for `parallel:`, from 1. */
+  node?: { index: number; total: number };
+  yaml: JobYaml;
+}
+
+export interface Plan {
+  stages: string[];
+  jobs: JobPlan[];
+}
+
+/** What stops a pipeline from being created; the text goes to the user. */
+export class ConfigError extends Error {}
+
+export const gitlabCiLocal = join(
+  dirname(require.resolve("gitlab-ci-local/package.json")),
+  "src/index.js",
+);
+
+/** What a job's process gets of this process's environment. */
+export const childEnvironment = (app: App, home: string) => ({
+  PATH: [...app.toolPath, process.env["PATH"] ?? ""].join(delimiter),
+  HOME: home,
+  LANG: "C.UTF-8",
+});
+
+const cache = new Map<string, Config>();
+
+/** Reads and expands the pipeline file of a commit. */
+async function readConfig(app: App, dir: string, sha: string, file: string): Promise<Config> {
+  const key = `${dir} ${sha} ${file}`;
+  const known = cache.get(key);
+  if (known) return known;
+  const scratch = await mkdtemp(join(app.store.dir, "expand-"));
+  try {
+    const checkout = join(scratch, "repository");
+    await checkOut(dir, sha, checkout, "http://localhost/group/project.git");
+    const text = await readFile(join(checkout, file), "utf8").catch(() => {
+      throw new ConfigError("Missing CI config file");
+    });
+    const args = [gitlabCiLocal, "--preview", "--no-color", "--home", scratch, "--file", file];
+    const output = await new Promise<string>((resolve, reject) =>
+      execFile(
+        process.execPath,
+        args,
+        { cwd: checkout, env: childEnvironment(app, scratch), maxBuffer: 2 ** 26 },
+        (error, stdout, stderr) =>
+          error ? reject(new ConfigError(stderr.trim() || error.message)) : resolve(stdout),
+      ),
+    );
+    const config = toConfig(parse(output) as Record<string, unknown>, defaultsOf(text));
+    if (cache.size > 100) cache.clear();
+    cache.set(key, config);
+    return config;
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+/** gitlab-ci-local drops these keywords of `default:`. */
+function defaultsOf(text: string): JobYaml {
+  const root = parseAllDocuments(text, { logLevel: "silent" }).at(-1)?.toJSON() as
+    { default?: JobYaml } | undefined;
+  const { id_tokens: tokens, timeout } = root?.default ?? {};
+  return { ...(tokens && { id_tokens: tokens }), ...(timeout && { timeout }) };
+}
+
+function toConfig(root: Record<string, unknown>, defaults: JobYaml): Config {
+  const { stages, workflow, variables, ...jobs } = root;
+  for (const [name, job] of Object.entries(jobs as Record<string, JobYaml>)) {
+    for (const keyword of ["only", "except", "trigger"]) {
+      if (keyword in job) throw new ConfigError(`jobs:${name}: ${keyword} is not supported here`);
+    }
+    jobs[name] = { ...defaults, ...job };
+  }
+  return { stages, workflow, variables, jobs } as Config;
+}
+
+/** Decides which jobs of the commit's pipeline file run, given the variables rules may look at. */
+export async function planPipeline(
+  app: App,
+  commit: { dir: string; sha: string; file: string },
+  variables: { predefined: Variables; override: Variables },
+): Promise<Plan> {
+  const config = await readConfig(app, commit.dir, commit.sha, commit.file);
+  const global = texts(config.variables);
+  const { predefined, override } = variables;
+  const workflow = config.workflow?.rules
+    ? firstRule(config.workflow.rules, { ...predefined, ...global, ...override })
+    : {};
+  if (!workflow || workflow.when === "never") {
+    throw new ConfigError("Pipeline filtered out by workflow rules.");
+  }
+  const fromWorkflow = texts(workflow.variables);
+
+  const jobs = Object.entries(config.jobs).flatMap(([name, yaml]): JobPlan[] => {
+    const own = { ...inherited(global, yaml), ...fromWorkflow, ...texts(yaml.variables) };
+    const known = { ...predefined, CI_JOB_NAME: name, ...own, ...override };
+    const rule = yaml.rules ? firstRule(yaml.rules, known) : {};
+    const when = rule?.when ?? yaml.when ?? "on_success";
+    if (!rule || when === "never") return [];
+    const plan = {
+      name,
+      stage: yaml.stage ?? "test",
+      when,
+      allowFailure: rule.allow_failure ?? Boolean(yaml.allow_failure),
+      variables: { ...own, ...texts(rule.variables) },
+      yaml,
+    };
+    if (yaml.parallel === undefined) return [plan];
+    if (typeof yaml.parallel !== "number") {
+      throw new ConfigError(`jobs:${name}: parallel:matrix is not supported here`);
+    }
+    const total = yaml.parallel;
+    return Array.from({ length: total }, (_, at) => ({
+      ...plan,
+      name: `${name} ${at + 1}/${total}`,
+      node: { index: at + 1, total },
+    }));
+  });
+  if (jobs.length === 0) {
+    throw new ConfigError(
+      "The resulting pipeline would have been empty. Review the rules configuration for the relevant jobs.",
+    );
+  }
+  const order = (plan: JobPlan) => config.stages.indexOf(plan.stage);
+  return { stages: config.stages, jobs: jobs.sort((a, b) => order(a) - order(b)) };
+}
+
+function firstRule(rules: Rule[], variables: Variables): Rule | undefined {
+  return rules.find((rule) => {
+    if (rule.exists) throw new ConfigError("rules:exists is not supported here");
+    try {
+      return rule.if === undefined || evaluate(rule.if, variables);
+    } catch (error) {
+      throw new ConfigError(`rules: ${(error as Error).message}`);
+    }
+  });
+}
+
+function inherited(global: Variables, { inherit }: JobYaml): Variables {
+  const wanted = inherit?.variables ?? true;
+  if (wanted === true) return global;
+  if (wanted === false) return {};
+  return Object.fromEntries(Object.entries(global).filter(([key]) => wanted.includes(key)));
+}
+
+/** Variables as text; in the long form the value alone. */
+function texts(variables: Record<string, unknown> | undefined): Variables {
+  const plain = Object.entries(variables ?? {}).map(([key, entry]) => {
+    const value =
+      typeof entry === "object" && entry !== null ? (entry as { value?: unknown }).value : entry;
+    return [key, String(value ?? "")] as const;
+  });
+  return Object.fromEntries(plain);
+}
+
+/** `1h 30m`, `10 minutes`, `90` (seconds) in seconds. */
+export function seconds(text: string): number {
+  const units: Record<string, number> = { s: 1, m: 60, h: 3_600, d: 86_400, w: 604_800 };
+  let total = 0;
+  for (const [, amount, unit = "s"] of text.matchAll(/(\d+(?:\.\d+)?)\s*([smhdw])?[a-z]*/gi)) {
+    total += Number(amount) * (units[unit.toLowerCase()] ?? 1);
+  }
+  return total;
+}
+
+/** Replaces `$NAME` and `${NAME}`; `$$` stands for a dollar sign. */
+export const expand = (text: string, variables: Variables): string =>
+  text.replace(/\$\$|\$(\w+)|\$\{(\w+)\}/g, (whole: string, name?: string, braced?: string) =>
+    whole === "$$" ? "$" : (variables[name ?? braced ?? ""] ?? ""),
+  );

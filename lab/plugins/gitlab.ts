@@ -143,12 +143,12 @@ const projectVariable: ResourceType = {
     key: { required: true, replace: true },
     value: { required: true },
     environmentScope: { default: "*", replace: true },
-    hidden: { replace: true },
-    variableType: {},
-    protected: {},
-    masked: {},
-    raw: {},
-    description: {},
+    hidden: { replace: true, computed: true },
+    variableType: { computed: true },
+    protected: { computed: true },
+    masked: { computed: true },
+    raw: { computed: true },
+    description: { computed: true },
   },
   outputs: [],
   async create(inputs) {
@@ -166,12 +166,7 @@ const projectVariable: ResourceType = {
     return answer && { project: id.split(":")[0], ...variableState(answer) };
   },
   async update(id, _, now) {
-    const defaults = { protected: false, variable_type: "env_var" };
-    const given = Object.entries(variableBody(now)).filter(([, value]) => value !== undefined);
-    const answer = await call("PUT", variablePath(id), {
-      ...defaults,
-      ...Object.fromEntries(given),
-    });
+    const answer = await call("PUT", variablePath(id), variableBody(now));
     return { ...now, ...variableState(answer) };
   },
   async delete(id) {

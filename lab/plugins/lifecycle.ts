@@ -37,16 +37,11 @@ export function checked(
  * What an update would change: the wanted inputs against the state, as the official plugins compare
  * them, so that drift shows and a value the server writes differently does too.
  */
-export function changes(
-  type: ResourceType,
-  state: Props,
-  oldInputs: Props,
-  wanted: Props,
-): Change[] {
-  const keys = new Set([...Object.keys(oldInputs), ...Object.keys(wanted)]);
+export function changes(type: ResourceType, state: Props, wanted: Props): Change[] {
+  const keys = new Set([...Object.keys(type.inputs), ...Object.keys(wanted)]);
   return [...keys]
     .filter((key) => !key.startsWith("__"))
-    .map((key) => ({ key, was: state[key] ?? oldInputs[key], now: wanted[key] }))
+    .map((key) => ({ key, was: state[key], now: wanted[key] }))
     .filter(({ key, was, now }) => !isSame(type.inputs[key], was, now))
     .map(({ key, was, now }) => ({
       key,
@@ -56,7 +51,7 @@ export function changes(
 }
 
 function isSame(field: Field | undefined, was: unknown, now: unknown): boolean {
-  if (isBlank(was) && isBlank(now)) {
+  if ((isBlank(was) && isBlank(now)) || (now === undefined && field?.computed)) {
     return true;
   }
   if (now === unknown || was === undefined || now === undefined) {

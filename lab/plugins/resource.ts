@@ -7,6 +7,8 @@ export interface Field {
   default?: unknown;
   /** A change of this input makes a new resource. */
   replace?: true;
+  /** Where the program says nothing, the server's value stands. */
+  computed?: true;
   /** Whether two values mean the same; equality of the JSON otherwise. */
   same?(was: unknown, now: unknown): boolean;
 }

@@ -120,10 +120,7 @@ export function serve(plugin: Plugin): void {
       const type = typeOf(request.getUrn());
       const news = plain(request.getNews());
       const plan = (await type.plan?.(news)) ?? {};
-      const found = changes(type, plain(request.getOlds()), plain(request.getOldInputs()), {
-        ...news,
-        ...plan,
-      });
+      const found = changes(type, plain(request.getOlds()), { ...news, ...plan });
       const { DIFF_SOME, DIFF_NONE } = proto.DiffResponse.DiffChanges;
       const answer = new proto.DiffResponse();
       answer.setChanges(found.length > 0 ? DIFF_SOME : DIFF_NONE);

@@ -7,6 +7,7 @@ import {
   asSet,
   blankLike,
   halfCreated,
+  isBlank,
   stable,
   type Field,
   type Props,
@@ -134,10 +135,13 @@ const snake = (key: string): string =>
 const sameJson = (was: unknown, now: unknown): boolean =>
   stable(JSON.parse(String(was))) === stable(JSON.parse(String(now)));
 
-/** Vault's names and values for these inputs; one that was set and no longer is gets blank. */
-function fieldsOf(keys: readonly string[], now: Props, was: Props = {}): Props {
-  const set = keys.filter((key) => now[key] !== undefined || was[key] !== undefined);
-  return Object.fromEntries(set.map((key) => [snake(key), now[key] ?? blankLike(was[key])]));
+/** Vault's names and values for these fields; what is there and no longer wanted gets blank. */
+function fieldsOf(fields: Record<string, Field>, now: Props, was: Props = {}): Props {
+  const values = Object.entries(fields).map(([key, field]) => [
+    snake(key),
+    now[key] ?? (field.computed || isBlank(was[key]) ? undefined : blankLike(was[key])),
+  ]);
+  return Object.fromEntries(values) as Props;
 }
 
 const namespaceField = { namespace: { replace: true } } satisfies Record<string, Field>;
@@ -147,7 +151,7 @@ const mount: ResourceType = {
     path: { required: true, same: (was, now) => trim(String(was)) === trim(String(now)) },
     type: { required: true, replace: true },
     description: {},
-    options: {},
+    options: { computed: true },
     ...namespaceField,
   },
   outputs: ["accessor"],
@@ -201,16 +205,16 @@ const policy: ResourceType = {
   },
 };
 
-const keySources = ["oidcDiscoveryUrl", "jwksUrl", "jwtValidationPubkeys"];
-const backendConfig = [
+const keySources = { oidcDiscoveryUrl: {}, jwksUrl: {}, jwtValidationPubkeys: {} };
+const backendConfig: Record<string, Field> = {
   ...keySources,
-  "oidcDiscoveryCaPem",
-  "jwksCaPem",
-  "boundIssuer",
-  "jwtSupportedAlgs",
-  "defaultRole",
-  "namespaceInState",
-];
+  oidcDiscoveryCaPem: {},
+  jwksCaPem: {},
+  boundIssuer: {},
+  jwtSupportedAlgs: {},
+  defaultRole: {},
+  namespaceInState: { default: true },
+};
 
 const authBackend: ResourceType = {
   inputs: {
@@ -218,13 +222,12 @@ const authBackend: ResourceType = {
     type: { default: "jwt", replace: true },
     description: {},
     local: { default: false, replace: true },
-    ...Object.fromEntries(backendConfig.map((key) => [key, {}])),
-    namespaceInState: { default: true },
+    ...backendConfig,
     ...namespaceField,
   },
   outputs: ["accessor"],
   check(inputs) {
-    return keySources.some((key) => inputs[key] !== undefined)
+    return Object.keys(keySources).some((key) => inputs[key] !== undefined)
       ? undefined
       : "exactly one of oidc_discovery_url, jwks_url or jwt_validation_pubkeys should be provided";
   },
@@ -244,7 +247,7 @@ const authBackend: ResourceType = {
       return undefined;
     }
     const { type, description, local, accessor } = found;
-    const settingsRead = backendConfig.map((key) => [key, config[snake(key)]]);
+    const settingsRead = Object.keys(backendConfig).map((key) => [key, config[snake(key)]]);
     return { path, type, description, local, accessor, ...Object.fromEntries(settingsRead) };
   },
   async update(_, was, now) {
@@ -262,12 +265,12 @@ const authBackend: ResourceType = {
 };
 
 const roleFields: Record<string, Field> = {
-  roleType: { replace: true },
+  roleType: { replace: true, computed: true },
   userClaim: { required: true },
   boundAudiences: { same: asSet },
   boundSubject: {},
   boundClaims: {},
-  boundClaimsType: {},
+  boundClaimsType: { computed: true },
   claimMappings: {},
   clockSkewLeeway: {},
   expirationLeeway: {},
@@ -283,11 +286,11 @@ const roleFields: Record<string, Field> = {
   tokenPeriod: {},
   tokenPolicies: { same: asSet },
   tokenTtl: {},
-  tokenType: {},
+  tokenType: { computed: true },
 };
 
 async function writeRole(id: string, now: Props, was?: Props): Promise<void> {
-  const body = fieldsOf(Object.keys(roleFields), now, was);
+  const body = fieldsOf(roleFields, now, was);
   if (!now.disableBoundClaimsParsing) {
     const claims = Object.entries((body.bound_claims ?? {}) as Record<string, string>);
     body.bound_claims = Object.fromEntries(
@@ -298,6 +301,16 @@ async function writeRole(id: string, now: Props, was?: Props): Promise<void> {
     );
   }
   await call("PUT", id, now, body);
+}
+
+function joinedClaims(claims: Props): Props {
+  const joined = Object.entries(claims).map(([claim, value]) => {
+    if (typeof value !== "string" && !Array.isArray(value)) {
+      throw new Error(`bound claim is not a string or list: ${String(value)}`);
+    }
+    return [claim, String(value)];
+  });
+  return Object.fromEntries(joined) as Props;
 }
 
 const authBackendRole: ResourceType = {
@@ -323,20 +336,13 @@ const authBackendRole: ResourceType = {
     if (!found) {
       return undefined;
     }
-    const claims = Object.entries((found.bound_claims ?? {}) as Props).map(([claim, value]) => {
-      if (typeof value !== "string" && !Array.isArray(value)) {
-        throw new Error(`bound claim is not a string or list: ${String(value)}`);
-      }
-      return [claim, String(value)];
-    });
     const real = Object.keys(roleFields).map((key) => [key, found[snake(key)]]);
-    const state_ = Object.fromEntries(real.filter(([, value]) => value !== null)) as Props;
-    return {
-      backend,
-      roleName,
-      ...state_,
-      ...(found.bound_claims ? { boundClaims: Object.fromEntries(claims) } : {}),
-    };
+    // Like the official plugin: a map that Vault no longer has counts as unchanged.
+    const present = Object.fromEntries(real.filter(([, value]) => value !== null)) as Props;
+    if (present.boundClaims) {
+      present.boundClaims = joinedClaims(present.boundClaims as Props);
+    }
+    return { backend, roleName, ...present };
   },
   async update(id, was, now) {
     await writeRole(id, now, was);

@@ -8,6 +8,7 @@ const type: ResourceType = {
     label: {},
     zone: { default: "UTC" },
     tags: { same: asSet },
+    scope: { computed: true },
   },
   outputs: ["number"],
   create: unused,
@@ -40,14 +41,14 @@ test.each([
   ["a replacing one", { path: "a" }, { path: "b" }, ["path UPDATE replaces"]],
   ["not known yet", { path: "a" }, { path: unknown }, ["path UPDATE replaces"]],
 ])("diff against the state: %s", (_, state, wanted, expected) => {
-  const found = changes(type, state, { path: "a" }, wanted);
+  const found = changes(type, state, wanted);
   expect(
     found.map(({ key, kind, replaces }) => `${key} ${kind}${replaces ? " replaces" : ""}`),
   ).toEqual(expected);
 });
 
-test("an input taken out of the program is a deletion", () => {
-  const found = changes(type, { path: "a", label: "x" }, { path: "a", label: "x" }, { path: "a" });
+test("what the program does not say is a deletion, unless the server may say it", () => {
+  const found = changes(type, { path: "a", label: "x", scope: "server's" }, { path: "a" });
   expect(found).toEqual([{ key: "label", kind: "DELETE", replaces: false }]);
 });
 

@@ -22,9 +22,7 @@ export function readToken(token: string): TokenClaims | undefined {
     return undefined;
   }
   const { sub, scopes, iat, exp } = claims;
-  if (typeof sub !== "string" || typeof iat !== "number" || typeof exp !== "number") {
-    return undefined;
-  }
+  if (typeof sub !== "string" || !isTime(iat) || !isTime(exp)) return undefined;
   const slashes = sub.indexOf("//");
   if (slashes < 0) return undefined;
   return {
@@ -34,6 +32,11 @@ export function readToken(token: string): TokenClaims | undefined {
     issuedAt: iat,
     expiresAt: exp,
   };
+}
+
+/** Seconds that a Date can hold: a token made to last for ever is none of APIsec's. */
+function isTime(value: unknown): value is number {
+  return typeof value === "number" && value >= 0 && value <= 8.64e12;
 }
 
 /** APIsec's user names are e-mail addresses: upper and lower case name the same user. */

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { durationSeconds } from "./settings";
+import { parseDuration } from "../core/duration";
 
 export interface PipelineOptions {
   stack: string;
@@ -58,7 +58,7 @@ function check(options: PipelineOptions): void {
       return value !== undefined && !shape.test(String(value));
     })
     .map(([key]) => key);
-  if (durationSeconds(options.minLifetime) === undefined) wrong.push("minLifetime");
+  if (parseDuration(options.minLifetime) === undefined) wrong.push("minLifetime");
   if (!Number.isInteger(timeoutMinutes) || timeoutMinutes < 1 || timeoutMinutes > 15) {
     wrong.push("timeoutMinutes (1 to 15)");
   }

@@ -1,4 +1,5 @@
 import { defaultApisecPaths } from "../core/apisec";
+import { parseDuration } from "../core/duration";
 import { readEndpoint } from "../core/endpoint";
 import { jsonObject } from "../core/http";
 import { foreignText } from "../core/redact";
@@ -241,19 +242,11 @@ function wholeNumber(
 
 function lifetimeOf(env: Environment, report: Report): number {
   const text = env["APISEC_MIN_LIFETIME"] || "1h";
-  const seconds = durationSeconds(text);
+  const seconds = parseDuration(text);
   if (seconds === undefined) {
     report("APISEC_MIN_LIFETIME", quoted(text), "a duration such as 1h, 23h30m or 90s");
   }
   return seconds ?? 0;
-}
-
-/** Seconds of a duration such as `1h`, `23h30m` or `90s`; undefined for anything else. */
-export function durationSeconds(text: string): number | undefined {
-  const parts = /^(?=\d)(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?$/.exec(text);
-  if (parts === null) return undefined;
-  const [hours, minutes, seconds] = parts.slice(1).map((part) => Number(part ?? 0));
-  return (hours ?? 0) * 3600 + (minutes ?? 0) * 60 + (seconds ?? 0);
 }
 
 /** `login=/auth/login,probe=/ping`, the two paths in this order without names, or a JSON object. */

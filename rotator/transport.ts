@@ -58,12 +58,12 @@ function exchange(
     const outgoing = open(url, { method, headers, agent }, (incoming) => {
       const chunks: Buffer[] = [];
       let size = 0;
+      incoming.on("error", stop);
       incoming.on("data", (chunk: Buffer) => {
         size += chunk.length;
-        if (size > request.maxBytes) outgoing.destroy(transportError("too-large", request.url));
-        chunks.push(chunk);
+        if (size > request.maxBytes) stop(transportError("too-large", request.url));
+        else chunks.push(chunk);
       });
-      incoming.on("error", stop);
       incoming.on("end", () => {
         clearTimeout(timer);
         resolve({
@@ -73,12 +73,11 @@ function exchange(
         });
       });
     });
-    const timer = setTimeout(() => {
-      outgoing.destroy(transportError("timeout", request.url));
-    }, request.timeoutMs);
+    const timer = setTimeout(() => stop(transportError("timeout", request.url)), request.timeoutMs);
     function stop(error: Error): void {
       clearTimeout(timer);
       reject(error);
+      outgoing.destroy();
     }
     outgoing.on("error", stop);
     outgoing.end(body);

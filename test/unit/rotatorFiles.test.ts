@@ -1,0 +1,110 @@
+import { parse } from "yaml";
+import { defaultImage, renderPipeline } from "../../rotator/pipelineFile";
+import { junit } from "../../rotator/report";
+import type { PipelineOptions } from "../../rotator/pipelineFile";
+
+const options: PipelineOptions = {
+  stack: "dev",
+  audience: "https://vault.example.com:8200",
+  image: defaultImage,
+  minLifetime: "23h30m",
+  timeoutMinutes: 15,
+  shards: 1,
+};
+
+describe("the pipeline file", () => {
+  const rules = [{ if: '$CI_PIPELINE_SOURCE == "schedule"' }];
+
+  test("has one job, for schedules only", () => {
+    const text = renderPipeline(options);
+    expect(text.split("\n")[0]).toBe("# managed by apisec-credentials/dev");
+    expect(parse(text)).toEqual({
+      workflow: { rules },
+      rotate: {
+        stage: "deploy",
+        image: defaultImage,
+        rules,
+        environment: { name: "apisec/dev", action: "access" },
+        id_tokens: { VAULT_ID_TOKEN: { aud: "https://vault.example.com:8200" } },
+        variables: {
+          GIT_DEPTH: "1",
+          GIT_SUBMODULE_STRATEGY: "none",
+          APISEC_MIN_LIFETIME: "23h30m",
+        },
+        script: ["env -u NODE_OPTIONS -u NODE_DEBUG -u NODE_PATH node rotate.mjs"],
+        resource_group: "apisec-dev-rotate",
+        timeout: "15 minutes",
+        interruptible: false,
+        artifacts: {
+          when: "always",
+          paths: ["rotation-report.xml"],
+          reports: { junit: "rotation-report.xml" },
+          expire_in: "30 days",
+        },
+      },
+    });
+  });
+
+  test("has a job a shard, each with its own resource group", () => {
+    const text = renderPipeline({ ...options, shards: 3, accountsFile: "accounts.txt" });
+    const { workflow, ...jobs } = parse(text) as Record<
+      string,
+      { resource_group: string; variables: Record<string, string> }
+    >;
+    expect(workflow).toBeDefined();
+    expect(Object.keys(jobs)).toEqual(["rotate-1", "rotate-2", "rotate-3"]);
+    expect(jobs["rotate-2"]).toMatchObject({
+      resource_group: "apisec-dev-rotate-2",
+      variables: { APISEC_ACCOUNTS_FILE: "accounts.txt", CI_NODE_INDEX: "2", CI_NODE_TOTAL: "3" },
+    });
+  });
+
+  test.each<[string, Partial<PipelineOptions>]>([
+    ["stack", { stack: 'dev"\nevil: {script: [env]}' }],
+    ["stack", { stack: "$CI_COMMIT_MESSAGE" }],
+    ["audience", { audience: "https://vault.example.com\nx" }],
+    ["audience", { audience: "https://$HOST" }],
+    ["image", { image: "node:latest" }],
+    ["image", { image: "node" }],
+    ["image", { image: "registry.example:5000/node" }],
+    ["image", { image: 'node:22.1"\n' }],
+    ["minLifetime", { minLifetime: "1 day" }],
+    ["timeoutMinutes", { timeoutMinutes: 16 }],
+    ["shards", { shards: 0 }],
+    ["shards", { shards: 1.5 }],
+    ["accountsFile", { accountsFile: "../accounts" }],
+    ["accountsFile", { accountsFile: "a b" }],
+  ])("refuses a %s that does not fit", (name, bad) => {
+    expect(() => renderPipeline({ ...options, ...bad })).toThrow(`bad ${name}`);
+  });
+
+  test.each([`node@sha256:${"a".repeat(64)}`, "registry.example:5000/ci/node:22.21.1"])(
+    "accepts the image %s",
+    (image) => {
+      expect(parse(renderPipeline({ ...options, image }))).toMatchObject({ rotate: { image } });
+    },
+  );
+});
+
+describe("the report", () => {
+  test("has one case an account, with escaped text", () => {
+    const text = junit([
+      { name: "good", seconds: 0.1234, failure: undefined, warnings: [] },
+      { name: "odd", seconds: 1, failure: undefined, warnings: ["a & b"] },
+      { name: "bad", seconds: 2, failure: `<"x'>&\u0000\u001b\ud800\uffff€😀`, warnings: [] },
+    ]);
+    expect(text).toBe(`<?xml version="1.0" encoding="UTF-8"?>
+<testsuites tests="3" failures="1" time="3.123">
+  <testsuite name="rotation" tests="3" failures="1" time="3.123">
+    <testcase classname="rotation" name="good" time="0.123"/>
+    <testcase classname="rotation" name="odd" time="1.000"><system-err>a &amp; b</system-err></testcase>
+    <testcase classname="rotation" name="bad" time="2.000"><failure message="&lt;&quot;x&apos;&gt;&amp;    €😀"/></testcase>
+  </testsuite>
+</testsuites>
+`);
+  });
+
+  test("without accounts is a report all the same", () => {
+    expect(junit([])).toContain('tests="0" failures="0"');
+  });
+});

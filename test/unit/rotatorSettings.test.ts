@@ -1,0 +1,307 @@
+import { proxyFor } from "../../rotator/proxy";
+import { readSettings } from "../../rotator/settings";
+import type { Machine } from "../../rotator/settings";
+
+const files: Record<string, string> = {
+  "ca.pem": "-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n",
+  "empty.pem": "",
+  accounts: "scanner\r\n\n  build-7  \nscanner\n",
+};
+const machine: Machine = {
+  readText(path) {
+    const text = files[path];
+    if (text === undefined) throw new Error(`ENOENT ${path}`);
+    return text;
+  },
+  proxySupport: false,
+};
+
+const idToken = "eyJhbGciOiJSUzI1NiJ9.canary.signature";
+const job = {
+  VAULT_ADDR: "https://vault.example.com:8200",
+  VAULT_ID_TOKEN: idToken,
+  VAULT_AUTH_PATH: "gitlab",
+  VAULT_AUTH_ROLE: "apisec-dev-rotator",
+  APISEC_MOUNT: "apisec",
+  APISEC_ACCOUNTS: "scanner",
+};
+
+const read = (env: Record<string, string | undefined>, more: Partial<Machine> = {}) =>
+  readSettings({ ...job, ...env }, { ...machine, ...more });
+
+function problemOf(env: Record<string, string | undefined>): string {
+  try {
+    read(env);
+  } catch (error) {
+    expect((error as Error).name).toBe("SettingsError");
+    expect((error as Error).message).not.toContain("canary");
+    return (error as Error).message;
+  }
+  throw new Error("accepted");
+}
+
+test("a job's settings, with the defaults", () => {
+  expect(read({ CI_PIPELINE_URL: "https://gitlab.example.com/p/-/pipelines/1" })).toEqual({
+    vault: { address: "https://vault.example.com:8200", namespace: undefined, ca: undefined },
+    login: { kind: "idToken", idToken, authPath: "gitlab", role: "apisec-dev-rotator" },
+    mount: "apisec",
+    accounts: ["scanner"],
+    apisecUrl: undefined,
+    paths: expect.objectContaining({
+      login: "/login",
+      probe: expect.any(String) as string,
+    }) as object,
+    concurrency: 16,
+    minLifetimeSeconds: 3600,
+    reportFile: "rotation-report.xml",
+    source: "https://gitlab.example.com/p/-/pipelines/1",
+  });
+});
+
+test.each<[string, Record<string, string>, object]>([
+  [
+    "GitLab's name of the address",
+    { VAULT_ADDR: "", VAULT_SERVER_URL: "https://v.example/x/" },
+    { vault: { address: "https://v.example/x" } },
+  ],
+  [
+    "VAULT_ADDR before GitLab's",
+    { VAULT_SERVER_URL: "https://other.example" },
+    { vault: { address: "https://vault.example.com:8200" } },
+  ],
+  [
+    "http on this machine",
+    { VAULT_ADDR: "http://127.0.0.1:8200" },
+    { vault: { address: "http://127.0.0.1:8200" } },
+  ],
+  [
+    "http on this machine, v6",
+    { VAULT_ADDR: "http://[::1]:8200" },
+    { vault: { address: "http://[::1]:8200" } },
+  ],
+  [
+    "namespace and CA",
+    { VAULT_NAMESPACE: "team/a", VAULT_CACERT: "ca.pem" },
+    { vault: { namespace: "team/a", ca: files["ca.pem"] } },
+  ],
+  ["the ID token before a token", { VAULT_TOKEN: "hvs.canary" }, { login: { kind: "idToken" } }],
+  [
+    "a token",
+    { VAULT_ID_TOKEN: "", VAULT_TOKEN: "hvs.canary" },
+    { login: { kind: "token", token: "hvs.canary" } },
+  ],
+  ["a path with slashes at its ends", { APISEC_MOUNT: "/kv/apisec/" }, { mount: "kv/apisec" }],
+  ["several accounts, each once", { APISEC_ACCOUNTS: " a, b ,a,," }, { accounts: ["a", "b"] }],
+  [
+    "a file of accounts",
+    { APISEC_ACCOUNTS: "", APISEC_ACCOUNTS_FILE: "accounts" },
+    { accounts: ["scanner", "build-7"] },
+  ],
+  [
+    "APISEC_URL",
+    { APISEC_URL: "https://Cloud.apisec.ai/" },
+    { apisecUrl: "https://cloud.apisec.ai" },
+  ],
+  [
+    "named paths",
+    { APISEC_PATHS: "probe=/ping?a=b, login=/auth/login" },
+    { paths: { login: "/auth/login", probe: "/ping?a=b" } },
+  ],
+  [
+    "one named path",
+    { APISEC_PATHS: "probe=/ping" },
+    { paths: { login: "/login", probe: "/ping" } },
+  ],
+  [
+    "paths in order",
+    { APISEC_PATHS: "/auth/login,/ping?a=b" },
+    { paths: { login: "/auth/login", probe: "/ping?a=b" } },
+  ],
+  [
+    "paths as JSON",
+    { APISEC_PATHS: '{"login":"/auth/login"}' },
+    { paths: { login: "/auth/login" } },
+  ],
+  [
+    "a total without an index, as GitLab sets it",
+    { CI_NODE_TOTAL: "1" },
+    { accounts: ["scanner"] },
+  ],
+  ["a shard without accounts", { CI_NODE_INDEX: "2", CI_NODE_TOTAL: "2" }, { accounts: [] }],
+  ["a duration", { APISEC_MIN_LIFETIME: "23h30m" }, { minLifetimeSeconds: 84600 }],
+  ["a duration in seconds", { APISEC_MIN_LIFETIME: "90s" }, { minLifetimeSeconds: 90 }],
+  ["tracing that is off", { CI_DEBUG_TRACE: "false" }, { concurrency: 16 }],
+  [
+    "concurrency and report",
+    { APISEC_CONCURRENCY: "4", APISEC_REPORT: "r.xml" },
+    { concurrency: 4, reportFile: "r.xml" },
+  ],
+])("accepts %s", (_, env, expected) => {
+  expect(read(env)).toMatchObject(expected);
+});
+
+test.each<[string, Record<string, string>, string]>([
+  ["no address", { VAULT_ADDR: "" }, "VAULT_ADDR: found nothing, expected the https address"],
+  [
+    "http elsewhere",
+    { VAULT_ADDR: "http://vault.example.com" },
+    'VAULT_ADDR: found "http://vault.example.com", which is not https',
+  ],
+  [
+    "http to a name like localhost",
+    { VAULT_ADDR: "http://127.0.0.1.evil.example" },
+    "which is not https",
+  ],
+  [
+    "an address that is none",
+    { VAULT_SERVER_URL: "vault", VAULT_ADDR: "" },
+    'VAULT_SERVER_URL: found "vault", which is not a URL',
+  ],
+  [
+    "a password in the address",
+    { VAULT_ADDR: "https://me:canary@vault.example.com" },
+    'found "https://…@vault.example.com", which carries a user',
+  ],
+  [
+    "no role",
+    { VAULT_AUTH_ROLE: "", VAULT_TOKEN: "hvs.canary" },
+    "VAULT_AUTH_ROLE: found nothing, expected the name of the role",
+  ],
+  ["no auth path", { VAULT_AUTH_PATH: "" }, "VAULT_AUTH_PATH: found nothing"],
+  [
+    "an auth path that climbs",
+    { VAULT_AUTH_PATH: "gitlab/../token" },
+    'VAULT_AUTH_PATH: found "gitlab/../token"',
+  ],
+  [
+    "no credential",
+    { VAULT_ID_TOKEN: "" },
+    "VAULT_ID_TOKEN: found nothing, expected GitLab's ID token",
+  ],
+  [
+    "a broken token",
+    { VAULT_ID_TOKEN: "", VAULT_TOKEN: "hvs.canary\nx" },
+    "VAULT_TOKEN: found blanks or control",
+  ],
+  ["no mount", { APISEC_MOUNT: "" }, "APISEC_MOUNT: found nothing"],
+  ["a mount with a wildcard", { APISEC_MOUNT: "ap+sec" }, 'APISEC_MOUNT: found "ap+sec"'],
+  ["no accounts", { APISEC_ACCOUNTS: " , " }, "APISEC_ACCOUNTS: found no account"],
+  [
+    "account names",
+    { APISEC_ACCOUNTS: "a,B,../x,c+" },
+    'APISEC_ACCOUNTS: found "B", "../x", "c+", expected names',
+  ],
+  [
+    "two lists",
+    { APISEC_ACCOUNTS_FILE: "accounts" },
+    "APISEC_ACCOUNTS: found APISEC_ACCOUNTS_FILE beside it",
+  ],
+  [
+    "no such list",
+    { APISEC_ACCOUNTS: "", APISEC_ACCOUNTS_FILE: "nowhere" },
+    'APISEC_ACCOUNTS_FILE: found the unreadable file "nowhere"',
+  ],
+  ["no such CA", { VAULT_CACERT: "nowhere" }, 'VAULT_CACERT: found the unreadable file "nowhere"'],
+  [
+    "an empty CA",
+    { VAULT_CACERT: "empty.pem" },
+    'VAULT_CACERT: found no certificate in "empty.pem"',
+  ],
+  ["http APIsec", { APISEC_URL: "http://cloud.apisec.ai" }, "APISEC_URL: found"],
+  ["APIsec with a path", { APISEC_URL: "https://cloud.apisec.ai/x" }, "which has a path"],
+  [
+    "a path with two slashes",
+    { APISEC_PATHS: "login=//evil.example/login" },
+    "APISEC_PATHS: found",
+  ],
+  ["a path without a slash", { APISEC_PATHS: ".evil.example/login" }, "APISEC_PATHS: found"],
+  ["a third path", { APISEC_PATHS: "change=/x" }, "APISEC_PATHS: found"],
+  ["paths that are no JSON", { APISEC_PATHS: '{"login":' }, "APISEC_PATHS: found"],
+  [
+    "no concurrency",
+    { APISEC_CONCURRENCY: "0" },
+    'APISEC_CONCURRENCY: found "0", expected a whole number from 1',
+  ],
+  ["a broken concurrency", { APISEC_CONCURRENCY: "1e1" }, "APISEC_CONCURRENCY: found"],
+  [
+    "a shard from 0",
+    { CI_NODE_INDEX: "0", CI_NODE_TOTAL: "2" },
+    'CI_NODE_INDEX: found "0", expected a whole number from 1 to 2',
+  ],
+  ["a shard beyond", { CI_NODE_INDEX: "3", CI_NODE_TOTAL: "2" }, "CI_NODE_INDEX: found"],
+  ["no shard", { CI_NODE_TOTAL: "2" }, "CI_NODE_INDEX: found nothing, expected the shard, 1 to 2"],
+  [
+    "a duration of days",
+    { APISEC_MIN_LIFETIME: "1d" },
+    'APISEC_MIN_LIFETIME: found "1d", expected a duration such as',
+  ],
+  ["a duration without unit", { APISEC_MIN_LIFETIME: "3600" }, "APISEC_MIN_LIFETIME: found"],
+  ["tracing", { CI_DEBUG_TRACE: "true" }, "CI_DEBUG_TRACE: found it switched on"],
+  [
+    "certificates unchecked",
+    { NODE_TLS_REJECT_UNAUTHORIZED: "0" },
+    "NODE_TLS_REJECT_UNAUTHORIZED: found 0",
+  ],
+  [
+    "a proxy",
+    { HTTPS_PROXY: "http://u:canary@proxy:3128" },
+    "HTTPS_PROXY: found a proxy for https://vault.example.com:8200, expected node 22.21",
+  ],
+  [
+    "a proxy to APIsec",
+    { https_proxy: "http://p:1", NO_PROXY: ".example.com", APISEC_URL: "https://cloud.apisec.ai" },
+    "https_proxy: found a proxy for https://cloud.apisec.ai",
+  ],
+  [
+    "a secret in the wrong place",
+    { VAULT_NAMESPACE: `a ${idToken}` },
+    'VAULT_NAMESPACE: found "a [secret]"',
+  ],
+])("refuses %s", (_, env, problem) => {
+  expect(problemOf(env)).toContain(problem);
+});
+
+test("all problems stand in one message", () => {
+  const lines = problemOf(Object.fromEntries(Object.keys(job).map((name) => [name, ""])));
+  for (const name of ["VAULT_ADDR", "VAULT_ID_TOKEN", "APISEC_MOUNT", "APISEC_ACCOUNTS"]) {
+    expect(lines).toContain(`\n  ${name}: found n`);
+  }
+});
+
+test("a node that knows proxies may have one", () => {
+  const env = { HTTPS_PROXY: "http://proxy:3128" };
+  expect(read(env, { proxySupport: true }).vault.address).toBe("https://vault.example.com:8200");
+});
+
+test("shards split the accounts: each exactly once", () => {
+  const all = Array.from({ length: 103 }, (_, i) => `account-${i}`);
+  const shards = [1, 2, 3, 4].map(
+    (index) =>
+      read({
+        APISEC_ACCOUNTS: all.join(","),
+        CI_NODE_INDEX: String(index),
+        CI_NODE_TOTAL: "4",
+      }).accounts,
+  );
+  expect(shards.map((shard) => shard.length)).toEqual([26, 26, 26, 25]);
+  expect(shards.flat().sort()).toEqual([...all].sort());
+});
+
+test.each([
+  ["https://vault.example.com", "", "HTTPS_PROXY"],
+  ["http://vault.example.com", "", undefined],
+  ["https://127.0.0.1:8200", "", undefined],
+  ["https://localhost", "", undefined],
+  ["https://vault.example.com", "*", undefined],
+  ["https://vault.example.com", "vault.example.com", undefined],
+  ["https://vault.example.com", "other, .example.com", undefined],
+  ["https://vault.example.com", "*.example.com", undefined],
+  ["https://vault.example.com", "EXAMPLE.com", undefined],
+  ["https://vault.example.com", "vault.example.com:443", undefined],
+  ["https://vault.example.com:8200", "vault.example.com:443", "HTTPS_PROXY"],
+  ["https://myvault.example.com", "vault.example.com", "HTTPS_PROXY"],
+  ["https://vault.example.com.evil", "example.com", "HTTPS_PROXY"],
+])("proxy on the way to %s with NO_PROXY '%s': %s", (address, noProxy, variable) => {
+  const env = { HTTPS_PROXY: "http://proxy:3128", NO_PROXY: noProxy };
+  expect(proxyFor(address, env)?.variable).toBe(variable);
+});

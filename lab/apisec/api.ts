@@ -37,10 +37,11 @@ export function apisecApi(store: Store, paths: Paths, now: () => number) {
         : request.method === "GET"
           ? { [paths.whoami]: "whoami", [paths.probe]: "probe" }[path]
           : undefined;
-    const username =
+    const named =
       kind === "login"
         ? stringOf(bodyOf(request).username)
         : claimsOf(bearer(request))?.sub.split("//")[1];
+    const username = named && (store.find(named)?.username ?? named);
     const target = store.accounts.find(({ userId }) => userId === change?.groups?.userId);
     return { kind: kind ?? "other", username, target: target?.username };
   }

@@ -11,41 +11,10 @@ export interface FirstTokensArgs {
   minLifetimeSeconds: number;
 }
 
-/** What the rotation job needs of the environment of `up`; all else is taken away before it starts. */
-const kept = [
-  "PATH",
-  "HOME",
-  "VAULT_ADDR",
-  "VAULT_NAMESPACE",
-  "VAULT_CACERT",
-  "VAULT_TOKEN",
-  "APISEC_*",
-  "HTTP_PROXY",
-  "HTTPS_PROXY",
-  "NO_PROXY",
-  "http_proxy",
-  "https_proxy",
-  "no_proxy",
-  "NODE_USE_ENV_PROXY",
-  "NODE_EXTRA_CA_CERTS",
-];
-
 /**
- * The job itself, run once from here with the deployer's Vault token, so that readers need not wait
- * for the schedule. `unset` and `exec`, because arguments of a command can be read by everybody.
+ * The first tokens after a password was changed: the job itself, run once from here with the
+ * deployer's Vault token, so that readers need not wait for the schedule. Nothing runs in a preview.
  */
-const script = `set -eu
-for name in $(awk 'BEGIN { for (name in ENVIRON) print name }'); do
-  case $name in
-    ${kept.join(" | ")}) ;;
-    *[!A-Za-z0-9_]* | [0-9]*) ;;
-    *) unset "$name" ;;
-  esac
-done
-if [ -z "\${VAULT_TOKEN:-}" ]; then VAULT_TOKEN=$(cat "$HOME/.vault-token"); export VAULT_TOKEN; fi
-exec node dist/rotate.mjs`;
-
-/** The first tokens after a password was changed. Nothing runs in a preview. */
 export class FirstTokens extends pulumi.ComponentResource {
   constructor(name: string, args: FirstTokensArgs, opts?: pulumi.ComponentResourceOptions) {
     super("apisec:index:FirstTokens", name, {}, opts);
@@ -54,7 +23,7 @@ export class FirstTokens extends pulumi.ComponentResource {
     new command.local.Command(
       name,
       {
-        create: script,
+        create: "sh rotator/once.sh",
         dir: ".",
         stdin: `${accounts.map((account) => account.accountName).join("\n")}\n`,
         environment: {
@@ -63,7 +32,6 @@ export class FirstTokens extends pulumi.ComponentResource {
             ? {}
             : { VAULT_NAMESPACE: settings.vaultNamespace }),
           APISEC_MOUNT: settings.mount,
-          APISEC_ACCOUNTS_FILE: "/dev/stdin",
           APISEC_PATHS: JSON.stringify({ login, probe }),
           APISEC_MIN_LIFETIME: formatDuration(args.minLifetimeSeconds),
           APISEC_REPORT: "/dev/null",

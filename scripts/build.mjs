@@ -1,4 +1,5 @@
-// Bundles the rotation job into dist/rotate.mjs: one file for any machine with node, to be read by people.
+// Bundles the rotation job into dist/rotate.mjs: one file for any machine with node, to be read by people;
+// and the dynamic provider's code into dist/passwordProvider.cjs, which the engine's provider process loads.
 import { build } from "esbuild";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 
@@ -41,3 +42,13 @@ const { outputFiles } = await build({
 
 await mkdir("dist", { recursive: true });
 await writeFile("dist/rotate.mjs", outputFiles[0].text.replaceAll(/^\/\*!/gm, "/**"));
+
+await build({
+  entryPoints: ["providers/passwordMethods.ts"],
+  outfile: "dist/passwordProvider.cjs",
+  bundle: true,
+  format: "cjs",
+  platform: "node",
+  target: "node20.19",
+  external: ["axios"],
+});

@@ -1,0 +1,184 @@
+import { readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { apisecAt } from "../core/apisec";
+import type { ApisecPaths } from "../core/apisec";
+import { jsonObject } from "../core/http";
+import { newPassword } from "../core/newPassword";
+import { changePassword } from "../core/passwordChange";
+import { parseRecord, passwordKey } from "../core/passwordRecord";
+import { kvStore } from "../core/vault";
+import type { SecretStore } from "../core/vault";
+import { axiosSend } from "./axiosTransport";
+
+/** What `up` decides about one account's password. No field is a secret. */
+export interface PasswordInputs {
+  name: string;
+  username: string;
+  host: string;
+  organization?: string | undefined;
+  generation: number;
+  changedBy?: { name: string; username: string } | undefined;
+  acceptAdminToken: boolean;
+  published: boolean;
+  renamedFrom?: string | undefined;
+  mount: string;
+  vaultAddress: string;
+  vaultNamespace?: string | undefined;
+  apisecPaths: ApisecPaths;
+}
+
+/** What Vault's record says; never the password. */
+export interface PasswordState {
+  /** The generation of the password in the record, 0 while it is still APIsec's first one. */
+  currentGeneration: number;
+  recordVersion: number;
+  /** A change was staged and not proven yet: the next `up` goes on with it. */
+  changeOpen: boolean;
+  recordDeleted: boolean;
+}
+
+export type Stored = PasswordInputs & PasswordState;
+
+/** The stack config's `firstPasswords` as JSON text: it comes this way and never as an input. */
+let firstPasswords: string | undefined;
+
+const clock = {
+  now: () => Date.now(),
+  sleep: (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms)),
+};
+
+/** A login is tried this often while APIsec is passing busy. */
+const loginTries = 3;
+
+/** The token that `up` works with, as the Vault CLI finds it. */
+function vaultToken(): string {
+  const fromEnvironment = process.env["VAULT_TOKEN"];
+  if (fromEnvironment !== undefined && fromEnvironment !== "") return fromEnvironment;
+  try {
+    return readFileSync(join(homedir(), ".vault-token"), "utf8").trim();
+  } catch {
+    throw new Error("No Vault token: set VAULT_TOKEN or log in with `vault login`.");
+  }
+}
+
+/** The certificate authorities that Vault is checked against, as the Vault CLI reads them. */
+function vaultCa(): string | undefined {
+  const file = process.env["VAULT_CACERT"];
+  return file === undefined || file === "" ? undefined : readFileSync(file, "utf8");
+}
+
+function storeOf(inputs: PasswordInputs): SecretStore {
+  const vault = {
+    send: axiosSend({ ca: vaultCa() }),
+    clock,
+    address: inputs.vaultAddress,
+    namespace: inputs.vaultNamespace,
+    token: vaultToken(),
+  };
+  return kvStore(vault, inputs.mount);
+}
+
+/** The account's first password, from the stack config that `configure` was given. */
+function firstPasswordOf(name: string): string | undefined {
+  // Not JSON.parse: its error would quote the text.
+  const all = jsonObject(firstPasswords ?? "");
+  const password = all?.[name];
+  return typeof password === "string" && password !== "" ? password : undefined;
+}
+
+async function ensure(inputs: PasswordInputs, previousHost?: string): Promise<Stored> {
+  const send = axiosSend();
+  const result = await changePassword(
+    {
+      name: inputs.name,
+      username: inputs.username,
+      host: inputs.host,
+      organization: inputs.organization,
+      generation: inputs.generation,
+      firstPassword: firstPasswordOf(inputs.name),
+      published: inputs.published,
+      acceptAdminToken: inputs.acceptAdminToken,
+      changedBy: inputs.changedBy,
+      previousHost,
+      renamedFrom: inputs.renamedFrom,
+    },
+    {
+      store: storeOf(inputs),
+      mount: inputs.mount,
+      apisec: (host) => apisecAt(send, host, inputs.apisecPaths, clock, loginTries),
+      newPassword,
+      clock,
+    },
+  );
+  return {
+    ...inputs,
+    currentGeneration: result.generation,
+    recordVersion: result.version,
+    changeOpen: false,
+    recordDeleted: false,
+  };
+}
+
+/** Only what Vault's record says: one GET, no login. Unreachable is an error, never "gone". */
+async function observe(stored: Stored): Promise<Stored> {
+  const read = await storeOf(stored).read(passwordKey(stored.name));
+  if (read.state !== "found") {
+    return { ...stored, recordDeleted: true };
+  }
+  const record = parseRecord(read);
+  return {
+    ...stored,
+    currentGeneration: record?.generation ?? 0,
+    recordVersion: read.version,
+    changeOpen: record?.pending !== undefined,
+    recordDeleted: record === undefined,
+  };
+}
+
+const decisive = [
+  "name",
+  "username",
+  "host",
+  "organization",
+  "generation",
+  "changedBy",
+  "acceptAdminToken",
+  "published",
+  "mount",
+  "vaultAddress",
+  "vaultNamespace",
+  "apisecPaths",
+] as const;
+
+/** Whether `up` has work: an input differs, or Vault's record (seen by the last refresh) is not as it should be. */
+function needsWork(olds: Stored, news: PasswordInputs): boolean {
+  return (
+    olds.changeOpen ||
+    olds.recordDeleted ||
+    olds.currentGeneration < news.generation ||
+    decisive.some((key) => JSON.stringify(olds[key]) !== JSON.stringify(news[key]))
+  );
+}
+
+/**
+ * What the dynamic provider does, as one object: see apisecPassword.ts. `create` and `update` run the
+ * same state machine, so a killed `up` is repaired by the next. Nothing is ever replaced.
+ */
+export const passwordMethods = {
+  // No await in here: the engine's host hands out the provider before this ends.
+  configure: async (request: { config: { get(key: string): string | undefined } }) => {
+    firstPasswords = request.config.get("firstPasswords");
+  },
+  diff: async (_id: string, olds: Stored, news: PasswordInputs) => ({
+    changes: needsWork(olds, news),
+  }),
+  create: async (inputs: PasswordInputs) => ({
+    id: passwordKey(inputs.name),
+    outs: await ensure(inputs),
+  }),
+  update: async (_id: string, olds: Stored, news: PasswordInputs) => ({
+    outs: await ensure(news, olds.host),
+  }),
+  read: async (id: string, stored: Stored) => ({ id, props: await observe(stored) }),
+};

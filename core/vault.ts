@@ -171,9 +171,7 @@ function deletionTimeOf(metadata: Record<string, unknown>): string {
 function readSecret(answer: HttpResponse, path: string): SecretRead {
   const outer = jsonObject(answer.body);
   const body = outer?.["data"];
-  if (answer.status === 404) {
-    // `{"errors":[]}` without data: no such key, or a key that has settings but no value yet.
-    if (!isObject(body) || !isObject(body["metadata"])) return { state: "absent" };
+  if (answer.status === 404 && isObject(body) && isObject(body["metadata"])) {
     const metadata = body["metadata"];
     return {
       state: "deleted",
@@ -181,12 +179,14 @@ function readSecret(answer: HttpResponse, path: string): SecretRead {
       deletionTime: deletionTimeOf(metadata),
     };
   }
+  // `{"errors":[]}`: no such key, or one that has settings but no value yet. With a text: no such mount.
+  if (answer.status === 404 && vaultErrors(answer) === "") return { state: "absent" };
   const metadata = isObject(body) ? body["metadata"] : undefined;
   const data = isObject(body) ? body["data"] : undefined;
   if (answer.status !== 200 || !isObject(metadata) || !isObject(data)) {
     throw vaultError(
       "refused",
-      `Vault answers GET ${path} with ${answer.status}, not with a KV version 2 value`,
+      `Vault answers GET ${path} with ${answer.status}, not with a KV version 2 value ${foreignText(vaultErrors(answer), [])}`.trimEnd(),
     );
   }
   return {

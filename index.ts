@@ -5,6 +5,7 @@ import { ServiceAccount } from "./components/serviceAccount";
 import { TokenRotation } from "./components/tokenRotation";
 import { loadConfig, tokenMarginSeconds } from "./config";
 import { nextRuns } from "./core/schedule";
+import { policyValues } from "./policies/values";
 import { preflight } from "./preflight";
 
 export = async () => {
@@ -12,28 +13,18 @@ export = async () => {
   for (const warning of settings.warnings) void pulumi.log.warn(warning);
   await preflight(settings);
 
-  const published = settings.accounts.filter(({ publishToken }) => publishToken);
-  const publishedNames = published.map(({ name }) => name);
+  const policy = policyValues(settings);
   const tokenKeptSeconds = settings.tokenLifetime - tokenMarginSeconds;
 
   const store = new SecretStore("store", {
-    policy: {
-      project: settings.project,
-      stack: settings.stack,
-      prefix: settings.policyPrefix,
-      mount: settings.mount,
-      authPath: settings.authPath,
-      accounts: settings.accounts.map(({ name }) => name),
-      publishedAccounts: publishedNames,
-      oldAccounts: [],
-    },
+    policy,
     createMount: settings.createMount,
     tokenKeptSeconds,
   });
 
   const rotation = new TokenRotation("rotation", {
     settings,
-    accounts: publishedNames,
+    accounts: policy.publishedAccounts,
     mount: store.mount,
     minLifetimeSeconds: tokenKeptSeconds,
     policy: store.policies.rotator,

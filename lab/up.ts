@@ -1,0 +1,221 @@
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { policyName } from "../policies/render";
+import { accessTable, rightsOn } from "./access";
+import { labEnvironment, writeEnvironment } from "./environment";
+import type { LabEnvironment } from "./environment";
+import { baoRequest } from "./openbao";
+import { buildStandIns } from "./plugins/build";
+import { findExecutable, run } from "./process";
+import { ensureTools } from "./tools";
+import type { ToolReport } from "./tools";
+import { labAccounts, rotationProject, startWorld, tokenWith } from "./world";
+import type { World } from "./world";
+
+const root = path.join(__dirname, "..");
+const lab = path.join(root, ".lab");
+const stackFile = path.join(root, "Pulumi.dev.yaml");
+const ports = { vault: 18280, apisec: 18281, apisecControl: 18282, gitlab: 18283 };
+
+/** From a bare machine to a provisioned, rotating service account: the whole way, for real. */
+async function up(): Promise<void> {
+  const tools = await step("Tools", () => findTools());
+  const pathVariable = [...tools.path, process.env["PATH"]].join(path.delimiter);
+  await step("Program", () => inRoot("npm", ["run", "--silent", "build"], process.env));
+  const world = await step("Lab: Vault (OpenBao), GitLab, APIsec", () =>
+    start(tools, pathVariable),
+  );
+  const environment = await prepare(world, tools);
+  const env = { ...cleanEnvironment(), ...environment, PATH: pathVariable };
+  await step("Stack dev", () => selectStack(env));
+  if (!(await isProvisioned(world))) {
+    console.log("\n== pulumi up, with the first passwords that APIsec mailed ==");
+    await pulumiUp(env, ["--config-file", await withFirstPasswords(world, env)]);
+    console.log("\n== pulumi up again, the first passwords gone from config ==");
+  } else {
+    console.log("\n== pulumi up ==");
+  }
+  await pulumiUp(env, []);
+  await step("Schedule runs its pipeline once", () => runSchedule(world, env));
+  await showAccess(world);
+  showTools(tools);
+  console.log("\nGo on with: . .lab/env; pulumi preview, bao kv get …; end with: make down");
+}
+
+async function step<T>(name: string, work: () => Promise<T>): Promise<T> {
+  const started = Date.now();
+  console.log(`-- ${name}`);
+  const result = await work();
+  console.log(`   ${name}: ${((Date.now() - started) / 1000).toFixed(1)} s`);
+  return result;
+}
+
+async function findTools(): Promise<ToolReport> {
+  const report = await ensureTools({
+    pulumiHome: path.join(lab, "pulumi"),
+    log: (line) => console.log(`   ${line}`),
+  });
+  const plugins = path.join(lab, "plugins");
+  await buildStandIns(report.missingPlugins, plugins);
+  return { ...report, path: [plugins, ...report.path] };
+}
+
+async function start(tools: ToolReport, pathVariable: string): Promise<World> {
+  const bao = findExecutable("bao", pathVariable);
+  if (bao === undefined) throw new Error("bao is not on PATH");
+  return startWorld({ dir: lab, ports, bao, toolPath: tools.path, detached: true });
+}
+
+/** The deployer's token, made once from `policies/deployer.hcl`, and the file to source. */
+async function prepare(world: World, tools: ToolReport): Promise<LabEnvironment> {
+  const file = path.join(lab, "deployer-token");
+  const policy = await inRoot(
+    process.execPath,
+    ["-r", "ts-node/register", "scripts/deployerPolicy.ts", "dev"],
+    process.env,
+  );
+  const name = "apisec-dev-deployer";
+  await asRoot(world, "PUT", `sys/policies/acl/${name}`, { policy });
+  if (!fs.existsSync(file)) {
+    fs.writeFileSync(file, await tokenWith(world.vault, name), { mode: 0o600 });
+  }
+  const environment = labEnvironment(
+    lab,
+    { vault: world.vault.address, gitlab: world.gitlab.url, apisec: world.apisec.url },
+    { vault: fs.readFileSync(file, "utf8"), gitlab: world.secrets.gitlabToken },
+  );
+  writeEnvironment(path.join(lab, "env"), environment, world.vault.rootToken, tools.path);
+  return environment;
+}
+
+async function asRoot(
+  world: World,
+  method: string,
+  apiPath: string,
+  body?: object,
+): Promise<unknown> {
+  const { address, rootToken } = world.vault;
+  const answer = await baoRequest(address, rootToken, method, apiPath, body);
+  return answer.status === 404 ? undefined : answer.body;
+}
+
+/** What `pulumi` may see of the caller's environment: no other credentials than the lab's. */
+function cleanEnvironment(): NodeJS.ProcessEnv {
+  const { HOME, LANG, TERM, USER, XDG_CACHE_HOME, NO_COLOR } = process.env;
+  return { HOME, LANG, TERM, USER, XDG_CACHE_HOME, NO_COLOR };
+}
+
+async function selectStack(env: NodeJS.ProcessEnv): Promise<void> {
+  const stacks = JSON.parse(await inRoot("pulumi", ["stack", "ls", "--json"], env)) as {
+    name: string;
+  }[];
+  if (stacks.some(({ name }) => name === "dev")) return;
+  await inRoot("pulumi", ["stack", "init", "dev", "--no-select"], env);
+}
+
+async function isProvisioned(world: World): Promise<boolean> {
+  for (const name of Object.keys(labAccounts)) {
+    const answer = await asRoot(world, "GET", `apisec/data/${name}/password`);
+    const record = answer as { data?: { data?: { generation?: number } } } | undefined;
+    if ((record?.data?.data?.generation ?? 0) < 1) return false;
+  }
+  return true;
+}
+
+/** A copy of the stack file with what APIsec mailed, so that the committed one never holds it. */
+async function withFirstPasswords(world: World, env: NodeJS.ProcessEnv): Promise<string> {
+  const file = path.join(lab, "Pulumi.dev.yaml");
+  fs.copyFileSync(stackFile, file);
+  for (const [name, password] of Object.entries(world.secrets.firstPasswords)) {
+    const key = ["--secret", "--path", `apisec-credentials:firstPasswords.${name}`];
+    await inRoot("pulumi", ["config", "set", "--config-file", file, ...key], env, password);
+  }
+  return file;
+}
+
+/** Runs `pulumi up` and shows what it prints, but for the lines about where plugins were found. */
+async function pulumiUp(env: NodeJS.ProcessEnv, options: string[]): Promise<void> {
+  const log = path.join(lab, "log", "pulumi-up.log");
+  const args = ["up", "--yes", "--skip-preview", "--color", "never", ...options];
+  const { code, stdout, stderr } = await run("pulumi", args, { cwd: root, env, logFile: log });
+  const text = `${stdout}${stderr}`
+    .split("\n")
+    .filter((line) => !/using pulumi-\S+ from \$PATH|^@ updating\.*$|^\s*$/.test(line));
+  console.log(text.join("\n"));
+  if (code !== 0) throw new Error(`pulumi up failed (see ${log})`);
+}
+
+async function runSchedule(world: World, env: NodeJS.ProcessEnv): Promise<void> {
+  const id = (await inRoot("pulumi", ["stack", "output", "scheduleId"], env)).trim();
+  const project = encodeURIComponent(rotationProject);
+  const answer = await fetch(
+    `${world.gitlab.url}/-/lab/projects/${project}/schedules/${id}/run?wait=true`,
+    { method: "POST" },
+  );
+  const { id: pipeline } = (await answer.json()) as { id: number };
+  const api = async (apiPath: string) =>
+    fetch(`${world.gitlab.url}/api/v4/projects/${project}/${apiPath}`, {
+      headers: { authorization: `Bearer ${world.secrets.gitlabToken}` },
+    });
+  const jobs = (await (await api(`pipelines/${pipeline}/jobs`)).json()) as {
+    id: number;
+    name: string;
+    status: string;
+  }[];
+  for (const job of jobs) {
+    const trace = await (await api(`jobs/${job.id}/trace`)).text();
+    const lines = trace.trim().split("\n").slice(-12);
+    console.log(
+      `   job ${job.name}: ${job.status}\n${lines.map((line) => `   | ${line}`).join("\n")}`,
+    );
+  }
+  if (jobs.length === 0 || jobs.some(({ status }) => status !== "success")) {
+    throw new Error(`pipeline ${pipeline} did not succeed (see ${lab}/log/gitlab.log)`);
+  }
+}
+
+async function showAccess(world: World): Promise<void> {
+  const roles = ["admin", "developer", "rotator"] as const;
+  const personas: Record<string, string> = {};
+  for (const role of roles) {
+    personas[role] = await tokenWith(
+      world.vault,
+      policyName("apisec", "dev", role),
+      undefined,
+      "5m",
+    );
+  }
+  const rights = rightsOn("apisec", "scanner");
+  console.log(
+    "\n== Who may do what with account scanner (each tried with a token of that policy) ==",
+  );
+  console.log(`${"".padEnd(26)}${roles.map((role) => role.padEnd(11)).join("")}`);
+  for (const { right, verdicts } of await accessTable(world.vault.address, personas, rights)) {
+    const cells = roles.map((role) => (verdicts[role] === "yes" ? "yes" : "-").padEnd(11));
+    console.log(`${right.padEnd(26)}${cells.join("")}`);
+  }
+}
+
+function showTools(tools: ToolReport): void {
+  console.log("\n== Tools and plugins ==");
+  for (const { name, version, source } of tools.tools) {
+    console.log(`${name.padEnd(32)}${version.padEnd(12)}${source}`);
+  }
+}
+
+async function inRoot(
+  command: string,
+  args: string[],
+  env: NodeJS.ProcessEnv,
+  input?: string,
+): Promise<string> {
+  const options = { cwd: root, env, ...(input === undefined ? {} : { input }) };
+  const { code, stdout, stderr } = await run(command, args, options);
+  if (code !== 0) throw new Error(`${command} ${args.join(" ")}:\n${stdout}${stderr}`);
+  return stdout;
+}
+
+up().catch((error: Error) => {
+  console.error(`\nmake up stopped: ${error.message}`);
+  process.exit(1);
+});

@@ -27,11 +27,16 @@ export async function buildStandIns(names: PluginName[], outDir: string): Promis
         });
         replaceFile(bundle, `${version}\n${outputFiles[0]?.text ?? ""}`, 0o644);
       }
-      const launcher = `#!/bin/sh\nexec node "${bundle}" "$@"\n`;
-      replaceFile(join(outDir, `pulumi-resource-${name}`), launcher, 0o755);
+      replaceFile(join(outDir, `pulumi-resource-${name}`), launcher(bundle), 0o755);
     }),
   );
 }
+
+/** Node reads more certificates at its start only, and from a variable of its own. */
+const launcher = (bundle: string): string => `#!/bin/sh
+[ -z "$VAULT_CACERT" ] || export NODE_EXTRA_CA_CERTS="$VAULT_CACERT"
+exec node "${bundle}" "$@"
+`;
 
 /** Whoever reads the file meanwhile sees the old one or the new one, never half of it. */
 function replaceFile(path: string, content: string, mode: number): void {

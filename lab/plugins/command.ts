@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { createInterface } from "node:readline";
-import type { Log, Props, ResourceType } from "./resource";
+import { text, type Log, type Props, type ResourceType } from "./resource";
 import { serve } from "./server";
 
 const running = new Set<ChildProcess>();
@@ -16,11 +16,11 @@ async function run(line: unknown, inputs: Props, before: Props, log: Log): Promi
   const previous =
     inputs.addPreviousOutputInEnv !== false && before.stdout !== undefined
       ? {
-          PULUMI_COMMAND_STDOUT: String(before.stdout),
-          PULUMI_COMMAND_STDERR: String(before.stderr ?? ""),
+          PULUMI_COMMAND_STDOUT: text(before.stdout),
+          PULUMI_COMMAND_STDERR: text(before.stderr),
         }
       : {};
-  const child = spawn(shell, [...flags, String(line)], {
+  const child = spawn(shell, [...flags, text(line)], {
     cwd: inputs.dir as string | undefined,
     env: { ...process.env, ...given, ...previous },
     stdio: "pipe",
@@ -29,17 +29,17 @@ async function run(line: unknown, inputs: Props, before: Props, log: Log): Promi
   child.stdin.on("error", () => {
     // A command need not read its input.
   });
-  child.stdin.end(String(inputs.stdin ?? ""));
+  child.stdin.end(text(inputs.stdin));
 
-  const logging = String(inputs.logging ?? "stdoutAndStderr").toLowerCase();
+  const logging = text(inputs.logging ?? "stdoutAndStderr").toLowerCase();
   const both: string[] = [];
   const collect = (name: "stdout" | "stderr") => {
     const lines: string[] = [];
-    createInterface({ input: child[name] }).on("line", (text) => {
-      lines.push(text);
-      both.push(text);
+    createInterface({ input: child[name] }).on("line", (printed) => {
+      lines.push(printed);
+      both.push(printed);
       if (logging.includes(name)) {
-        log(text);
+        log(printed);
       }
     });
     return lines;

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { send } from "./http";
-import { unknown, type Props, type ResourceType } from "./resource";
+import { text, unknown, type Props, type ResourceType } from "./resource";
 import { serve } from "./server";
 
 let base = "";
@@ -15,8 +15,8 @@ async function find(method: string, path: string, body?: Props): Promise<Props |
   }
   if (![200, 201, 202, 204, 304].includes(answer.status)) {
     const { message, error } = (answer.body ?? {}) as Props;
-    const text = JSON.stringify(message ?? error ?? "").slice(0, 500);
-    throw new Error(`${method} ${url}: ${answer.status} ${text}`);
+    const reason = JSON.stringify(message ?? error ?? "").slice(0, 500);
+    throw new Error(`${method} ${url}: ${answer.status} ${reason}`);
   }
   return (answer.body ?? {}) as Props;
 }
@@ -31,7 +31,7 @@ async function call(method: string, path: string, body?: Props): Promise<Props> 
 }
 
 /** A path segment as the official client writes it: dots too. */
-const segment = (text: unknown): string => encodeURIComponent(String(text)).replace(/\./g, "%2E");
+const segment = (value: unknown): string => encodeURIComponent(text(value)).replace(/\./g, "%2E");
 
 const projectPath = (properties: Props): string => `projects/${segment(properties.project)}`;
 
@@ -87,7 +87,7 @@ const pipelineSchedule: ResourceType = {
     const path = `${projectPath(inputs)}/pipeline_schedules`;
     const answer = await call("POST", path, scheduleBody(inputs));
     const state = { ...inputs, ...scheduleState(inputs.project, answer) };
-    return { id: `${String(inputs.project)}:${String(answer.id)}`, state };
+    return { id: `${text(inputs.project)}:${text(answer.id)}`, state };
   },
   async read(id) {
     const [project] = idParts(id, "project:pipelineScheduleId");
@@ -270,7 +270,7 @@ const repositoryFile: ResourceType = {
       return undefined;
     }
     const isText = state.encoding === "text";
-    const content = Buffer.from(String(found.content), "base64");
+    const content = Buffer.from(text(found.content), "base64");
     return {
       project: id.split(":")[0],
       branch: found.ref,
@@ -293,15 +293,15 @@ const repositoryFile: ResourceType = {
   async delete(id, state) {
     const message =
       state.commitMessage === undefined
-        ? String(state.deleteCommitMessage ?? "")
-        : `[DELETE]: ${String(state.commitMessage)}`;
+        ? text(state.deleteCommitMessage)
+        : `[DELETE]: ${text(state.commitMessage)}`;
     await commit(async () => {
       const query = new URLSearchParams({
-        branch: String(state.branch),
+        branch: text(state.branch),
         commit_message: message,
-        author_email: String(state.authorEmail ?? ""),
-        author_name: String(state.authorName ?? ""),
-        last_commit_id: String((await existingFile(id)).last_commit_id),
+        author_email: text(state.authorEmail),
+        author_name: text(state.authorName),
+        last_commit_id: text((await existingFile(id)).last_commit_id),
       });
       await call("DELETE", `${filePath(id)}?${query.toString()}`);
     });
@@ -323,7 +323,7 @@ async function getProject(args: Props): Promise<Props> {
     defaultBranch: found.default_branch,
     description: found.description,
     httpUrlToRepo: found.http_url_to_repo,
-    id: String(found.id),
+    id: text(found.id),
     name: found.name,
     namespaceId: (found.namespace as { id: number }).id,
     path: found.path,

@@ -35,7 +35,7 @@ export async function send(
       }
     } catch (error) {
       if (attempt === tries) {
-        throw new Error(`${method} ${url}: ${reason(error)}`);
+        throw new Error(`${method} ${url}: ${reason(error)}`, { cause: error });
       }
     }
     await sleep(500 * attempt);

@@ -44,6 +44,11 @@ export const asSet = (was: unknown, now: unknown): boolean =>
   stable([...((was as unknown[] | undefined) ?? [])].sort()) ===
   stable([...((now as unknown[] | undefined) ?? [])].sort());
 
+/** A property that should be a string. */
+export function text(value: unknown): string {
+  return typeof value === "string" ? value : value == null ? "" : JSON.stringify(value);
+}
+
 /** JSON text with sorted keys. */
 export function stable(value: unknown): string {
   return JSON.stringify(value, (_, part: unknown) =>

@@ -12,7 +12,7 @@ import { Any } from "google-protobuf/google/protobuf/any_pb";
 import { Empty } from "google-protobuf/google/protobuf/empty_pb";
 import { Struct, type JavaScriptValue } from "google-protobuf/google/protobuf/struct_pb";
 import { changes, checked, inputsRead, planned } from "./lifecycle";
-import { halfCreated, type Log, type Props, type ResourceType } from "./resource";
+import { halfCreated, text, type Log, type Props, type ResourceType } from "./resource";
 
 /** A stand-in plugin: tables of what it can do. */
 export interface Plugin {
@@ -97,10 +97,10 @@ export function serve(plugin: Plugin): void {
     }),
 
     configure: unary(async (request: proto.ConfigureRequest) => {
-      const settings = Object.entries(plain(request.getArgs())).map(([key, value]) => [
-        key,
-        String((value as { value?: unknown } | null)?.value ?? value ?? ""),
-      ]);
+      const settings = Object.entries(plain(request.getArgs())).map(([key, value]) => {
+        const { value: secret } = value as { value?: unknown };
+        return [key, text(secret ?? value)] as const;
+      });
       await plugin.configure(Object.fromEntries(settings));
       const answer = new proto.ConfigureResponse();
       // Without acceptSecrets the engine marks outputs whose input of the same name was secret.
@@ -252,7 +252,7 @@ function statusOf(error: Error & { createdId?: string }, request: unknown) {
 function failure(property: string, reason: string): proto.CheckFailure {
   const found = new proto.CheckFailure();
   found.setProperty(property);
-  found.setReason(`${property}: ${reason}`);
+  found.setReason(reason);
   return found;
 }
 

@@ -9,6 +9,7 @@ import {
   halfCreated,
   isBlank,
   stable,
+  text,
   type Field,
   type Props,
   type ResourceType,
@@ -71,7 +72,7 @@ async function call(
 ): Promise<Props | undefined> {
   const { address, token, namespace } = as ?? (await (connection ??= connect()));
   const url = `${address}/v1/${path.split("/").map(encodeURIComponent).join("/")}`;
-  const space = [namespace, trim(String(properties.namespace ?? ""))].filter(Boolean).join("/");
+  const space = [namespace, trim(text(properties.namespace))].filter(Boolean).join("/");
   const headers = {
     "X-Vault-Request": "true",
     "X-Vault-Token": token,
@@ -83,7 +84,7 @@ async function call(
   }
   const json = (answer.body ?? {}) as Props & { errors?: string[] };
   if (answer.status >= 300) {
-    const errors = (json.errors ?? []).map((text) => `* ${text.slice(0, 500)}`).join("\n");
+    const errors = (json.errors ?? []).map((error) => `* ${error.slice(0, 500)}`).join("\n");
     throw new Error(
       `Error making API request.\n\nURL: ${method} ${url}\nCode: ${answer.status}. Errors:\n\n${errors}`,
     );
@@ -116,7 +117,7 @@ async function remount(from: string, to: string, properties: Props): Promise<voi
   const answer = await call("POST", "sys/remount", properties, { from, to });
   const id = (answer?.data as Props | undefined)?.migration_id ?? answer?.migration_id;
   for (let waited = 0; waited < 60; waited++) {
-    const found = await readData(`sys/remount/status/${String(id)}`, properties);
+    const found = await readData(`sys/remount/status/${text(id)}`, properties);
     const { status } = (found?.migration_info ?? {}) as { status?: string };
     if (status === "success") {
       return;
@@ -133,7 +134,7 @@ const trim = (path: string): string => path.replace(/^\/+|\/+$/g, "");
 const snake = (key: string): string =>
   key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 const sameJson = (was: unknown, now: unknown): boolean =>
-  stable(JSON.parse(String(was))) === stable(JSON.parse(String(now)));
+  stable(JSON.parse(text(was))) === stable(JSON.parse(text(now)));
 
 /** Vault's names and values for these fields; what is there and no longer wanted gets blank. */
 function fieldsOf(fields: Record<string, Field>, now: Props, was: Props = {}): Props {
@@ -148,7 +149,7 @@ const namespaceField = { namespace: { replace: true } } satisfies Record<string,
 
 const mount: ResourceType = {
   inputs: {
-    path: { required: true, same: (was, now) => trim(String(was)) === trim(String(now)) },
+    path: { required: true, same: (was, now) => trim(text(was)) === trim(text(now)) },
     type: { required: true, replace: true },
     description: {},
     options: { computed: true },
@@ -156,12 +157,13 @@ const mount: ResourceType = {
   },
   outputs: ["accessor"],
   async create(inputs) {
-    const { path, type, description, options } = inputs;
-    await call("POST", `sys/mounts/${String(path)}`, inputs, { type, description, options });
-    return { id: String(path) };
+    const { type, description, options } = inputs;
+    const path = text(inputs.path);
+    await call("POST", `sys/mounts/${path}`, inputs, { type, description, options });
+    return { id: path };
   },
   async read(id, state) {
-    const path = String(state.path ?? id);
+    const path = text(state.path ?? id);
     const found = await readMount(`sys/mounts/${trim(path)}`, state);
     if (!found) {
       return undefined;
@@ -170,14 +172,14 @@ const mount: ResourceType = {
     return { path, type, description, options, accessor };
   },
   async update(_, was, now) {
-    await remount(String(was.path), String(now.path), now);
-    await call("POST", `sys/mounts/${String(now.path)}/tune`, now, {
+    await remount(text(was.path), text(now.path), now);
+    await call("POST", `sys/mounts/${text(now.path)}/tune`, now, {
       description: now.description ?? "",
       options: now.options,
     });
   },
   async delete(id, state) {
-    await call("DELETE", `sys/mounts/${String(state.path ?? id)}`, state);
+    await call("DELETE", `sys/mounts/${text(state.path ?? id)}`, state);
   },
 };
 
@@ -191,14 +193,14 @@ const policy: ResourceType = {
   outputs: [],
   async create(inputs) {
     await policy.update("", {}, inputs, () => {});
-    return { id: String(inputs.name) };
+    return { id: text(inputs.name) };
   },
   async read(id, state) {
     const found = await readData(`sys/policies/acl/${id}`, state);
     return found && { name: id, policy: found.policy };
   },
   async update(_, __, now) {
-    await call("PUT", `sys/policies/acl/${String(now.name)}`, now, { policy: now.policy });
+    await call("PUT", `sys/policies/acl/${text(now.name)}`, now, { policy: now.policy });
   },
   async delete(id, state) {
     await call("DELETE", `sys/policies/acl/${id}`, state);
@@ -232,27 +234,30 @@ const authBackend: ResourceType = {
       : "exactly one of oidc_discovery_url, jwks_url or jwt_validation_pubkeys should be provided";
   },
   async create(inputs) {
-    const { path, type, description, local } = inputs;
-    await call("POST", `sys/auth/${String(path)}`, inputs, { type, description, local });
-    await call("PUT", `auth/${String(path)}/config`, inputs, fieldsOf(backendConfig, inputs)).catch(
-      halfCreated(String(path)),
-    );
-    return { id: String(path) };
+    const { type, description, local } = inputs;
+    const path = text(inputs.path);
+    await call("POST", `sys/auth/${path}`, inputs, { type, description, local });
+    const config = fieldsOf(backendConfig, inputs);
+    await call("PUT", `auth/${path}/config`, inputs, config).catch(halfCreated(path));
+    return { id: path };
   },
   async read(id, state) {
-    const path = String(state.path ?? id);
+    const path = text(state.path ?? id);
     const found = await readMount(`sys/auth/${path}`, state);
     const config = found && (await readData(`auth/${path}/config`, state));
     if (!found || !config) {
       return undefined;
     }
+    // Nothing here needs it, but the official plugin reads it: the deployer must be allowed to.
+    await readData(`sys/mounts/auth/${path}/tune`, state);
     const { type, description, local, accessor } = found;
-    const settingsRead = Object.keys(backendConfig).map((key) => [key, config[snake(key)]]);
-    return { path, type, description, local, accessor, ...Object.fromEntries(settingsRead) };
+    const keys = Object.keys(backendConfig);
+    const real: Props = Object.fromEntries(keys.map((key) => [key, config[snake(key)]]));
+    return { path, type, description, local, accessor, ...real };
   },
   async update(_, was, now) {
-    const path = String(now.path);
-    await remount(`auth/${String(was.path)}`, `auth/${path}`, now);
+    const path = text(now.path);
+    await remount(`auth/${text(was.path)}`, `auth/${path}`, now);
     await call("PUT", `auth/${path}/config`, now, fieldsOf(backendConfig, now, was));
     if ((was.description ?? "") !== (now.description ?? "")) {
       const { description = "" } = now;
@@ -260,7 +265,7 @@ const authBackend: ResourceType = {
     }
   },
   async delete(id, state) {
-    await call("DELETE", `sys/auth/${String(state.path ?? id)}`, state);
+    await call("DELETE", `sys/auth/${text(state.path ?? id)}`, state);
   },
 };
 
@@ -294,8 +299,8 @@ async function writeRole(id: string, now: Props, was?: Props): Promise<void> {
   if (!now.disableBoundClaimsParsing) {
     const claims = Object.entries((body.bound_claims ?? {}) as Record<string, string>);
     body.bound_claims = Object.fromEntries(
-      claims.map(([claim, text]) => {
-        const values = text.split(",").map((value) => value.trim());
+      claims.map(([claim, list]) => {
+        const values = list.split(",").map((value) => value.trim());
         return [claim, values.length === 1 ? values[0] : values];
       }),
     );
@@ -304,13 +309,13 @@ async function writeRole(id: string, now: Props, was?: Props): Promise<void> {
 }
 
 function joinedClaims(claims: Props): Props {
-  const joined = Object.entries(claims).map(([claim, value]) => {
+  const joined = Object.entries(claims).map(([claim, value]): [string, string] => {
     if (typeof value !== "string" && !Array.isArray(value)) {
       throw new Error(`bound claim is not a string or list: ${String(value)}`);
     }
     return [claim, String(value)];
   });
-  return Object.fromEntries(joined) as Props;
+  return Object.fromEntries(joined);
 }
 
 const authBackendRole: ResourceType = {
@@ -323,7 +328,7 @@ const authBackendRole: ResourceType = {
   },
   outputs: [],
   async create(inputs) {
-    const id = `auth/${trim(String(inputs.backend))}/role/${trim(String(inputs.roleName))}`;
+    const id = `auth/${trim(text(inputs.backend))}/role/${trim(text(inputs.roleName))}`;
     await writeRole(id, inputs);
     return { id };
   },
@@ -353,13 +358,12 @@ const authBackendRole: ResourceType = {
 };
 
 async function writeEndpoint(inputs: Props): Promise<Props> {
-  const data = JSON.parse(String(inputs.dataJson)) as Props;
-  const answer = await call("PUT", String(inputs.path), inputs, data);
+  const data = JSON.parse(text(inputs.dataJson)) as Props;
+  const answer = await call("PUT", text(inputs.path), inputs, data);
   const returned = (answer?.data ?? {}) as Props;
   const fields = ((inputs.writeFields ?? []) as string[]).filter((field) => field in returned);
-  const asText = (value: unknown) => (typeof value === "string" ? value : JSON.stringify(value));
   return {
-    writeData: Object.fromEntries(fields.map((field) => [field, asText(returned[field])])),
+    writeData: Object.fromEntries(fields.map((field) => [field, text(returned[field])])),
     writeDataJson: answer?.data
       ? stable(Object.fromEntries(fields.map((field) => [field, returned[field]])))
       : "null",
@@ -379,7 +383,7 @@ const endpoint: ResourceType = {
   outputs: ["writeData", "writeDataJson"],
   changing: ["writeData", "writeDataJson"],
   async create(inputs) {
-    const id = String(inputs.path);
+    const id = text(inputs.path);
     const written = await writeEndpoint(inputs);
     const real = await endpoint.read(id, inputs).catch(halfCreated(id));
     return { id, state: { ...inputs, ...written, ...real } };
@@ -395,7 +399,7 @@ const endpoint: ResourceType = {
     if (!found) {
       return undefined;
     }
-    const given = JSON.parse(String(state.dataJson)) as Props;
+    const given = JSON.parse(text(state.dataJson)) as Props;
     const seen = Object.entries(found).filter(([field]) => field in given);
     const relevant = state.ignoreAbsentFields ? { ...given, ...Object.fromEntries(seen) } : found;
     return { path: id, dataJson: stable(relevant) };

@@ -20,14 +20,14 @@ export function resourceInputs(
   argsOrState: object | undefined,
   opts: pulumi.CustomResourceOptions,
 ): pulumi.Inputs {
-  const given = (argsOrState ?? {}) as pulumi.Inputs;
+  const given = (argsOrState ?? {}) as Record<string, unknown>;
   if (!opts.id && !opts.urn) {
     const missing = shape.required.find((name) => given[name] === undefined);
     if (missing !== undefined) {
       throw new Error(`Missing required property '${missing}'`);
     }
   }
-  const bag: pulumi.Inputs = {};
+  const bag: Record<string, unknown> = {};
   for (const name of shape.properties) {
     bag[name] = !opts.id && shape.outputsOnly.includes(name) ? undefined : given[name];
   }

@@ -10,11 +10,11 @@ beforeAll(() =>
     newResource(args) {
       made.push(args);
       const outputs = { pipelineScheduleId: 13, owner: 7 };
-      return { id: `${args.name}-id`, state: { ...args.inputs, ...outputs } };
+      return { id: `${args.name}-id`, state: { ...(args.inputs as object), ...outputs } };
     },
     call(args) {
       called.push(args);
-      return { ...args.inputs, id: "42", defaultBranch: "main" };
+      return { ...(args.inputs as object), id: "42", defaultBranch: "main" };
     },
   }),
 );

@@ -35,15 +35,17 @@ async function start(name: PluginName, environment: Record<string, string> = {})
     `127.0.0.1:${port.toString().trim()}`,
     grpc.credentials.createInsecure(),
   );
-  const ask = <Request, Answer>(
-    method: (
-      request: Request,
-      done: (error: grpc.ServiceError | null, answer: Answer) => void,
-    ) => unknown,
-    request: Request,
+  type Done<Answer> = (error: grpc.ServiceError | null, answer: Answer) => void;
+  const ask = <Answer>(
+    method: Exclude<keyof ResourceProviderClient, keyof grpc.Client | "list">,
+    request: unknown,
   ) =>
     new Promise<Answer>((resolve, reject) => {
-      method.call(client, request, (error, answer) => (error ? reject(error) : resolve(answer)));
+      const run = client[method].bind(client) as unknown as (
+        given: unknown,
+        done: Done<Answer>,
+      ) => void;
+      run(request, (error, answer) => (error ? reject(error) : resolve(answer)));
     });
 
   return {
@@ -51,30 +53,27 @@ async function start(name: PluginName, environment: Record<string, string> = {})
     configure(config: Props) {
       const request = new proto.ConfigureRequest();
       request.setArgs(Struct.fromJavaScript(config));
-      return ask<proto.ConfigureRequest, proto.ConfigureResponse>(client.configure, request);
+      return ask<proto.ConfigureResponse>("configure", request);
     },
     async checkConfig(config: Props) {
       const request = new proto.CheckRequest();
       request.setNews(Struct.fromJavaScript(config));
-      const answer = await ask<proto.CheckRequest, proto.CheckResponse>(
-        client.checkConfig,
-        request,
-      );
-      return answer.getFailuresList().map((failure) => failure.getReason());
+      const answer = await ask<proto.CheckResponse>("checkConfig", request);
+      return answer.getFailuresList().map((failure) => failure.toObject());
     },
     async check(type: string, news: Props) {
       const request = new proto.CheckRequest();
       request.setUrn(urn(type));
       request.setNews(Struct.fromJavaScript(news));
-      const answer = await ask<proto.CheckRequest, proto.CheckResponse>(client.check, request);
-      return answer.getFailuresList().map((failure) => failure.getReason());
+      const answer = await ask<proto.CheckResponse>("check", request);
+      return answer.getFailuresList().map((failure) => failure.toObject());
     },
     async create(type: string, inputs: Props, preview = false) {
       const request = new proto.CreateRequest();
       request.setUrn(urn(type));
       request.setPreview(preview);
       request.setProperties(Struct.fromJavaScript(inputs));
-      const answer = await ask<proto.CreateRequest, proto.CreateResponse>(client.create, request);
+      const answer = await ask<proto.CreateResponse>("create", request);
       return { id: answer.getId(), properties: answer.getProperties()?.toJavaScript() ?? {} };
     },
     async update(type: string, id: string, was: Props, now: Props) {
@@ -83,14 +82,14 @@ async function start(name: PluginName, environment: Record<string, string> = {})
       request.setId(id);
       request.setOlds(Struct.fromJavaScript(was));
       request.setNews(Struct.fromJavaScript(now));
-      const answer = await ask<proto.UpdateRequest, proto.UpdateResponse>(client.update, request);
+      const answer = await ask<proto.UpdateResponse>("update", request);
       return answer.getProperties()?.toJavaScript() ?? {};
     },
     async read(type: string, id: string) {
       const request = new proto.ReadRequest();
       request.setUrn(urn(type));
       request.setId(id);
-      const answer = await ask<proto.ReadRequest, proto.ReadResponse>(client.read, request);
+      const answer = await ask<proto.ReadResponse>("read", request);
       return { id: answer.getId(), inputs: answer.getInputs()?.toJavaScript() ?? {} };
     },
     async remove(type: string, id: string, state: Props) {
@@ -98,16 +97,16 @@ async function start(name: PluginName, environment: Record<string, string> = {})
       request.setUrn(urn(type));
       request.setId(id);
       request.setProperties(Struct.fromJavaScript(state));
-      await ask<proto.DeleteRequest, Empty>(client.delete, request);
+      await ask<Empty>("delete", request);
     },
     async invoke(token: string, args: Props) {
       const request = new proto.InvokeRequest();
       request.setTok(token);
       request.setArgs(Struct.fromJavaScript(args));
-      const answer = await ask<proto.InvokeRequest, proto.InvokeResponse>(client.invoke, request);
+      const answer = await ask<proto.InvokeResponse>("invoke", request);
       return answer.getReturn()?.toJavaScript() ?? {};
     },
-    cancel: () => ask<Empty, Empty>(client.cancel, new Empty()),
+    cancel: () => ask<Empty>("cancel", new Empty()),
   };
 }
 
@@ -121,10 +120,10 @@ describe("every stand-in", () => {
     );
     await expect(plugin.invoke("command:local:run", {})).rejects.toThrow("no function");
     expect(await plugin.check("command:local:Command", { craete: "true" })).toEqual([
-      "craete: this stand-in does not know the property",
+      { property: "craete", reason: "this stand-in does not know the property" },
     ]);
     expect(await plugin.checkConfig({ shell: "sh", version: "1.2.1" })).toEqual([
-      "shell: this stand-in does not know the configuration key",
+      { property: "shell", reason: "this stand-in does not know the configuration key" },
     ]);
   });
 

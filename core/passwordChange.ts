@@ -238,10 +238,11 @@ async function moveHost(run: Run, record: PasswordRecord): Promise<"again"> {
 }
 
 /** Promoted, nothing open, nothing asked: one login shows that the record is true. */
-async function verify(run: Run, record: PasswordRecord): Promise<PasswordResult> {
+async function verify(run: Run, record: PasswordRecord): Promise<PasswordResult | "again"> {
   const answer = await login(run, record.password);
   if (answer.kind === "unknown") throw unknownAnswer(run, "the login", answer.why);
   if (answer.kind === "no") {
+    if (await hasMoved(run, record)) return "again";
     throw stop(
       run,
       "changed-outside",
@@ -309,8 +310,7 @@ async function recover(
   record: PasswordRecord | undefined,
 ): Promise<PasswordResult | "again"> {
   const { wish } = run;
-  const now = await readRecord(run);
-  if (now?.version !== record?.version) return "again";
+  if (await hasMoved(run, record)) return "again";
   if (record?.pending !== undefined) {
     if (await pendingWorks(run, record, record.pending.password)) return promoteFound(run, record);
   }
@@ -320,7 +320,13 @@ async function recover(
     const proof = older ?? (await anyToken(run, record));
     if (proof !== undefined) return stageAndChange(run, record, proof);
   }
+  // Another run may have ended meanwhile: no alarm over a record that is no longer the newest.
+  if (await hasMoved(run, record)) return "again";
   throw nothingWorks(run, record);
+}
+
+async function hasMoved(run: Run, record: PasswordRecord | undefined): Promise<boolean> {
+  return (await readRecord(run))?.version !== record?.version;
 }
 
 function nothingWorks(run: Run, record: PasswordRecord | undefined): Error {
@@ -337,7 +343,7 @@ function nothingWorks(run: Run, record: PasswordRecord | undefined): Error {
     run,
     "nothing-works",
     `cannot log in with the password${pending} in ${pathOf(run)}, version ${record.version}, nor with an older version's`,
-    "Nothing was deleted. Have APIsec's support reset the account, put the password they give you into firstPasswords, and run `pulumi up` again.",
+    "Nothing was deleted. If another `pulumi up` of this account is at work, let it end and run this one again. If not, have APIsec's support reset the account, put the password they give you into firstPasswords, and run `pulumi up` again.",
   );
 }
 

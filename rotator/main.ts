@@ -5,16 +5,17 @@ import { proxyAdvice, readSettings } from "./settings";
 import { nodeSend } from "./transport";
 import type { Settings } from "./settings";
 
+const err = (line: string) => void process.stderr.write(`${line}\n`);
+
 async function main(): Promise<number> {
-  const proxySupport = nodeKnowsProxies();
   let settings: Settings;
   try {
     settings = readSettings(process.env, {
       readText: (path) => readFileSync(path, "utf8"),
-      proxySupport,
+      nodeKnowsProxies,
     });
   } catch (error) {
-    console.error((error as Error).message);
+    err((error as Error).message);
     return exitCodes.settings;
   }
   const proxy = (origin: string) => proxyFor(origin, process.env)?.url;
@@ -23,15 +24,15 @@ async function main(): Promise<number> {
     vaultSend: nodeSend({ ca: settings.vault.ca, proxyFor: proxy }),
     apisecSend(host) {
       const wanted = proxyFor(host, process.env);
-      if (wanted === undefined || proxySupport) return apisecSend;
+      if (wanted === undefined || nodeKnowsProxies()) return apisecSend;
       throw new Error(`${wanted.variable} names a proxy for ${host}: use ${proxyAdvice}`);
     },
     clock: {
       now: Date.now,
       sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
     },
-    out: (line) => console.log(line),
-    err: (line) => console.error(line),
+    out: (line) => void process.stdout.write(`${line}\n`),
+    err,
     writeReport: writeFileSync,
   });
 }
@@ -41,7 +42,7 @@ main().then(
     process.exitCode = code;
   },
   (error: Error) => {
-    console.error(`stopped by a fault of its own: ${error.message}`);
+    err(`stopped by a fault of its own: ${error.message}`);
     process.exitCode = exitCodes.someFailed;
   },
 );

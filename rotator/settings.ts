@@ -25,7 +25,8 @@ export interface Settings {
 /** What the settings need to know of the machine. `readText` throws where a file cannot be read. */
 export interface Machine {
   readText(path: string): string;
-  proxySupport: boolean;
+  /** Whether this node can use a proxy. */
+  nodeKnowsProxies(): boolean;
 }
 
 type Environment = Record<string, string | undefined>;
@@ -65,7 +66,7 @@ export function readSettings(env: Environment, machine: Machine): Settings {
   }
   for (const address of [settings.vault.address, settings.apisecUrl ?? ""]) {
     const proxy = address === "" ? undefined : proxyFor(address, env);
-    if (proxy !== undefined && !machine.proxySupport) {
+    if (proxy !== undefined && !machine.nodeKnowsProxies()) {
       report(proxy.variable, `a proxy for ${address}`, proxyAdvice);
     }
   }

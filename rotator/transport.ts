@@ -68,7 +68,10 @@ function exchange(
         clearTimeout(timer);
         resolve({
           status: incoming.statusCode ?? 0,
-          headers: plainHeaders(incoming.headers),
+          headers: {
+            ...incoming.headers,
+            "set-cookie": incoming.headers["set-cookie"]?.join(", "),
+          },
           body: Buffer.concat(chunks).toString("utf8"),
         });
       });
@@ -82,13 +85,4 @@ function exchange(
     outgoing.on("error", stop);
     outgoing.end(body);
   });
-}
-
-function plainHeaders(headers: http.IncomingHttpHeaders): HttpResponse["headers"] {
-  return Object.fromEntries(
-    Object.entries(headers).map(([name, value]) => [
-      name,
-      Array.isArray(value) ? value.join(", ") : value,
-    ]),
-  );
 }

@@ -13,7 +13,7 @@ const machine: Machine = {
     if (text === undefined) throw new Error(`ENOENT ${path}`);
     return text;
   },
-  proxySupport: false,
+  nodeKnowsProxies: () => false,
 };
 
 const idToken = "eyJhbGciOiJSUzI1NiJ9.canary.signature";
@@ -270,7 +270,9 @@ test("all problems stand in one message", () => {
 
 test("a node that knows proxies may have one", () => {
   const env = { HTTPS_PROXY: "http://proxy:3128" };
-  expect(read(env, { proxySupport: true }).vault.address).toBe("https://vault.example.com:8200");
+  expect(read(env, { nodeKnowsProxies: () => true }).vault.address).toBe(
+    "https://vault.example.com:8200",
+  );
 });
 
 test("shards split the accounts: each exactly once", () => {

@@ -33,7 +33,7 @@ function memoryStore(records: Record<string, Record<string, unknown> | undefined
     calls,
     set,
     deletionTime: rfc3339(now + day - 1800),
-    before: (_call: string): void => undefined,
+    before: (() => undefined) as (call: string) => void,
     async read(path: string): Promise<SecretRead> {
       calls.push(`read ${path}`);
       store.before(`read ${path}`);

@@ -140,7 +140,7 @@ describe.each(transports)("%s transport", (_, make) => {
       "content-type": "application/json",
       "content-length": "30",
     });
-    expect(seen.headers).not.toMatchObject({ "accept-encoding": expect.stringMatching("gzip") });
+    expect(JSON.stringify(seen.headers)).not.toContain("gzip");
   });
 
   test("sends a body of JSON text byte for byte", async () => {

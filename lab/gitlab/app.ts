@@ -6,7 +6,7 @@ export interface App {
   store: Store;
   state: Store["state"];
   /** Milliseconds since the epoch. */
-  now(): number;
+  now: () => number;
   /** The server's own URL without a trailing slash: the issuer of its tokens. */
   url: string;
   keys: Keys;
@@ -15,7 +15,9 @@ export interface App {
   /** Tokens of running jobs, by hash. */
   jobTokens: Map<string, { projectId: number; user: User }>;
   /** Pipelines under way, by id. */
-  running: Map<number, { done: Promise<void>; cancel(): void }>;
+  running: Map<number, { done: Promise<void>; cancel: () => void }>;
+  /** Jobs that hold or wait for a resource group or the runner. */
+  queues: Map<string, { inside: number; waiting: (() => void)[] }>;
 }
 
 export const timestamp = (app: App) => new Date(app.now()).toISOString();

@@ -5,6 +5,7 @@ import { delimiter, dirname, join } from "node:path";
 import { parse, parseAllDocuments } from "yaml";
 import type { App } from "./app";
 import { evaluate, type Variables } from "./ciRules";
+import { text } from "./http";
 import { checkOut } from "./repository";
 
 interface Rule {
@@ -94,7 +95,7 @@ async function readConfig(app: App, dir: string, sha: string, file: string): Pro
         args,
         { cwd: checkout, env: childEnvironment(app, scratch), maxBuffer: 2 ** 26 },
         (error, stdout, stderr) =>
-          error ? reject(new ConfigError(stderr.trim() || error.message)) : resolve(stdout),
+          error ? reject(new ConfigError(complaint(stderr))) : resolve(stdout),
       ),
     );
     const config = toConfig(parse(output) as Record<string, unknown>, defaultsOf(text));
@@ -105,6 +106,16 @@ async function readConfig(app: App, dir: string, sha: string, file: string): Pro
     await rm(scratch, { recursive: true, force: true });
   }
 }
+
+/** gitlab-ci-local's own words without its remarks and its stack. */
+const complaint = (output: string): string =>
+  output
+    .split("\n")
+    .filter(
+      (row) => !/^(\s+at |Using fallback |Unable to retrieve default |parsing and )/.test(row),
+    )
+    .join("\n")
+    .trim();
 
 /** gitlab-ci-local drops these keywords of `default:`. */
 function defaultsOf(text: string): JobYaml {
@@ -199,7 +210,7 @@ function texts(variables: Record<string, unknown> | undefined): Variables {
   const plain = Object.entries(variables ?? {}).map(([key, entry]) => {
     const value =
       typeof entry === "object" && entry !== null ? (entry as { value?: unknown }).value : entry;
-    return [key, String(value ?? "")] as const;
+    return [key, text(value) ?? ""] as const;
   });
   return Object.fromEntries(plain);
 }

@@ -11,6 +11,7 @@ import {
   notFound,
   ok,
   route,
+  text,
   type Params,
   type Reply,
   type Request,
@@ -74,7 +75,7 @@ const getFile = async (request: Request): Promise<Reply> => {
 };
 
 const rawFile = async (request: Request): Promise<Reply> => {
-  const { content, headers } = await readFile(request, String(request.query["ref"] ?? "HEAD"));
+  const { content, headers } = await readFile(request, text(request.query["ref"]) ?? "HEAD");
   return { status: 200, body: content, headers: { ...headers, "Content-Type": "text/plain" } };
 };
 

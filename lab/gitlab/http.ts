@@ -191,8 +191,8 @@ export function check<const S extends Record<string, Field>>(input: Params, spec
     }
     const value = coerce(given, field.type);
     if (value === undefined) problems.push(`${name} is invalid`);
-    else if (field.filled && String(given).trim() === "") problems.push(`${name} is empty`);
-    else if (field.values && !field.values.includes(String(value)))
+    else if (field.filled && text(value)?.trim() === "") problems.push(`${name} is empty`);
+    else if (field.values && !field.values.includes(text(value) ?? ""))
       problems.push(`${name} does not have a valid value`);
     else result[name] = value;
   }
@@ -200,15 +200,21 @@ export function check<const S extends Record<string, Field>>(input: Params, spec
   return result as Checked<S>;
 }
 
+/** A parameter or YAML scalar as text; undefined for anything else. */
+export function text(value: unknown): string | undefined {
+  if (typeof value === "string") return value;
+  return typeof value === "number" || typeof value === "boolean" ? String(value) : undefined;
+}
+
 function coerce(value: unknown, type: keyof Kinds): unknown {
   switch (type) {
     case "string":
-      return typeof value === "object" ? undefined : String(value);
+      return text(value);
     case "boolean":
       if ([true, "true", "1", 1, "t", "on"].includes(value as string)) return true;
       return [false, "false", "0", 0, "f", "off"].includes(value as string) ? false : undefined;
     case "integer":
-      return /^-?\d+$/.test(String(value)) ? Number(value) : undefined;
+      return /^-?\d+$/.test(text(value) ?? "") ? Number(value) : undefined;
     case "array":
       return Array.isArray(value) ? value : undefined;
     case "hash":
@@ -262,5 +268,5 @@ function flatten(value: unknown, prefix = ""): [string, string][] {
       flatten(item, prefix ? `${prefix}[${key}]` : key),
     );
   }
-  return [[prefix, String(value)]];
+  return [[prefix, text(value) ?? ""]];
 }

@@ -19,9 +19,9 @@ export async function loadKeys(store: Store): Promise<Keys> {
     store.state.keys.push({ ...(await exportJWK(pair.privateKey)), kid });
   }
   await store.save();
-  const secret = store.state.keys as JWK[];
+  const secret: JWK[] = store.state.keys;
   const open = secret.map(({ kty, kid, e, n }) => ({ kty, kid, e, n, use: "sig", alg: "RS256" }));
-  return { private: secret, public: open as JWK[] };
+  return { private: secret, public: open };
 }
 
 export function discovery(url: string): Record<string, unknown> {

@@ -4,7 +4,18 @@ import { join, normalize } from "node:path";
 import { projectOf } from "./access";
 import { ConfigError } from "./ciConfig";
 import { pipelineJson, userJson, commitJson } from "./entities";
-import { check, created, invalid, isObject, list, notFound, ok, route, type Request } from "./http";
+import {
+  check,
+  created,
+  invalid,
+  isObject,
+  list,
+  notFound,
+  ok,
+  route,
+  text,
+  type Request,
+} from "./http";
 import { createPipeline } from "./pipelineCreation";
 import { log, repositoryOf } from "./repository";
 import { artifactsOf, folderOf, readTrace } from "./runner";
@@ -225,7 +236,7 @@ export const pipelineRoutes = [
   ),
   route(`GET ${pipelines}/latest`, (request) => {
     const project = projectOf(request, "reporter");
-    const ref = String(request.query["ref"] ?? project.default_branch);
+    const ref = text(request.query["ref"]) ?? project.default_branch;
     const latest = project.pipelines.filter((pipeline) => pipeline.ref === ref).at(-1);
     if (!latest) throw notFound("Pipeline");
     return ok(detailsJson(request, project, latest));

@@ -23,6 +23,7 @@ import {
   notFound,
   ok,
   route,
+  text,
   type Params,
   type Request,
 } from "./http";
@@ -239,7 +240,7 @@ async function listProjects(request: Request) {
     search: { type: "string" },
     visibility: { type: "string" },
   });
-  const mine = ["membership", "owned"].some((name) => String(request.query[name]) === "true");
+  const mine = ["membership", "owned"].some((name) => text(request.query[name]) === "true");
   const found = app.state.projects.filter(
     (project) =>
       (levelOf(project, user) > 0 || (!mine && user && project.visibility !== "private")) &&
@@ -330,7 +331,7 @@ const refRoutes = (kind: "heads" | "tags", noun: "branch" | "tag", plural: strin
       async (request) => {
         const project = projectOf(request, "reporter");
         const refs = await listRefs(repositoryOf(request.app, project), kind);
-        const search = String(request.query["search"] ?? "");
+        const search = text(request.query["search"]) ?? "";
         const reply = list(
           request,
           refs.filter(({ name }) => name.includes(search)),

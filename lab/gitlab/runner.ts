@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { stringify } from "yaml";
 import { timestamp, type App } from "./app";
 import { fullPath, hashToken } from "./access";
@@ -37,6 +38,8 @@ interface JobRun extends Run {
 }
 
 const defaultTimeout = 3_600;
+/** Jobs at a time, whatever their pipeline. */
+const concurrency = 4;
 
 /** Starts a pipeline's jobs, stage by stage. Its promise is in `app.running` until the end. */
 export function runPipeline(app: App, project: Project, pipeline: Pipeline, run: Run): void {
@@ -54,7 +57,6 @@ export function runPipeline(app: App, project: Project, pipeline: Pipeline, run:
       junit: [yaml.artifacts?.reports?.junit ?? []].flat(),
     });
   }
-  pipeline.status = "pending";
   const abort = new AbortController();
   const done = runStages(app, project, pipeline, run, abort.signal).finally(() =>
     app.running.delete(pipeline.id),
@@ -69,6 +71,8 @@ async function runStages(
   run: Run,
   canceled: AbortSignal,
 ): Promise<void> {
+  // Whoever created the pipeline is told of it before it begins.
+  await setImmediate();
   let failed = false;
   for (const stage of run.plan.stages) {
     const stageJobs = pipeline.jobs.filter((job) => job.stage === stage);
@@ -90,12 +94,13 @@ async function runStages(
   await app.store.save();
 }
 
-/** Waits for the job's resource group, then runs it. */
+/** Waits for the job's resource group and a place on the runner, then runs it. */
 async function takeTurn(run: JobRun): Promise<void> {
   const { app, project, pipeline, job, own } = run;
   job.status = "pending";
   const group = own.yaml.resource_group && expand(own.yaml.resource_group, variablesFor(run));
-  const release = group ? await lock(`${project.id} ${group}`) : undefined;
+  const leaveGroup = group ? await enter(app, `group ${project.id} ${group}`, 1) : () => {};
+  const leaveRunner = await enter(app, "runner", concurrency);
   try {
     job.status = pipeline.status = "running";
     job.started_at = timestamp(app);
@@ -108,20 +113,24 @@ async function takeTurn(run: JobRun): Promise<void> {
     job.failure_reason = "runner_system_failure";
     await writeTrace(app, job, `ERROR: ${(error as Error).message}\n`);
   } finally {
-    release?.();
+    leaveRunner();
+    leaveGroup();
     job.finished_at = pipeline.updated_at = timestamp(app);
     await app.store.save();
   }
 }
 
-const locks = new Map<string, Promise<void>>();
-
-async function lock(key: string): Promise<() => void> {
-  const before = locks.get(key);
-  let release = () => {};
-  locks.set(key, new Promise<void>((resolve) => (release = resolve)));
-  await before;
-  return release;
+/** Waits until fewer than `limit` are in the room; returns how to leave it. */
+async function enter(app: App, room: string, limit: number): Promise<() => void> {
+  const queue = app.queues.get(room) ?? { inside: 0, waiting: [] };
+  app.queues.set(room, queue);
+  if (queue.inside < limit) queue.inside += 1;
+  else await new Promise<void>((resolve) => queue.waiting.push(resolve));
+  return () => {
+    const next = queue.waiting.shift();
+    if (next) next();
+    else queue.inside -= 1;
+  };
 }
 
 /** What rules, names and groups may be written with; secrets of the job's environment come later. */
@@ -254,6 +263,13 @@ export const folderOf = (job: string) =>
 export const artifactsOf = (app: App, pipeline: Pipeline) =>
   join(app.store.dir, "artifacts", String(pipeline.id));
 
+/** Keywords that have been acted on, or need what a shell executor lacks. */
+const handledHere = new Set(
+  "allow_failure image services cache rules parallel needs dependencies environment id_tokens".split(
+    " ",
+  ),
+);
+
 /** A checkout, the plan as a pipeline file, and the variables: in a file, as arguments can be read by anybody. */
 async function prepare(run: JobRun, folder: string, variables: Variables): Promise<void> {
   const { app, project, pipeline, plan } = run;
@@ -275,13 +291,12 @@ async function prepare(run: JobRun, folder: string, variables: Variables): Promi
     const producers = plan.jobs
       .map((other) => other.name)
       .filter((other) => wanted?.some((base) => other === base || other.startsWith(`${base} `)));
-    const { image, services, cache, rules, parallel, needs, environment, ...rest } = yaml;
     const reports = [yaml.artifacts?.reports?.junit ?? []].flat();
     const paths = [...new Set([...(yaml.artifacts?.paths ?? []), ...reports])];
     return [
       name,
       {
-        ...rest,
+        ...Object.fromEntries(Object.entries(yaml).filter(([key]) => !handledHere.has(key))),
         when: "on_success",
         variables: own,
         ...(wanted && { dependencies: producers }),
@@ -344,7 +359,8 @@ async function runProcess(run: JobRun, folder: string, timeout: number): Promise
     });
     const log = join(checkout, ".gitlab-ci-local/output", `${folderOf(job.name)}.log`);
     const text = await readFile(log, "utf8").catch(() => output);
-    const exit = code === 0 ? 0 : Number(/FAIL (\d+)/.exec(output)?.[1] ?? code);
+    const exit =
+      code === 0 ? 0 : Number(/ finished in [^\n]* FAIL (\d+)/.exec(output)?.[1] ?? code);
     return { code: exit, ended, text };
   } finally {
     clearTimeout(timer);

@@ -27,9 +27,15 @@ const runsOf = (project: Project, schedule: Schedule) =>
   project.pipelines.filter(({ schedule_id: id }) => id === schedule.id);
 
 function json(request: Request, schedule: Schedule) {
-  const { owner_id: ownerId, variables: _, inputs, ...fields } = schedule;
-  const owner = request.app.state.users.find(({ id }) => id === ownerId);
-  return { ...fields, owner: owner ? userJson(request, owner) : null, inputs };
+  const owner = request.app.state.users.find(({ id }) => id === schedule.owner_id);
+  return {
+    ...{ id: schedule.id, description: schedule.description, ref: schedule.ref },
+    ...{ cron: schedule.cron, cron_timezone: schedule.cron_timezone },
+    ...{ next_run_at: schedule.next_run_at, active: schedule.active },
+    ...{ created_at: schedule.created_at, updated_at: schedule.updated_at },
+    owner: owner ? userJson(request, owner) : null,
+    inputs: schedule.inputs,
+  };
 }
 
 /** With the last pipeline and, for a reader who may see them, the variables. GitLab renders those on GET alone. */
@@ -208,7 +214,9 @@ export function startScheduler(app: App, interval = 1_000): () => void {
         const due = schedule.next_run_at ? Date.parse(schedule.next_run_at) : Infinity;
         if (!schedule.active || due > app.now()) continue;
         schedule.next_run_at = nextRun(schedule.cron, schedule.cron_timezone, app.now()) ?? null;
-        void runSchedule(app, project, schedule).catch(() => undefined);
+        void runSchedule(app, project, schedule)
+          .catch(() => undefined)
+          .then(() => app.store.save());
       }
     }
   }, interval);

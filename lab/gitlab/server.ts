@@ -62,6 +62,7 @@ export async function startGitlab(options: GitlabOptions): Promise<Gitlab> {
     toolPath,
     jobTokens: new Map(),
     running: new Map(),
+    queues: new Map(),
   };
   await cleanUp(app);
   await seed(app, users, projects);
@@ -71,8 +72,9 @@ export async function startGitlab(options: GitlabOptions): Promise<Gitlab> {
   const server = await startFaultyServer({
     handle: async (incoming) => ({ ...(await answer(app, path, incoming)), outcome: "served" }),
     aside(message, response) {
-      const target = message.url?.startsWith(path) ? message.url.slice(path.length) : "";
-      if (!target.startsWith("/-/lab/") || !isFromLoopback(message)) return false;
+      const target = /(\/-\/lab\/.*)$/.exec(message.url ?? "")?.[1];
+      const own = [target, `${path}${target}`].includes(message.url);
+      if (!target || !own || !isFromLoopback(message)) return false;
       message.url = target;
       control.routing(message, response);
       return true;
@@ -116,6 +118,7 @@ async function cleanUp(app: App): Promise<void> {
 async function answer(app: App, root: string, incoming: Incoming): Promise<Answer> {
   const reply = await respond(app, root, incoming).catch((error: ApiError): Reply => {
     if (error.reply) return error.reply;
+    if (error instanceof URIError) return { status: 400, body: { error: "Bad Request" } };
     return { status: 500, body: { message: "500 Internal Server Error", error: error.message } };
   });
   const raw = Buffer.isBuffer(reply.body);

@@ -1,0 +1,185 @@
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { LocalWorkspace } from "@pulumi/pulumi/automation";
+import type { Stack } from "@pulumi/pulumi/automation";
+import { stringify } from "yaml";
+import { labEnvironment } from "../../lab/environment";
+import { baoRequest } from "../../lab/openbao";
+import type { BaoAnswer } from "../../lab/openbao";
+import { buildStandIns } from "../../lab/plugins/build";
+import { findExecutable, run } from "../../lab/process";
+import type { RunResult } from "../../lab/process";
+import { ensureTools } from "../../lab/tools";
+import { rotationProject, startWorld, tokenWith } from "../../lab/world";
+import type { World } from "../../lab/world";
+
+const root = join(__dirname, "..", "..");
+const programFiles = [
+  ...["Pulumi.yaml", "package.json", "tsconfig.json", "index.ts", "config.ts", "preflight.ts"],
+  ...["components", "providers", "core", "policies", "rotator", "scripts", "dist", "sdks"],
+];
+
+/** A whole world of its own for one test file: servers, a copy of the program, a deployer. */
+export interface TestLab {
+  world: World;
+  /** The copy of the program; a test may change it. */
+  program: string;
+  /** What `pulumi` runs with: the deployer's tokens and nothing of the caller's environment. */
+  env: Record<string, string>;
+  /** Writes `Pulumi.<stack>.yaml`, keeping what Pulumi wrote about encryption. */
+  writeConfig(stack: string, config: Record<string, unknown>): void;
+  /** The stack, created if need be, with this config and the first passwords as secrets. */
+  stack(
+    name: string,
+    config?: Record<string, unknown>,
+    firstPasswords?: Record<string, string>,
+  ): Promise<Stack>;
+  /** Runs the `pulumi` CLI in the program's folder. */
+  pulumi(args: string[], env?: Record<string, string>): Promise<RunResult>;
+  asRoot(method: string, path: string, body?: object): Promise<BaoAnswer>;
+  /** A call of the lab's APIsec behind its back, such as `accounts/NAME/check`. */
+  apisec(method: string, path: string, body?: unknown): Promise<unknown>;
+  /** A call of GitLab's REST API as the rotation project's bot; `path` below the project. */
+  gitlab(method: string, path: string, body?: object): Promise<Response>;
+  /** Lets a schedule run as GitLab's worker would, and waits for the pipeline's end. */
+  runSchedule(id: number): Promise<{ status: string; trace: string }>;
+  stop(): Promise<void>;
+}
+
+/** The stack `dev` of the lab, as `make up` has it. */
+export function devConfig(world: World): Record<string, unknown> {
+  return {
+    apisecUrl: world.apisec.url,
+    gitlabProject: rotationProject,
+    accounts: [
+      { name: "admin", username: "admin@acme.example", organization: "Acme", publishToken: false },
+      {
+        name: "scanner",
+        username: "scanner@acme.example",
+        organization: "Acme",
+        changedBy: "admin",
+      },
+    ],
+  };
+}
+
+export async function startTestLab(): Promise<TestLab> {
+  const dir = mkdtempSync(join(tmpdir(), "apisec-lab-"));
+  const plugins = join(root, ".lab", "plugins");
+  const tools = await ensureTools({ log: () => undefined });
+  await buildStandIns(tools.missingPlugins, plugins);
+  const PATH = [plugins, ...tools.path, process.env["PATH"]].join(delimiter);
+  // The Automation API looks for the CLI before it is given an environment.
+  process.env["PATH"] = PATH;
+  const bao = findExecutable("bao", PATH) ?? "bao";
+  const world = await startWorld({
+    dir,
+    bao,
+    ports: { vault: 0, apisec: 0, apisecControl: 0, gitlab: 0 },
+    toolPath: tools.path,
+    detached: false,
+  });
+  const program = join(dir, "program");
+  mkdirSync(program);
+  for (const file of programFiles) {
+    cpSync(join(root, file), join(program, file), { recursive: true });
+  }
+  symlinkSync(join(root, "node_modules"), join(program, "node_modules"));
+
+  const written = new Map<string, Record<string, unknown>>();
+  const writeConfig = (stack: string, config: Record<string, unknown>) => {
+    written.set(stack, config);
+    const keys = Object.entries(config).map(([key, value]) => [`apisec-credentials:${key}`, value]);
+    writeFileSync(
+      join(program, `Pulumi.${stack}.yaml`),
+      stringify({ config: Object.fromEntries(keys) as object }),
+    );
+  };
+  const asRoot = (method: string, path: string, body?: object) =>
+    baoRequest(world.vault.address, world.vault.rootToken, method, path, body);
+  const env: Record<string, string> = {
+    PATH,
+    HOME: join(dir, "home"),
+    ...labEnvironment(
+      dir,
+      { vault: world.vault.address, gitlab: world.gitlab.url, apisec: world.apisec.url },
+      { vault: "", gitlab: world.secrets.gitlabToken },
+    ),
+  };
+  mkdirSync(env["HOME"] ?? "");
+
+  const lab: TestLab = {
+    world,
+    program,
+    env,
+    writeConfig,
+    async stack(name, config, firstPasswords = {}) {
+      if (config !== undefined) writeConfig(name, config);
+      env["VAULT_TOKEN"] = await deployerToken(lab, name);
+      const stack = await LocalWorkspace.createOrSelectStack(
+        { stackName: name, workDir: program },
+        { envVars: env, pulumiHome: env["PULUMI_HOME"] ?? "" },
+      );
+      for (const [account, value] of Object.entries(firstPasswords)) {
+        await stack.setConfig(`firstPasswords.${account}`, { value, secret: true }, true);
+      }
+      return stack;
+    },
+    pulumi: (args, more = {}) =>
+      run("pulumi", args, { cwd: program, env: { ...env, ...more }, timeoutMs: 120_000 }),
+    asRoot,
+    async apisec(method, path, body) {
+      const answer = await fetch(`${world.apisec.controlUrl}/-/lab/${path}`, {
+        method,
+        ...(body === undefined
+          ? {}
+          : { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
+      });
+      const text = await answer.text();
+      return text === "" ? undefined : (JSON.parse(text) as unknown);
+    },
+    gitlab(method, path, body) {
+      const project = encodeURIComponent(rotationProject);
+      return fetch(`${world.gitlab.url}/api/v4/projects/${project}/${path}`, {
+        method,
+        headers: {
+          authorization: `Bearer ${world.secrets.gitlabToken}`,
+          ...(body === undefined ? {} : { "content-type": "application/json" }),
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+    },
+    async runSchedule(id) {
+      const project = encodeURIComponent(rotationProject);
+      const answer = await fetch(
+        `${world.gitlab.url}/-/lab/projects/${project}/schedules/${id}/run?wait=true`,
+        { method: "POST" },
+      );
+      const pipeline = (await answer.json()) as { id: number; status: string };
+      const jobs = (await (await lab.gitlab("GET", `pipelines/${pipeline.id}/jobs`)).json()) as {
+        id: number;
+      }[];
+      const traces = await Promise.all(
+        jobs.map(async (job) => (await lab.gitlab("GET", `jobs/${job.id}/trace`)).text()),
+      );
+      return { status: pipeline.status, trace: traces.join("\n") };
+    },
+    async stop() {
+      await world.stop();
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+  return lab;
+}
+
+/** A token with nothing but the policy that `npm run deployer-policy` prints for the stack. */
+async function deployerToken(lab: TestLab, stack: string): Promise<string> {
+  const args = ["-r", "ts-node/register", "scripts/deployerPolicy.ts", stack];
+  const { code, stdout, stderr } = await run(process.execPath, args, {
+    cwd: lab.program,
+    env: lab.env,
+  });
+  if (code !== 0) throw new Error(stderr);
+  return tokenWith(lab.world.vault, `apisec-${stack}-deployer`, stdout);
+}

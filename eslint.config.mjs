@@ -3,7 +3,7 @@ import pulumi from "@pulumi/eslint-plugin";
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
-  { ignores: ["node_modules", "dist", ".lab", "coverage"] },
+  { ignores: ["node_modules", "dist", ".lab", ".cache", "coverage"] },
   js.configs.recommended,
   {
     files: ["**/*.ts"],
@@ -33,6 +33,8 @@ export default tseslint.config(
       globals: {
         process: "readonly",
         console: "readonly",
+        fetch: "readonly",
+        AbortSignal: "readonly",
         module: "writable",
         require: "readonly",
         __dirname: "readonly",

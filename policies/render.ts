@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
 /** One file of this folder. */
-export type PolicyName = "admin" | "developer" | "rotator" | "deployer";
+export type PolicyName = "admin" | "developer" | "rotator" | "deployer" | "preview";
 
 /** What the placeholders of the policy files stand for. */
 export interface PolicyValues {

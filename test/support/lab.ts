@@ -173,9 +173,9 @@ export async function startTestLab(): Promise<TestLab> {
   return lab;
 }
 
-/** A token with nothing but the policy that `npm run deployer-policy` prints for the stack. */
+/** A token with nothing but the policy that `npm run policy` prints for the stack. */
 async function deployerToken(lab: TestLab, stack: string): Promise<string> {
-  const args = ["-r", "ts-node/register", "scripts/deployerPolicy.ts", stack];
+  const args = ["-r", "ts-node/register", "scripts/policy.ts", "deployer", stack];
   const { code, stdout, stderr } = await run(process.execPath, args, {
     cwd: lab.program,
     env: lab.env,

@@ -35,16 +35,14 @@ export function run(command: string, args: string[], options: RunOptions = {}): 
           child.kill("SIGKILL");
         }, options.timeoutMs)
       : undefined;
-    const log = options.logFile ? fs.createWriteStream(options.logFile, { flags: "a" }) : undefined;
     const finish = (code: number) => {
       clearTimeout(timer);
-      log?.end();
       resolve({ code: timedOut ? 124 : code, ...output });
     };
     for (const name of ["stdout", "stderr"] as const) {
       child[name].setEncoding("utf8").on("data", (text: string) => {
         output[name] += text;
-        log?.write(text);
+        if (options.logFile) fs.appendFileSync(options.logFile, text);
       });
     }
     child.on("error", (error) => {

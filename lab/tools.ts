@@ -27,6 +27,8 @@ export interface ToolReport {
 export interface ToolOptions {
   /** Where Pulumi keeps its plugins; default `.lab/pulumi` of the checkout. */
   pulumiHome?: string;
+  /** For what builds and downloads say; default `.lab/log` of the checkout. */
+  logDirectory?: string;
   /** Default: the environment of this process. */
   env?: NodeJS.ProcessEnv;
   /** Gets a line where something takes long; default: standard error. */
@@ -34,7 +36,6 @@ export interface ToolOptions {
 }
 
 const project = path.join(__dirname, "..");
-const logDirectory = path.join(project, ".lab/log");
 
 const pluginVersions: Record<PluginName, string> = {
   vault: "7.8.0",
@@ -90,7 +91,7 @@ const acceptedBao = { atLeast: "2.5.0", below: 3 };
  */
 export async function ensureTools(options: ToolOptions = {}): Promise<ToolReport> {
   const context = contextOf(options);
-  const [pulumi, bao] = await Promise.all([ensurePulumi(context), ensureBao(context)]);
+  const [pulumi, bao] = await both(ensurePulumi(context), ensureBao(context));
   const plugins = await ensurePlugins(context, pulumi[0]!);
   const tools = [...pulumi, bao, await ensureRsync(context), ...plugins.map(({ tool }) => tool)];
   const directories = tools.flatMap(({ name, source, detail }) =>
@@ -105,9 +106,20 @@ export async function ensureTools(options: ToolOptions = {}): Promise<ToolReport
   };
 }
 
+/** Like Promise.all, but waits for both and reports both errors, so that one run shows all gaps. */
+async function both<A, B>(first: Promise<A>, second: Promise<B>): Promise<[A, B]> {
+  const [a, b] = await Promise.allSettled([first, second]);
+  if (a.status === "fulfilled" && b.status === "fulfilled") return [a.value, b.value];
+  const errors = [a, b].flatMap((result) =>
+    result.status === "rejected" ? [messageOf(result.reason)] : [],
+  );
+  throw new Error(errors.join("\n"));
+}
+
 interface Context {
   cache: string;
   pulumiHome: string;
+  logDirectory: string;
   env: NodeJS.ProcessEnv;
   log: (line: string) => void;
   /** The executable of this name on PATH that is not one of the lab's own. */
@@ -125,6 +137,7 @@ function contextOf(options: ToolOptions): Context {
   return {
     cache,
     pulumiHome: options.pulumiHome ?? path.join(project, ".lab/pulumi"),
+    logDirectory: options.logDirectory ?? path.join(project, ".lab/log"),
     env,
     log: options.log ?? ((line) => process.stderr.write(`${line}\n`)),
     onPath: (name) => findExecutable(name, foreign.join(path.delimiter)),
@@ -166,7 +179,9 @@ async function ensurePulumi(context: Context): Promise<Tool[]> {
   };
   const ofInstallation = (name: string): Tool | undefined => {
     const file = context.onPath(name) ?? beside(name);
-    return file ? { name, version: found?.version ?? "-", source: "PATH", detail: file } : undefined;
+    return file
+      ? { name, version: found?.version ?? "-", source: "PATH", detail: file }
+      : undefined;
   };
   const launcher = "pulumi-resource-pulumi-nodejs";
   // One after the other: each build takes all processors.
@@ -271,7 +286,7 @@ function goBuild(context: Context, tool: GoTool): Promise<Tool> {
       );
     }
     const versionFlag = `-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=${tool.version}`;
-    const args = ["build", "-mod=readonly", "-trimpath", "-ldflags", `-s -w ${versionFlag}`];
+    const args = ["build", "-v", "-mod=readonly", "-trimpath", "-ldflags", `-s -w ${versionFlag}`];
     const built = await run("go", [...args, "-o", path.join(into, tool.name), tool.package], {
       cwd,
       env,
@@ -302,9 +317,9 @@ async function cached(
   const start = Date.now();
   context.log(`${name} ${tool.version}: ${expected} ...`);
   fs.mkdirSync(context.cache, { recursive: true });
-  fs.mkdirSync(logDirectory, { recursive: true });
+  fs.mkdirSync(context.logDirectory, { recursive: true });
   removeAbandoned(context.cache);
-  const logFile = path.join(logDirectory, `build-${name}.log`);
+  const logFile = path.join(context.logDirectory, `build-${name}.log`);
   fs.writeFileSync(logFile, "");
   const partial = path.join(context.cache, `.partial-${name}-${randomBytes(6).toString("hex")}`);
   fs.mkdirSync(partial);
@@ -312,8 +327,13 @@ async function cached(
     await make(partial, logFile);
     putInPlace(partial, directory, name);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(`${name} ${tool.version}: ${reason}. Log: ${path.relative(".", logFile)}`);
+    context.log(`${name} ${tool.version}: failed`);
+    throw new Error(
+      `${name} ${tool.version}: ${messageOf(error)}. Log: ${path.relative(".", logFile)}`,
+      {
+        cause: error,
+      },
+    );
   } finally {
     fs.rmSync(partial, { recursive: true, force: true });
   }
@@ -398,10 +418,10 @@ async function installPlugins(
       PULUMI_SKIP_UPDATE_CHECK: "1",
     };
     delete env.PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION;
-    fs.mkdirSync(logDirectory, { recursive: true });
+    fs.mkdirSync(context.logDirectory, { recursive: true });
     await Promise.all(
       names.map(async (name) => {
-        const logFile = path.join(logDirectory, `plugin-${name}.log`);
+        const logFile = path.join(context.logDirectory, `plugin-${name}.log`);
         const args = ["plugin", "install", "resource", name, pluginVersions[name]];
         const { code, stderr } = await run(pulumi.detail, args, {
           env,
@@ -464,6 +484,10 @@ function rememberFailures(context: Context, problems: Partial<Record<PluginName,
   fs.renameSync(temporary, failuresFile(context));
 }
 
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 function lastLine(output: string): string {
   return (output.trim().split("\n").at(-1) ?? "").slice(0, 200);
 }
@@ -482,7 +506,7 @@ async function main(): Promise<void> {
 
 if (require.main === module) {
   main().catch((error: unknown) => {
-    console.error(error instanceof Error ? error.message : error);
+    console.error(messageOf(error));
     process.exitCode = 1;
   });
 }

@@ -1,20 +1,12 @@
-import { createHash, randomBytes } from "node:crypto";
 import * as fs from "node:fs";
-import * as https from "node:https";
-import * as os from "node:os";
 import * as path from "node:path";
 
-import { findExecutable, isExecutable, run } from "./process";
-
-export type PluginName = "vault" | "gitlab" | "command";
-
-export interface Tool {
-  name: string;
-  version: string;
-  source: "PATH" | "official" | "registry" | "stand-in";
-  /** The file or directory; for a plugin that is missing, why. */
-  detail: string;
-}
+import { isExecutable, run } from "./process";
+import { cached, pinKey } from "./tools/cache";
+import { contextOf, lastLine, messageOf, project } from "./tools/context";
+import type { Context, Tool, ToolOptions } from "./tools/context";
+import { ensurePlugins } from "./tools/officialPlugins";
+import type { PluginName } from "./tools/officialPlugins";
 
 export interface ToolReport {
   /** Directories to prepend to PATH, in order. */
@@ -23,31 +15,6 @@ export interface ToolReport {
   /** Plugins of which only a stand-in can be used. */
   missingPlugins: PluginName[];
 }
-
-export interface ToolOptions {
-  /** Where Pulumi keeps its plugins; default `.lab/pulumi` of the checkout. */
-  pulumiHome?: string;
-  /** For what builds and downloads say; default `.lab/log` of the checkout. */
-  logDirectory?: string;
-  /** Default: the environment of this process. */
-  env?: NodeJS.ProcessEnv;
-  /** Gets a line where something takes long; default: standard error. */
-  log?: (line: string) => void;
-}
-
-const project = path.join(__dirname, "..");
-
-const pluginVersions: Record<PluginName, string> = {
-  vault: "7.8.0",
-  gitlab: "10.1.1",
-  command: "1.2.1",
-};
-
-// Pulumi's archives and the plugins' releases; either answer means that there is a way out.
-const officialHosts = ["https://get.pulumi.com/", "https://api.github.com/"];
-const probeTimeoutMs = 5_000;
-const installTimeoutMs = 300_000;
-const retryOfficialAfterMs = 6 * 3600_000;
 
 interface GoTool {
   name: string;
@@ -93,13 +60,13 @@ export async function ensureTools(options: ToolOptions = {}): Promise<ToolReport
   const context = contextOf(options);
   const [pulumi, bao] = await both(ensurePulumi(context), ensureBao(context));
   const plugins = await ensurePlugins(context, pulumi[0]!);
-  const tools = [...pulumi, bao, await ensureRsync(context), ...plugins.map(({ tool }) => tool)];
-  const directories = tools.flatMap(({ name, source, detail }) =>
-    source === "PATH" || name in pluginVersions ? [] : [path.dirname(detail)],
-  );
+  const programs = [...pulumi, bao, await ensureRsync(context)];
+  const directories = programs
+    .filter(({ source }) => source !== "PATH")
+    .map(({ detail }) => path.dirname(detail));
   return {
     path: [...new Set(directories)],
-    tools,
+    tools: [...programs, ...plugins.map(({ tool }) => tool)],
     missingPlugins: plugins
       .filter(({ found }) => !found)
       .map(({ tool }) => tool.name as PluginName),
@@ -114,48 +81,6 @@ async function both<A, B>(first: Promise<A>, second: Promise<B>): Promise<[A, B]
     result.status === "rejected" ? [messageOf(result.reason)] : [],
   );
   throw new Error(errors.join("\n"));
-}
-
-interface Context {
-  cache: string;
-  pulumiHome: string;
-  logDirectory: string;
-  env: NodeJS.ProcessEnv;
-  log: (line: string) => void;
-  /** The executable of this name on PATH that is not one of the lab's own. */
-  onPath: (name: string) => string | undefined;
-}
-
-function contextOf(options: ToolOptions): Context {
-  const env = options.env ?? process.env;
-  const cache = cacheDirectory(env);
-  // A shell that has read `.lab/env` has the lab's own tools on PATH.
-  const foreign = (env.PATH ?? "").split(path.delimiter).filter((directory) => {
-    const inside = (parent: string) => !path.relative(parent, directory).startsWith("..");
-    return directory !== "" && !inside(cache) && !inside(project);
-  });
-  return {
-    cache,
-    pulumiHome: options.pulumiHome ?? path.join(project, ".lab/pulumi"),
-    logDirectory: options.logDirectory ?? path.join(project, ".lab/log"),
-    env,
-    log: options.log ?? ((line) => process.stderr.write(`${line}\n`)),
-    onPath: (name) => findExecutable(name, foreign.join(path.delimiter)),
-  };
-}
-
-export function cacheDirectory(env: NodeJS.ProcessEnv): string {
-  return path.join(
-    env.XDG_CACHE_HOME || path.join(env.HOME || os.homedir(), ".cache"),
-    "apisec-credentials",
-  );
-}
-
-/** `VERSION-HASH`: the hash covers the platform and the contents of all pins. */
-export function pinKey(version: string, pins: (string | Buffer)[]): string {
-  const hash = createHash("sha256").update(`${process.platform}-${process.arch}`);
-  for (const pin of pins) hash.update("\0").update(pin);
-  return `${version}-${hash.digest("hex").slice(0, 12)}`;
 }
 
 /** The first version in the output of a `version` command: "OpenBao v2.7.2 (9e0a...)" is "2.7.2". */
@@ -294,202 +219,6 @@ function goBuild(context: Context, tool: GoTool): Promise<Tool> {
     });
     if (built.code !== 0) throw new Error(`go build failed (${lastLine(built.stderr)})`);
   });
-}
-
-/** The tool from the cache, made by `make` into a fresh directory when it is not there yet. */
-async function cached(
-  context: Context,
-  name: string,
-  key: string,
-  source: Tool["source"],
-  expected: string,
-  make: (into: string, logFile: string) => Promise<void>,
-): Promise<Tool> {
-  const directory = path.join(context.cache, `${name}-${key}`);
-  const tool: Tool = {
-    name,
-    version: key.slice(0, key.lastIndexOf("-")),
-    source,
-    detail: path.join(directory, name),
-  };
-  if (isExecutable(tool.detail)) return tool;
-
-  const start = Date.now();
-  context.log(`${name} ${tool.version}: ${expected} ...`);
-  fs.mkdirSync(context.cache, { recursive: true });
-  fs.mkdirSync(context.logDirectory, { recursive: true });
-  removeAbandoned(context.cache);
-  const logFile = path.join(context.logDirectory, `build-${name}.log`);
-  fs.writeFileSync(logFile, "");
-  const partial = path.join(context.cache, `.partial-${name}-${randomBytes(6).toString("hex")}`);
-  fs.mkdirSync(partial);
-  try {
-    await make(partial, logFile);
-    putInPlace(partial, directory, name);
-  } catch (error) {
-    context.log(`${name} ${tool.version}: failed`);
-    throw new Error(
-      `${name} ${tool.version}: ${messageOf(error)}. Log: ${path.relative(".", logFile)}`,
-      {
-        cause: error,
-      },
-    );
-  } finally {
-    fs.rmSync(partial, { recursive: true, force: true });
-  }
-  context.log(`${name} ${tool.version}: ready after ${Math.round((Date.now() - start) / 1000)} s`);
-  return tool;
-}
-
-function putInPlace(partial: string, directory: string, name: string): void {
-  try {
-    fs.renameSync(partial, directory);
-  } catch (error) {
-    // Another checkout was quicker, with the same pins: its result is as good.
-    if (!isExecutable(path.join(directory, name))) throw error;
-  }
-}
-
-function removeAbandoned(cache: string): void {
-  const oneDayAgo = Date.now() - 24 * 3600_000;
-  for (const name of fs.readdirSync(cache)) {
-    const directory = path.join(cache, name);
-    if (name.startsWith(".partial-") && fs.statSync(directory).mtimeMs < oneDayAgo) {
-      fs.rmSync(directory, { recursive: true, force: true });
-    }
-  }
-}
-
-interface PluginResult {
-  tool: Tool;
-  found: boolean;
-}
-
-async function ensurePlugins(context: Context, pulumi: Tool): Promise<PluginResult[]> {
-  const names = Object.keys(pluginVersions) as PluginName[];
-  const failures = readFailures(context);
-  const wanted = names.filter((name) => !presentPlugin(context, name));
-  const reason = (name: PluginName): string | undefined => {
-    if (context.env.LAB_OFFLINE === "1") return "LAB_OFFLINE=1";
-    const failure = context.env.LAB_OFFLINE === "0" ? undefined : failures[pluginKey(name)];
-    if (!failure || Date.now() - failure.at > retryOfficialAfterMs) return undefined;
-    return `${failure.reason}; tried at ${new Date(failure.at).toISOString()}`;
-  };
-  const attempts = wanted.filter((name) => reason(name) === undefined);
-  const fresh = attempts.length > 0 ? await installPlugins(context, pulumi, attempts) : {};
-  return names.map((name) => {
-    const present = presentPlugin(context, name);
-    if (present) return { tool: present, found: true };
-    const detail = `official plugin: ${fresh[name] ?? reason(name) ?? "not found after its installation"}`;
-    return {
-      tool: { name, version: pluginVersions[name], source: "stand-in", detail },
-      found: false,
-    };
-  });
-}
-
-function pluginKey(name: PluginName): string {
-  return `${name}-${pluginVersions[name]}`;
-}
-
-function presentPlugin(context: Context, name: PluginName): Tool | undefined {
-  const version = pluginVersions[name];
-  const onPath = context.onPath(`pulumi-resource-${name}`);
-  if (onPath) return { name, version: "-", source: "PATH", detail: onPath };
-  const directory = path.join(context.pulumiHome, "plugins", `resource-${name}-v${version}`);
-  const complete =
-    isExecutable(path.join(directory, `pulumi-resource-${name}`)) &&
-    !fs.existsSync(`${directory}.partial`);
-  return complete ? { name, version, source: "official", detail: directory } : undefined;
-}
-
-/** Installs by Pulumi's own mechanism, which verifies what it downloads. Returns what failed, why. */
-async function installPlugins(
-  context: Context,
-  pulumi: Tool,
-  names: PluginName[],
-): Promise<Partial<Record<PluginName, string>>> {
-  const problems: Partial<Record<PluginName, string>> = {};
-  if (await officialReachable(context.env)) {
-    context.log(`plugins ${names.join(", ")}: official download, up to a minute ...`);
-    const env: NodeJS.ProcessEnv = {
-      ...context.env,
-      PULUMI_HOME: context.pulumiHome,
-      PULUMI_SKIP_UPDATE_CHECK: "1",
-    };
-    delete env.PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION;
-    fs.mkdirSync(context.logDirectory, { recursive: true });
-    await Promise.all(
-      names.map(async (name) => {
-        const logFile = path.join(context.logDirectory, `plugin-${name}.log`);
-        const args = ["plugin", "install", "resource", name, pluginVersions[name]];
-        const { code, stderr } = await run(pulumi.detail, args, {
-          env,
-          logFile,
-          timeoutMs: installTimeoutMs,
-        });
-        if (code !== 0) problems[name] = `could not be downloaded (${lastLine(stderr)})`;
-      }),
-    );
-  } else {
-    for (const name of names) problems[name] = "its download cannot be reached from here";
-  }
-  rememberFailures(context, problems);
-  return problems;
-}
-
-/** Behind a proxy only a real attempt tells: Node 20 cannot ask through one. */
-async function officialReachable(env: NodeJS.ProcessEnv): Promise<boolean> {
-  if (env.HTTPS_PROXY ?? env.https_proxy ?? env.ALL_PROXY) return true;
-  const answers = officialHosts.map(
-    (url) =>
-      new Promise<void>((resolve, reject) => {
-        const request = https.request(url, { method: "HEAD", agent: false }, (response) => {
-          response.destroy();
-          resolve();
-        });
-        request.setTimeout(probeTimeoutMs, () => request.destroy(new Error("timeout")));
-        request.on("error", reject);
-        request.end();
-      }),
-  );
-  return Promise.any(answers).then(
-    () => true,
-    () => false,
-  );
-}
-
-type Failures = Record<string, { at: number; reason: string }>;
-
-function failuresFile(context: Context): string {
-  return path.join(context.cache, "official-failures.json");
-}
-
-function readFailures(context: Context): Failures {
-  try {
-    return JSON.parse(fs.readFileSync(failuresFile(context), "utf8")) as Failures;
-  } catch {
-    return {};
-  }
-}
-
-function rememberFailures(context: Context, problems: Partial<Record<PluginName, string>>): void {
-  const failures = readFailures(context);
-  for (const [name, reason] of Object.entries(problems)) {
-    failures[pluginKey(name as PluginName)] = { at: Date.now(), reason };
-  }
-  const temporary = `${failuresFile(context)}.${process.pid}`;
-  fs.mkdirSync(context.cache, { recursive: true });
-  fs.writeFileSync(temporary, JSON.stringify(failures, undefined, 2));
-  fs.renameSync(temporary, failuresFile(context));
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
-
-function lastLine(output: string): string {
-  return (output.trim().split("\n").at(-1) ?? "").slice(0, 200);
 }
 
 async function main(): Promise<void> {

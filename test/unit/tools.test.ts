@@ -3,7 +3,9 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 
-import { cacheDirectory, ensureTools, isAccepted, parseVersion, pinKey } from "../../lab/tools";
+import { ensureTools, isAccepted, parseVersion } from "../../lab/tools";
+import { pinKey } from "../../lab/tools/cache";
+import { cacheDirectory } from "../../lab/tools/context";
 
 let dir: string;
 

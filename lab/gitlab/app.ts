@@ -5,8 +5,10 @@ import type { Store, User } from "./store";
 export interface App {
   store: Store;
   state: Store["state"];
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch, shifted by the lab's wish. */
   now: () => number;
+  /** Milliseconds the server's clock is ahead. */
+  clockShift: number;
   /** The server's own URL without a trailing slash: the issuer of its tokens. */
   url: string;
   keys: Keys;

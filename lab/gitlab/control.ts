@@ -48,6 +48,11 @@ export function controlApp(app: App, server: () => FaultyServer): FastifyInstanc
     return {};
   });
 
+  control.post("/-/lab/clock", async ({ body }) => {
+    app.clockShift = z.strictObject({ shiftMs: z.number() }).parse(body).shiftMs;
+    return {};
+  });
+
   for (const [action, state] of [
     ["block", "blocked"],
     ["unblock", "active"],

@@ -56,7 +56,8 @@ export async function startGitlab(options: GitlabOptions): Promise<Gitlab> {
   const app: App = {
     store,
     state: store.state,
-    now,
+    now: () => now() + app.clockShift,
+    clockShift: 0,
     url: "",
     keys: await loadKeys(store),
     toolPath,

@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Gitlab } from "@gitbeaker/rest";
 
 const root = join(__dirname, "../..");
@@ -37,7 +38,7 @@ let url: string;
 
 async function start(port = 0) {
   const args = ["--dir", dir, "--port", String(port), "--path", "/gitlab", "--seed", "-"];
-  const tools = ["--tool-path", join(root, "lab/tools/rsync")];
+  const tools = ["--scheduler", "--tool-path", join(root, "lab/tools/rsync")];
   const main = join(root, "lab/gitlab/main.ts");
   child = spawn(process.execPath, ["-r", "ts-node/register", main, ...args, ...tools], {
     cwd: root,
@@ -82,8 +83,8 @@ function api(path: string, token?: string, init: RequestInit = {}) {
 const put = async (path: string, content: string, branch = "main", message = "x [skip ci]") => {
   const { RepositoryFiles } = as(tokens.bot);
   const exists = await RepositoryFiles.show(project, path, branch).catch(() => undefined);
-  const write = exists ? RepositoryFiles.edit : RepositoryFiles.create;
-  await write.call(RepositoryFiles, project, path, branch, content, message);
+  if (exists) await RepositoryFiles.edit(project, path, branch, content, message);
+  else await RepositoryFiles.create(project, path, branch, content, message);
 };
 
 async function schedule(token = tokens.bot, ref = "main") {
@@ -361,7 +362,9 @@ describe("pipelines", () => {
     expect(traces["rotate"]).toContain(
       "whole=[MASKED] secret=[MASKED] scoped=dev file=content host=none",
     );
-    expect(traces["rotate"]).toContain(`url=${url}/sec/rotator/-/pipelines/${run.body["id"]}`);
+    expect(traces["rotate"]).toContain(
+      `url=${url}/sec/rotator/-/pipelines/${String(run.body["id"])}`,
+    );
     expect(traces["rotate"]).toContain("dir=same");
     expect(traces["rotate"]?.trimEnd().endsWith("Job succeeded")).toBe(true);
 
@@ -401,6 +404,24 @@ describe("pipelines", () => {
     expect(active).toBe(false);
   });
 
+  test("the worker runs what is due, once, as its owner", async () => {
+    await put(".gitlab-ci.yml", "job: { script: [echo due] }");
+    const { id, next_run_at: first } = await schedule();
+    const { PipelineSchedules: schedules } = as(tokens.bot);
+    const runs = () => schedules.allTriggeredPipelines(project, id);
+    await lab("POST", "clock", { shiftMs: 7 * 3_600_000 });
+    try {
+      for (let tries = 0; tries < 100 && (await runs()).length === 0; tries += 1) await sleep(100);
+      await sleep(1_500);
+      expect(await runs()).toMatchObject([{ source: "schedule", ref: "main" }]);
+    } finally {
+      await lab("POST", "clock", { shiftMs: 0 });
+    }
+    const { next_run_at: next } = await schedules.show(project, id);
+    expect(Date.parse(next)).toBeGreaterThan(Date.parse(first));
+    await schedules.remove(project, id);
+  });
+
   test("failures, shards, reports, timeouts and stages", async () => {
     const { run, traces, jobs } = await runScheduled(`
 stages: [first, second]
@@ -428,7 +449,10 @@ always: { stage: second, when: always, script: [ls] }
     expect(traces["shard 2/2"]).toContain("ERROR: Job failed: exit code 1");
     expect(traces["slow"]).toMatch(/begun[^]*execution took longer than 9s/);
     expect(traces["always"]).toContain("report.xml");
-    const report = await api(`projects/1/pipelines/${run.body["id"]}/test_report`, tokens.bot);
+    const report = await api(
+      `projects/1/pipelines/${String(run.body["id"])}/test_report`,
+      tokens.bot,
+    );
     expect(await report.json()).toMatchObject({ total_count: 2, success_count: 2 });
     const shard = jobs.find(({ name }) => name === "shard 1/2");
     const file = await api(`projects/1/jobs/${shard?.id}/artifacts/report.xml`, tokens.bot);
@@ -477,7 +501,9 @@ describe("OpenID", () => {
   };
 
   test("discovery names this very address, and two keys", async () => {
-    const discovered = await (await fetch(`${url}/.well-known/openid-configuration`)).json();
+    const discovered: unknown = await (
+      await fetch(`${url}/.well-known/openid-configuration`)
+    ).json();
     expect(discovered).toMatchObject({ issuer: url, jwks_uri: `${url}/oauth/discovery/keys` });
     const found = await keys();
     expect(found.keys.length).toBe(2);

@@ -145,7 +145,9 @@ export function kvStore(vault: VaultConnection, mount: string): SecretStore {
         return { state: "lost" };
       }
       const metadata = jsonObject(answer.body)?.["data"];
-      if (answer.status !== 200 || !isObject(metadata)) throw refused("POST", mount, key, answer);
+      if (answer.status !== 200 || !isObject(metadata)) {
+        throw refused("POST", mount, key, answer, Object.values(data).map(String));
+      }
       return {
         state: "written",
         version: Number(metadata["version"]),
@@ -155,8 +157,14 @@ export function kvStore(vault: VaultConnection, mount: string): SecretStore {
   };
 }
 
-function refused(method: string, mount: string, key: string, answer: HttpResponse): Error {
-  const text = foreignText(vaultErrors(answer), []);
+function refused(
+  method: string,
+  mount: string,
+  key: string,
+  answer: HttpResponse,
+  secrets: readonly string[],
+): Error {
+  const text = foreignText(vaultErrors(answer), secrets);
   return vaultError(
     "refused",
     `Vault answers ${method} ${mount}/data/${key} with ${answer.status}${text === "" ? "" : `: ${text}`}`,

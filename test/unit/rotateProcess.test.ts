@@ -333,6 +333,17 @@ describe("Vault", () => {
     expect((await rotate()).code).toBe(0);
   });
 
+  test("echoes the token in its refusal of a write: it is not shown", async () => {
+    addAccounts("scanner");
+    vault.fault = whenever("POST", "/scanner/token", ({ body }) => {
+      const { token } = body["data"] as { token: string };
+      return { status: 400, body: { errors: [`${"x".repeat(150)} ${token} ${token}`] } };
+    });
+    const { code, err } = await rotate();
+    expect(code).toBe(3);
+    expect(err).toContain("x [secret] [secret]");
+  });
+
   test("does not revoke: a warning, and success all the same", async () => {
     addAccounts("scanner");
     vault.fault = whenever("POST", "/revoke-self", () => ({ status: 403, body: { errors: [] } }));

@@ -80,13 +80,17 @@ export function findProject(app: App, key: string): Project | undefined {
   );
 }
 
+/** May this user see it without a role in it? */
+export const isOpen = (project: Project, user: User | undefined): boolean =>
+  project.visibility === "public" || (project.visibility === "internal" && user !== undefined);
+
 /** The route's project, if the caller may see it and has at least this role (`visible`: no role needed in a public one). */
 export function projectOf(request: Request, needed: Role | "visible"): Project {
   const { app, user } = request;
   const project = findProject(app, request.params["id"] ?? "");
   if (!project) throw notFound("Project");
   const level = levelOf(project, user);
-  const open = project.visibility === "public" || (project.visibility === "internal" && user);
+  const open = isOpen(project, user);
   if (!open && level === 0) throw notFound("Project");
   if (request.jobProjectId !== undefined && request.jobProjectId !== project.id && !open) {
     throw notFound("Project");

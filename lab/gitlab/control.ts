@@ -33,7 +33,14 @@ export function controlApp(app: App, server: () => FaultyServer): FastifyInstanc
     reply.code(400).send({ message }),
   );
 
-  control.get("/-/lab/requests", async () => ({ requests: server().requests() }));
+  control.get("/-/lab/requests", async () => ({
+    requests: server()
+      .requests()
+      .map((entry) => ({
+        ...entry,
+        path: entry.path.replace(/\b((?:private|job)_token)=[^&]*/g, "$1=[MASKED]"),
+      })),
+  }));
   control.delete("/-/lab/requests", async () => {
     server().clear();
     return {};

@@ -4,6 +4,7 @@ import { timestamp, type App } from "./app";
 import {
   findProject,
   fullPath,
+  isOpen,
   isProtected,
   levelOf,
   mayUpdate,
@@ -243,7 +244,7 @@ async function listProjects(request: Request) {
   const mine = ["membership", "owned"].some((name) => text(request.query[name]) === "true");
   const found = app.state.projects.filter(
     (project) =>
-      (levelOf(project, user) > 0 || (!mine && user && project.visibility !== "private")) &&
+      (levelOf(project, user) > 0 || (!mine && isOpen(project, user))) &&
       (!search || fullPath(app, project).toLowerCase().includes(search.toLowerCase())) &&
       (!visibility || project.visibility === visibility),
   );

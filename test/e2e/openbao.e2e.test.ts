@@ -4,7 +4,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 
 import { attachOpenBao, baoRequest, startOpenBao, type OpenBao } from "../../lab/openbao";
-import { isAlive, waitFor } from "../../lab/process";
+import { commandLine, isAlive, waitFor } from "../../lab/process";
 import { ensureTools } from "../../lab/tools";
 
 let bao: string;
@@ -112,13 +112,18 @@ test("sealed answers 503 until it is unsealed", async () => {
   expect((await request("GET", "kept/data/example")).status).toBe(200);
 });
 
-test("keys are for the owner's eyes, and the token is in no process argument", async () => {
+test("keys are for the owner's eyes, and are in no process argument and no log", async () => {
   server = await startOpenBao({ dir, bao });
 
   expect(fs.statSync(path.join(dir, "init.json")).mode & 0o077).toBe(0);
   expect(fs.statSync(dir).mode & 0o077).toBe(0);
   const log = fs.readFileSync(path.join(dir, "openbao.log"), "utf8");
-  expect(log).not.toContain(server.rootToken);
+  const command = await commandLine(server.pid);
+  expect(command).toContain("server -config=");
+  for (const key of [server.rootToken, ...server.unsealKeys]) {
+    expect(command).not.toContain(key);
+    expect(log).not.toContain(key);
+  }
 });
 
 test("a running server can be attached to, is not started twice, and is told from a foreign process", async () => {

@@ -301,6 +301,12 @@ describe("the rsync stand-in, called as gitlab-ci-local calls it", () => {
     });
     fs.chmodSync(path.join(dir, ".gitlab-ci-local/builds/job/tracked.txt"), 0o444);
     fs.chmodSync(path.join(dir, "sub/deep/tracked.txt"), 0o755);
+    // A file took the place of a link: nothing may be written through the old one.
+    fs.mkdirSync(path.join(dir, ".gitlab-ci-local/builds/job/sub"));
+    fs.symlinkSync(
+      "../../../other",
+      path.join(dir, ".gitlab-ci-local/builds/job/sub/untracked.log"),
+    );
     fs.symlinkSync("tracked.txt", path.join(dir, "link"));
     execFileSync("git", ["init", "-q"], { cwd: dir });
     const tracked = ["tracked.txt", "sub/deep/tracked.txt", "sub/untracked.log", "link"];
@@ -315,6 +321,7 @@ describe("the rsync stand-in, called as gitlab-ci-local calls it", () => {
       [...tracked, "sub/build/kept.js"].sort(),
     );
     const job = path.join(dir, ".gitlab-ci-local/builds/job");
+    expect(fs.readFileSync(path.join(dir, ".gitlab-ci-local/other"), "utf8")).toBe("state");
     expect(fs.existsSync(path.join(job, ".git/HEAD"))).toBe(true);
     expect(fs.readFileSync(path.join(job, "tracked.txt"), "utf8")).toBe("new");
     expect(fs.readlinkSync(path.join(job, "link"))).toBe("tracked.txt");

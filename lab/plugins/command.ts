@@ -24,6 +24,7 @@ async function run(line: unknown, inputs: Props, before: Props, log: Log): Promi
     cwd: inputs.dir as string | undefined,
     env: { ...process.env, ...given, ...previous },
     stdio: "pipe",
+    detached: true,
   });
   running.add(child);
   child.stdin.on("error", () => {
@@ -55,6 +56,15 @@ async function run(line: unknown, inputs: Props, before: Props, log: Log): Promi
     throw new Error(`${status}: running ${JSON.stringify(line)}:\n${both.join("\n")}`);
   }
   return { stdout: stdout.join("\n"), stderr: stderr.join("\n") };
+}
+
+/** Ends a command with all that it has started. */
+function endGroup({ pid }: ChildProcess): void {
+  try {
+    process.kill(-(pid ?? NaN));
+  } catch {
+    // It has ended by itself.
+  }
 }
 
 const command: ResourceType = {
@@ -98,6 +108,6 @@ serve({
   async configure() {},
   types: { "command:local:Command": command },
   cancel() {
-    running.forEach((child) => child.kill());
+    running.forEach(endGroup);
   },
 });

@@ -207,7 +207,12 @@ export function serve(plugin: Plugin): void {
 
   // An engine that was killed ends no plugin.
   const parent = process.ppid;
-  setInterval(() => process.ppid === parent || process.exit(1), 5_000).unref();
+  setInterval(() => {
+    if (process.ppid !== parent) {
+      plugin.cancel?.();
+      process.exit(1);
+    }
+  }, 2_000).unref();
 
   const server = new grpc.Server({ "grpc.max_receive_message_length": 400 * 1024 * 1024 });
   server.addService(ResourceProviderService, handlers as IResourceProviderServer);

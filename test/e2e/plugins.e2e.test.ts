@@ -3,16 +3,13 @@ import { generateKeyPairSync } from "node:crypto";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
-import * as command from "@pulumi/command";
-import * as gitlab from "@pulumi/gitlab";
-import * as pulumi from "@pulumi/pulumi";
-import { LocalWorkspace, type Stack } from "@pulumi/pulumi/automation";
-import * as vault from "@pulumi/vault";
+import { delimiter, join, relative } from "node:path";
+import { LocalWorkspace, type Stack, type UpOptions } from "@pulumi/pulumi/automation";
 import { baoRequest, startOpenBao, type OpenBao } from "../../lab/openbao";
 import { buildStandIns } from "../../lab/plugins/build";
 import { findExecutable } from "../../lab/process";
 import { ensureTools } from "../../lab/tools";
+import type { ProgramSettings } from "../support/pluginsProgram";
 
 const folder = mkdtempSync(join(tmpdir(), "plugins-e2e-"));
 const processes: ChildProcess[] = [];
@@ -22,81 +19,19 @@ const canary = "canary-3f9c1d";
 const { publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
 const pem = publicKey.export({ type: "spki", format: "pem" }).toString().trim();
 
+const unreachable = { oidcDiscoveryUrl: "http://127.0.0.1:1" };
+
 let bao: OpenBao;
 let gitlabUrl: string;
 let stack: Stack;
 
-/** What the program below leaves open. */
-const settings = { keys: { jwtValidationPubkeys: [pem] } as vault.jwt.AuthBackendArgs, run: 1 };
-
-async function program() {
-  const mount = new vault.Mount("mount", { path: "apisec", type: "kv", options: { version: "2" } });
-  const policy = new vault.Policy("policy", {
-    name: "developer",
-    policy: pulumi.interpolate`path "${mount.path}/data/*" { capabilities = ["read"] }`,
-  });
-  const auth = new vault.jwt.AuthBackend("auth", {
-    path: "gitlab",
-    boundIssuer: gitlabUrl,
-    ...settings.keys,
-  });
-  const role = new vault.jwt.AuthBackendRole("role", {
-    backend: pulumi.interpolate`${auth.path}`,
-    roleName: "rotator",
-    roleType: "jwt",
-    userClaim: "project_id",
-    boundAudiences: ["http://vault"],
-    boundClaims: { project_id: "1", ref: "main" },
-    tokenPolicies: [policy.name],
-    tokenTtl: 600,
-    tokenNoDefaultPolicy: true,
-  });
-  new vault.generic.Endpoint("limits", {
-    path: pulumi.interpolate`${mount.path}/metadata/scanner/token`,
-    dataJson: JSON.stringify({ cas_required: true, delete_version_after: "23h30m0s" }),
-    ignoreAbsentFields: true,
-  });
-
-  const project = await gitlab.getProject({ pathWithNamespace: "sec/rotator.x" });
-  new gitlab.ProjectVariable("variable", {
-    project: project.id,
-    key: "SECRET",
-    value: pulumi.secret(canary),
-    protected: true,
-  });
-  new gitlab.RepositoryFile("file", {
-    project: project.id,
-    branch: project.defaultBranch,
-    filePath: ".gitlab-ci.yml",
-    content: "rotate: {script: [node rotate.mjs]}\n",
-    encoding: "text",
-    commitMessage: "Deliver the pipeline [skip ci]",
-  });
-  const schedule = new gitlab.PipelineSchedule("schedule", {
-    project: project.id,
-    description: "rotate",
-    ref: "refs/heads/main",
-    cron: "17 */6 * * *",
-    takeOwnership: true,
-  });
-
-  const greeting = new command.local.Command(
-    "greeting",
-    {
-      create: 'echo "hello $NAME"',
-      environment: { NAME: pulumi.secret(canary) },
-      logging: "none",
-      triggers: [settings.run],
-    },
-    { dependsOn: role, additionalSecretOutputs: ["stdout"] },
-  );
-  return {
-    accessor: auth.accessor,
-    scheduleId: schedule.pipelineScheduleId,
-    owner: schedule.owner,
-    greeting: greeting.stdout,
-  };
-}
+/** What the program leaves open. */
+const settings: ProgramSettings = {
+  issuer: "https://gitlab.example.com",
+  secret: canary,
+  keys: { jwtValidationPubkeys: [pem] },
+  run: 1,
+};
 
 beforeAll(async () => {
   const tools = await ensureTools();
@@ -110,6 +45,7 @@ beforeAll(async () => {
     PULUMI_CONFIG_PASSPHRASE: "e2e",
     PULUMI_SKIP_UPDATE_CHECK: "1",
     PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
+    PULUMI_NODEJS_TRANSPILE_ONLY: "true",
     VAULT_ADDR: bao.address,
     VAULT_CACERT: bao.caFile ?? "",
     VAULT_TOKEN: bao.rootToken,
@@ -117,13 +53,14 @@ beforeAll(async () => {
     GITLAB_TOKEN: gitlabToken,
   };
   stack = await LocalWorkspace.createOrSelectStack(
-    { stackName: "e2e", projectName: "plugins", program },
+    { stackName: "e2e", workDir: folder },
     {
       envVars,
       pulumiHome: folder,
       projectSettings: {
         name: "plugins",
         runtime: "nodejs",
+        main: relative(folder, join(__dirname, "../support/pluginsProgram.ts")),
         backend: { url: `file://${folder}` },
       },
     },
@@ -135,8 +72,15 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
+/** Runs `up` of the program with changed settings. */
+function up(changed: Partial<ProgramSettings> = {}, options: UpOptions = {}) {
+  Object.assign(settings, changed);
+  stack.workspace.envVars.PROGRAM_SETTINGS = JSON.stringify(settings);
+  return stack.up(options);
+}
+
 test("up makes everything, and a second look finds nothing to do", async () => {
-  const { summary, outputs } = await stack.up();
+  const { summary, outputs } = await up();
   expect(summary.resourceChanges).toEqual({ create: 10 });
   expect(outputs).toMatchObject({
     owner: { value: 1 },
@@ -200,7 +144,7 @@ test("drift made by hand shows, and the next up mends it", async () => {
   expect(seen.stdout).toContain('project_id: "666" => "1"');
   expect(seen.stdout).not.toContain("theirs");
 
-  const { summary } = await stack.up({ refresh: true });
+  const { summary } = await up({}, { refresh: true });
   expect(summary.resourceChanges).toEqual({ update: 5, same: 5 });
   expect(await fromVault("auth/gitlab/role/rotator")).toMatchObject({
     bound_claims: { project_id: "1", ref: "main" },
@@ -218,29 +162,52 @@ test("drift made by hand shows, and the next up mends it", async () => {
 test("what was deleted by hand comes back", async () => {
   await askVault("DELETE", "auth/gitlab/role/rotator");
   await fromGitlab("DELETE", "variables/SECRET");
-  const { summary } = await stack.up({ refresh: true });
+  const { summary } = await up({}, { refresh: true });
   expect(summary.resourceChanges).toEqual({ create: 2, same: 8 });
   expect(await fromVault("auth/gitlab/role/rotator")).toMatchObject({ token_ttl: 600 });
 });
 
 test("a changed trigger runs the command anew", async () => {
-  settings.run = 2;
-  const { summary } = await stack.up();
+  const { summary } = await up({ run: 2 });
   expect(summary.resourceChanges).toEqual({ replace: 1, same: 9 });
 });
 
-test("a change that failed half-way is finished by the next up", async () => {
-  settings.keys = { oidcDiscoveryUrl: "http://127.0.0.1:1" };
-  await expect(stack.up()).rejects.toThrow("error checking oidc discovery URL");
-  settings.keys = { jwtValidationPubkeys: [pem], description: "mended" };
-  const { summary } = await stack.up();
-  expect(summary.resourceChanges).toEqual({ update: 1, same: 9 });
+test("an update that failed is made good by the next up", async () => {
+  await expect(up({ keys: unreachable })).rejects.toThrow("error checking oidc discovery URL");
+  const keys = { jwtValidationPubkeys: [pem], description: "mended" };
+  expect((await up({ keys })).summary.resourceChanges).toEqual({ update: 1, same: 9 });
   expect(await fromVault("sys/auth/gitlab")).toMatchObject({ description: "mended" });
+});
+
+test("what was made by half is finished by the next up, not made twice", async () => {
+  await expect(up({ otherKeys: unreachable })).rejects.toThrow("error checking oidc discovery");
+  const finished = await up({ otherKeys: { jwtValidationPubkeys: [pem] } });
+  expect(finished.summary.resourceChanges).toEqual({ update: 1, same: 10 });
+  const removed = await up({ otherKeys: undefined });
+  expect(removed.summary.resourceChanges).toEqual({ delete: 1, same: 10 });
+});
+
+test("what exists is imported under its official id", async () => {
+  await askVault("PUT", "sys/policies/acl/old", { policy: 'path "x" {}' });
+  await askVault("PUT", "auth/gitlab/role/old", {
+    user_claim: "sub",
+    role_type: "jwt",
+    bound_audiences: ["a"],
+  });
+  await fromGitlab("POST", "variables", { key: "OLD", value: "v", environment_scope: "prod" });
+  const { id } = (await fromGitlab("POST", "pipeline_schedules", {
+    description: "old",
+    ref: "refs/heads/main",
+    cron: "0 3 * * *",
+  })) as { id: number };
+  const { summary } = await up({ scheduleToImport: id });
+  expect(summary.resourceChanges).toEqual({ import: 4, same: 10 });
+  await stack.preview({ refresh: true, expectNoChanges: true });
 });
 
 test("destroy leaves nothing behind", async () => {
   const { summary } = await stack.destroy();
-  expect(summary.resourceChanges).toEqual({ delete: 10 });
+  expect(summary.resourceChanges).toEqual({ delete: 14 });
   expect(await fromVault("sys/mounts/apisec")).toBeUndefined();
   expect(await fromVault("sys/policies/acl/developer")).toBeUndefined();
   expect(await fromGitlab("GET", "pipeline_schedules")).toEqual([]);

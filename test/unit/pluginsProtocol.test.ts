@@ -1,10 +1,11 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import * as grpc from "@grpc/grpc-js";
 import { ResourceProviderClient } from "@pulumi/pulumi/proto/provider_grpc_pb";
 import * as proto from "@pulumi/pulumi/proto/provider_pb";
@@ -194,6 +195,19 @@ describe("command", () => {
     const silent = { create: line, addPreviousOutputInEnv: false };
     expect(await plugin.update(type, "x", was, silent)).toMatchObject({ stdout: " again" });
   });
+
+  test("ends with all its children when the engine cancels", async () => {
+    const plugin = await start("command");
+    const mark = join(folder, "started");
+    const failed = expect(
+      plugin.create(type, { create: `touch ${mark}; sleep 60; echo end` }),
+    ).rejects.toThrow("signal: SIGTERM");
+    while (!existsSync(mark)) {
+      await sleep(50);
+    }
+    await plugin.cancel();
+    await failed;
+  }, 10_000);
 
   test("runs delete", async () => {
     const plugin = await start("command");

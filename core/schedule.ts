@@ -9,7 +9,7 @@ export function nextRuns(cron: string, timeZone: string, from: number, count: nu
   return Array.from({ length: count }, () => runs.next().getTime());
 }
 
-/** How far a schedule's runs lie apart, in hours of its own wall clock. */
+/** How far a schedule's runs lie apart, in hours. */
 export interface Gaps {
   /** The longest time from one run to the next. */
   largest: number;
@@ -18,26 +18,32 @@ export interface Gaps {
 }
 
 /**
- * Measures a cron over the eight days from `from`. Gaps are counted on the zone's wall clock, as a
- * cron is written: otherwise `0 *\/12 * * *` would be refused in the one week with a 13-hour gap.
+ * Measures a cron over the eight days from `from`. Where the clocks change, the gap counts as it is
+ * written or as it passes, whichever is shorter: otherwise `0 *\/12 * * *` would be refused in the one
+ * week with a 13-hour gap, and `30 2,14 * * *` in the one with no half past two. Throws on a bad cron
+ * or zone.
  */
 export function scheduleGaps(cron: string, timeZone: string, from: number): Gaps {
-  const walls: number[] = [];
+  const wallOffset = wallClock(timeZone);
+  const times: { real: number; wall: number }[] = [];
   const runs = CronExpressionParser.parse(cron, { tz: timeZone, currentDate: new Date(from) });
   const end = from + windowMs;
   for (;;) {
-    const run = runs.next();
-    walls.push(run.getTime() + wallOffsetMs(run.getTime(), timeZone));
-    if (run.getTime() > end && walls.length >= 3) break;
+    const real = runs.next().getTime();
+    times.push({ real, wall: real + wallOffset(real) });
+    if (real > end && times.length >= 3) break;
   }
   const apart = (step: number) =>
-    Math.max(...walls.slice(step).map((wall, index) => wall - (walls[index] ?? wall))) / hourMs;
+    times.slice(step).reduce((longest, { real, wall }, index) => {
+      const before = times[index] ?? { real, wall };
+      return Math.max(longest, Math.min(real - before.real, wall - before.wall));
+    }, 0) / hourMs;
   return { largest: apart(1), largestWithOneMissed: apart(2) };
 }
 
-/** What the zone's clock is ahead of UTC, in milliseconds. */
-function wallOffsetMs(time: number, timeZone: string): number {
-  const parts = new Intl.DateTimeFormat("en-US", {
+/** Gives what the zone's clock is ahead of UTC at a time, in milliseconds. */
+function wallClock(timeZone: string): (time: number) => number {
+  const format = new Intl.DateTimeFormat("en-US", {
     timeZone,
     hourCycle: "h23",
     year: "numeric",
@@ -46,15 +52,18 @@ function wallOffsetMs(time: number, timeZone: string): number {
     hour: "numeric",
     minute: "numeric",
     second: "numeric",
-  }).formatToParts(time);
-  const part = (type: string) => Number(parts.find((p) => p.type === type)?.value);
-  const wall = Date.UTC(
-    part("year"),
-    part("month") - 1,
-    part("day"),
-    part("hour"),
-    part("minute"),
-    part("second"),
-  );
-  return wall - Math.floor(time / 1000) * 1000;
+  });
+  return (time) => {
+    const parts = format.formatToParts(time);
+    const part = (type: string) => Number(parts.find((p) => p.type === type)?.value);
+    const wall = Date.UTC(
+      part("year"),
+      part("month") - 1,
+      part("day"),
+      part("hour"),
+      part("minute"),
+      part("second"),
+    );
+    return wall - Math.floor(time / 1000) * 1000;
+  };
 }

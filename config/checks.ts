@@ -1,0 +1,187 @@
+import type { Account, ConfigSource } from "../config";
+import { scheduleGaps } from "../core/schedule";
+import type { ProblemList } from "./problems";
+import { nameOf, setFirstPassword } from "./read";
+import type { Keys } from "./read";
+
+const mostGapHours = 12;
+/** A token leaves Vault this long before APIsec ends it. */
+export const tokenMarginSeconds = 30 * 60;
+
+/** Names, identities and `changedBy` across the accounts. */
+export function checkAccounts(accounts: Partial<Account>[], problems: ProblemList): void {
+  const names = new Map<string, number>();
+  const formerNames = new Map<string, number>();
+  const identities = new Map<string, number>();
+  /** The earlier account with the same value; the value is noted for those that follow. */
+  const twin = (seen: Map<string, number>, value: string | undefined, index: number) => {
+    if (value === undefined) return undefined;
+    const earlier = seen.get(value);
+    if (earlier === undefined) seen.set(value, index);
+    return earlier;
+  };
+  accounts.forEach((account, index) => {
+    const at = ["accounts", index];
+    const { name, host, username, renamedFrom } = account;
+    const sameName = twin(names, name, index);
+    if (sameName !== undefined) {
+      const path = [...at, "name"];
+      problems.add(
+        path,
+        `${problems.is(path, name)}, as that of accounts[${sameName}]`,
+        "a name of its own",
+      );
+    }
+    const identity =
+      host === undefined || username === undefined
+        ? undefined
+        : `${host} ${username.toLowerCase()}`;
+    const sameIdentity = twin(identities, identity, index);
+    if (sameIdentity !== undefined) {
+      problems.add(
+        at,
+        `has host and username of accounts[${sameIdentity}]`,
+        "each account once, as it has one password",
+        `remove it with ${problems.remove(at)}`,
+      );
+    }
+    const sameFormer = twin(formerNames, renamedFrom, index);
+    if (sameFormer !== undefined) {
+      const path = [...at, "renamedFrom"];
+      problems.add(
+        path,
+        `${problems.is(path, renamedFrom)}, as that of accounts[${sameFormer}]`,
+        "a former name of its own",
+        `remove it with ${problems.remove(path)}`,
+      );
+    }
+  });
+  accounts.forEach((account, index) => {
+    checkChanger(account, index, accounts, problems);
+    const { renamedFrom } = account;
+    if (renamedFrom === undefined || !names.has(renamedFrom)) return;
+    const path = ["accounts", index, "renamedFrom"];
+    problems.add(
+      path,
+      `${problems.is(path, renamedFrom)}, which is still an account`,
+      "a former name",
+      `remove it with ${problems.remove(path)}`,
+    );
+  });
+}
+
+function checkChanger(
+  account: Partial<Account>,
+  index: number,
+  accounts: Partial<Account>[],
+  problems: ProblemList,
+): void {
+  const { changedBy, host, organization } = account;
+  if (changedBy === undefined) return;
+  const path = ["accounts", index, "changedBy"];
+  const found = problems.is(path, changedBy);
+  const at = accounts.findIndex(({ name }) => name === changedBy);
+  const changer = accounts[at];
+  // The account that is meant may be one whose name could not be read.
+  if (changer === undefined && accounts.some(({ name }) => name === undefined)) return;
+  if (changer === undefined || changer === account) {
+    problems.add(path, found, "the name of another account of this stack");
+    return;
+  }
+  if (differ(changer.host, host)) {
+    problems.add(path, `${found}, at another host`, "an account at the same host");
+  }
+  if (differ(changer.organization, organization)) {
+    problems.add(path, `${found}, of another organization`, "one of the same organization");
+  }
+  if (changer.publishToken === true) {
+    problems.add(
+      path,
+      `${found}, whose token developers read`,
+      "an account that does not publish its token, as that can reset passwords",
+      `change it with ${problems.set(["accounts", at, "publishToken"], "false")}`,
+    );
+  }
+  if (changer.changedBy !== undefined) {
+    problems.add(
+      path,
+      `${found}, which is changed by another itself`,
+      "an account that changes its own password",
+    );
+  }
+}
+
+function differ(a: string | undefined, b: string | undefined): boolean {
+  return a !== undefined && b !== undefined && a !== b;
+}
+
+/** First passwords are secret, and of accounts that exist. */
+export function checkFirstPasswords(
+  keys: Keys,
+  accounts: Partial<Account>[],
+  source: ConfigSource,
+  problems: ProblemList,
+): void {
+  const path = ["firstPasswords"];
+  const key = `${source.project}:firstPasswords`;
+  if (source.values[key] !== undefined && !source.secretKeys.includes(key)) {
+    problems.add(
+      path,
+      "stands in clear in the stack's file",
+      "secrets, and other passwords than those that can be read there",
+      `clear it with ${problems.remove(path)} and set it with ${setFirstPassword}`,
+    );
+  }
+  // Which names are unknown can be said only where all accounts have been read.
+  if (keys.accounts === undefined || accounts.some(({ name }) => name === undefined)) return;
+  const names = new Set(accounts.map(({ name }) => name));
+  for (const given of Object.keys(keys.firstPasswords ?? {})) {
+    if (names.has(given)) continue;
+    const name = nameOf(given);
+    problems.add(
+      name === undefined ? path : [...path, name],
+      "is of no account",
+      "names of accounts",
+      `remove it with ${problems.remove(name === undefined ? path : [...path, name])}`,
+    );
+  }
+}
+
+/** Where Vault finds GitLab's keys: one place. */
+export function checkKeySource(keys: Keys, problems: ProblemList): void {
+  if (keys.jwksUrl === undefined || keys.jwtPublicKeys === undefined) return;
+  const path = ["jwksUrl"];
+  const fix = `remove it with ${problems.remove(path)}`;
+  problems.add(path, "stands beside jwtPublicKeys", "one of them", fix);
+}
+
+/** The cron's gaps: over 12 h is a problem; no spare run within a token's life is a warning. */
+export function checkSchedule(keys: Keys, source: ConfigSource, problems: ProblemList): string[] {
+  const { cron, cronTimezone, tokenLifetime } = keys;
+  if (cron === undefined || cronTimezone === undefined) return [];
+  const path = ["cron"];
+  const gaps = scheduleGaps(cron, cronTimezone, source.now);
+  const hours = (value: number) => `${Math.round(value * 10) / 10} h`;
+  const complain = (expected: string) =>
+    problems.add(
+      path,
+      `${problems.is(path, cron)}, which leaves ${hours(gaps.largest)} between two runs`,
+      expected,
+      `set it with ${problems.set(path, "'17 */6 * * *'")}`,
+    );
+  if (gaps.largest > mostGapHours) complain(`at most ${mostGapHours} h`);
+  if (gaps.largest > mostGapHours || tokenLifetime === undefined) return [];
+  const lifetimeHours = tokenLifetime / 3600;
+  const marginHours = tokenMarginSeconds / 3600;
+  if (gaps.largest > lifetimeHours - marginHours) {
+    complain(
+      `at most ${hours(lifetimeHours - marginHours)}, since a token lives ${hours(lifetimeHours)} and is readable ${hours(marginHours)} less`,
+    );
+    return [];
+  }
+  const left = lifetimeHours - gaps.largestWithOneMissed;
+  if (left > marginHours) return [];
+  return [
+    `One missed run of ${problems.shown(`${source.project}:cron`, cron)} leaves readers ${left <= 0 ? "without a valid token" : `only ${hours(left)}`}: runs lie up to ${hours(gaps.largest)} apart and a token lives ${hours(lifetimeHours)}. Four runs a day ("17 */6 * * *") survive two misses.`,
+  ];
+}

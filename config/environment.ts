@@ -1,0 +1,121 @@
+import type { ConfigSource } from "../config";
+import { readEndpoint } from "../core/endpoint";
+import { quote } from "./problems";
+import type { ProblemList } from "./problems";
+import { urlText } from "./schema";
+
+/** GitLab keeps no longer text in a CI variable. */
+const longestVariable = 10_000;
+/** The job's audience begins with it. */
+const longestAddress = 180;
+
+interface VaultSettings {
+  address: string;
+  namespace: string | undefined;
+  ca: string | undefined;
+}
+
+/** Where Vault is and whom it is checked against, from config and environment. */
+export function readVault(source: ConfigSource, problems: ProblemList): VaultSettings {
+  if ((source.env["VAULT_TOKEN"] ?? "") === "" && !source.hasTokenFile) {
+    problems.addOther(
+      "VAULT_TOKEN",
+      "is not set, and ~/.vault-token does not exist",
+      "a token",
+      "log in with `vault login`",
+    );
+  }
+  const namespace = onlyOne("namespace", "VAULT_NAMESPACE", source, problems);
+  if (typeof namespace === "string" && !/^[A-Za-z0-9][\w./-]*$/.test(namespace)) {
+    problems.addOther(
+      "vault:namespace (or VAULT_NAMESPACE)",
+      `is ${problems.shown("vault:namespace", namespace)}`,
+      "a namespace path such as teams/security",
+      "set it with `pulumi config set vault:namespace …`",
+    );
+  }
+  return {
+    address: readVaultAddress(source, problems),
+    namespace: namespace ?? undefined,
+    ca: readCa(source, problems),
+  };
+}
+
+function readVaultAddress(source: ConfigSource, problems: ProblemList): string {
+  const address = onlyOne("address", "VAULT_ADDR", source, problems);
+  const complain = (found: string, expected: string) => {
+    const fix = "set it with `pulumi config set vault:address https://…`";
+    problems.addOther("vault:address (or VAULT_ADDR)", found, expected, fix);
+    return "";
+  };
+  if (address === null) return "";
+  if (address === undefined) return complain("is missing", urlText);
+  const found = `is ${problems.shown("vault:address", address)}`;
+  const endpoint = readEndpoint(address, "path");
+  if ("problem" in endpoint) return complain(`${found}, which ${endpoint.problem}`, urlText);
+  if (endpoint.address.length <= longestAddress) return endpoint.address;
+  return complain(found, `an address of at most ${longestAddress} characters`);
+}
+
+function readCa(source: ConfigSource, problems: ProblemList): string | undefined {
+  const file = source.env["VAULT_CACERT"] ?? "";
+  if (file === "") return undefined;
+  let pemText = "";
+  try {
+    pemText = source.readText(file);
+  } catch {
+    // Said below: a missing file and a file of something else have one remedy.
+  }
+  const isPem = pemText.includes("-----BEGIN CERTIFICATE-----");
+  if (isPem && pemText.length <= longestVariable) return pemText;
+  problems.addOther(
+    "VAULT_CACERT",
+    `is ${quote(file)}${isPem ? `, of ${pemText.length} characters` : ""}`,
+    `a readable file with the PEM certificates that Vault needs, at most ${longestVariable} characters: the job gets it as a CI variable`,
+    "set it with `export VAULT_CACERT=…`",
+  );
+  return undefined;
+}
+
+/**
+ * A setting that Pulumi's config and Vault's environment variable may both give, if they agree:
+ * undefined where neither gives it, null where they differ (then the problem has been listed).
+ */
+function onlyOne(
+  name: "address" | "namespace",
+  variable: string,
+  source: ConfigSource,
+  problems: ProblemList,
+): string | undefined | null {
+  const key = `vault:${name}`;
+  const configured = source.values[key];
+  const exported = source.env[variable] === "" ? undefined : source.env[variable];
+  const plain = (value: string) => value.replace(/\/+$/, "");
+  const differ =
+    configured !== undefined && exported !== undefined && plain(configured) !== plain(exported);
+  if (differ) {
+    problems.addOther(
+      key,
+      `is ${problems.shown(key, configured)}, and ${variable} is ${problems.shown(key, exported)}`,
+      "one of them, or both alike",
+      `keep one: \`pulumi config rm ${key}\` or \`unset ${variable}\``,
+    );
+    return null;
+  }
+  return configured ?? exported;
+}
+
+/** GitLab's address, without the API's path. */
+export function readGitlab(source: ConfigSource, problems: ProblemList): string {
+  const configured = source.values["gitlab:baseUrl"] ?? source.env["GITLAB_BASE_URL"];
+  const address = configured === undefined || configured === "" ? "https://gitlab.com" : configured;
+  const endpoint = readEndpoint(address.replace(/\/api\/v4\/?$/, ""), "path");
+  if ("address" in endpoint) return endpoint.address;
+  problems.addOther(
+    "gitlab:baseUrl (or GITLAB_BASE_URL)",
+    `is ${problems.shown("gitlab:baseUrl", address)}, which ${endpoint.problem}`,
+    urlText,
+    "set it with `pulumi config set gitlab:baseUrl https://…`",
+  );
+  return "";
+}

@@ -1,0 +1,132 @@
+import { z } from "zod";
+import { parseDuration } from "../core/duration";
+import { readEndpoint } from "../core/endpoint";
+import { nextRuns } from "../core/schedule";
+
+const mostAccounts = 2_000;
+const shortestLifetime = 2 * 3600;
+
+const segment = "[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?";
+export const namePattern = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+const pathPattern = new RegExp(`^${segment}(?:/${segment})*$`);
+const noControls = /^[^\p{Cc}\p{Cf}\u2028\u2029]+$/u;
+
+export const nameText =
+  "1 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends";
+const pathText =
+  "a path of lower-case letters, digits, - and _ without a slash at its ends, such as apisec";
+export const urlText =
+  "an https:// address without user, query or trailing path (http:// on this machine only)";
+const cronText = "five cron fields, such as 17 */6 * * *";
+const lifetimeText = "a duration of 2h or more, such as 24h";
+const zoneText = "a time zone such as UTC or Europe/Berlin";
+
+/** A text of one line. `pulumi config set --path` makes a number of what looks like one: that is a text, too. */
+function text(expected: string, pattern: RegExp, most = 255) {
+  return z.preprocess(
+    (value) => (Number.isSafeInteger(value) ? String(value) : value),
+    z.string({ error: expected }).max(most, expected).regex(pattern, expected),
+  );
+}
+
+const origin = z.string({ error: urlText }).transform((value, context) => {
+  const endpoint = readEndpoint(value, "origin");
+  if ("address" in endpoint) return endpoint.address;
+  context.addIssue({ code: "custom", message: urlText });
+  return z.NEVER;
+});
+
+const flag = z.boolean({ error: "true or false" });
+const apiPath = text("a path that begins with one slash", /^\/(?!\/)[A-Za-z0-9_\-./?=&{}%]*$/, 500);
+const pem = /^-----BEGIN (PUBLIC KEY|RSA PUBLIC KEY)-----[\sA-Za-z0-9+/=]+-----END \1-----\s*$/;
+const cronField = "(?:[\\d*,/-]|[A-Za-z]{3})+";
+
+export const accountShape = {
+  name: text(nameText, namePattern),
+  username: text("the user name that APIsec mailed", /^[^\s\p{Cc}\p{Cf}/]+$/u),
+  host: origin.optional(),
+  organization: text("the organisation's name or id", noControls).optional(),
+  passwordGeneration: z
+    .int({ error: "a whole number of 1 or more" })
+    .min(1, "a whole number of 1 or more")
+    .max(1_000_000, "a whole number of at most 1000000")
+    .default(1),
+  changedBy: text("the name of another account of this stack", namePattern).optional(),
+  acceptAdminToken: flag.default(false),
+  publishToken: flag.default(true),
+  renamedFrom: text("the account's former name", namePattern).optional(),
+};
+
+export const pathsShape = {
+  login: apiPath.optional(),
+  whoAmI: apiPath.optional(),
+  change: apiPath.optional(),
+  probe: apiPath.optional(),
+};
+
+/** Every key. `accounts` and `apisecPaths` are read field by field, with the shapes above. */
+export const shape = {
+  accounts: z
+    .array(z.unknown(), { error: "a list of accounts" })
+    .min(1, "at least one account")
+    .max(mostAccounts, `at most ${mostAccounts} accounts a stack`),
+  firstPasswords: z.record(z.string(), z.string().min(1)).default({}),
+  apisecUrl: origin.default("https://cloud.apisec.ai"),
+  mount: text(pathText, pathPattern).default("apisec"),
+  createMount: flag.default(true),
+  authPath: text(pathText, pathPattern).default("gitlab"),
+  createAuth: flag.default(true),
+  jwksUrl: z
+    .string({ error: urlText })
+    .refine((value) => "address" in readEndpoint(value, "path"), urlText)
+    .optional(),
+  jwtPublicKeys: z
+    .array(z.string({ error: "a public key in PEM form" }).regex(pem, "a public key in PEM form"), {
+      error: "a list of PEM keys",
+    })
+    .min(1, "at least one PEM key")
+    .optional(),
+  policyPrefix: text(nameText, namePattern).default("apisec"),
+  gitlabProject: text(
+    "the rotation project's id or full path, such as platform/apisec-rotation",
+    /^(\d+|[A-Za-z0-9_][\w.-]*(\/[A-Za-z0-9_][\w.-]*)+)$/,
+  ),
+  gitlabBranch: text(
+    "a branch name",
+    /^(?!.*(\.\.|\/\/|@\{))[A-Za-z0-9_][A-Za-z0-9_./-]*$/,
+  ).default("main"),
+  manageProjectFiles: flag.default(true),
+  jobImage: text(
+    "a container image with node 20 or newer and an exact version or digest, such as node:22.21.1-alpine3.22",
+    /^[a-z0-9][\w./:-]*(:[\w-]*\d[\w.-]*|@sha256:[0-9a-f]{64})$/,
+  ).optional(),
+  cron: text(cronText, new RegExp(`^\\s*${cronField}(?:\\s+${cronField}){4}\\s*$`))
+    .refine(isCron, cronText)
+    .default("17 */6 * * *"),
+  cronTimezone: text(zoneText, /^[A-Za-z][A-Za-z0-9_+/-]*$/)
+    .refine(isTimeZone, zoneText)
+    .default("UTC"),
+  tokenLifetime: z
+    .string({ error: lifetimeText })
+    .refine((value) => (parseDuration(value) ?? 0) >= shortestLifetime, lifetimeText)
+    .transform((value) => parseDuration(value) ?? 0)
+    .default(24 * 3600),
+  apisecPaths: z.unknown(),
+};
+
+function isCron(value: string): boolean {
+  return works(() => nextRuns(value, "UTC", 0, 1));
+}
+
+function isTimeZone(value: string): boolean {
+  return works(() => new Intl.DateTimeFormat("en-US", { timeZone: value }));
+}
+
+function works(attempt: () => unknown): boolean {
+  try {
+    attempt();
+    return true;
+  } catch {
+    return false;
+  }
+}

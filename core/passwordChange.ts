@@ -77,8 +77,12 @@ interface Run {
   wish: PasswordWish;
   world: PasswordWorld;
   api: Apisec;
-  /** Current and older passwords that this run was told *no* for: none is tried twice. */
+  /** Current passwords that this run was told *no* for: none is tried twice. */
   refused: Set<string>;
+  /** Likewise older versions' values; apart, since another run may promote one of them to current. */
+  refusedOlder: Set<string>;
+  /** Likewise the passwords of the account that makes the change. */
+  refusedChanger: Set<string>;
   /** How often a found pending was refused: at most twice, since a late change may land in between. */
   pendingRefused: Map<string, number>;
   /** All that this run sent or drew, to be cut out of foreign texts. */
@@ -104,6 +108,8 @@ export async function changePassword(
     world,
     api: world.apisec(wish.host),
     refused: new Set(),
+    refusedOlder: new Set(),
+    refusedChanger: new Set(),
     pendingRefused: new Map(),
     secrets: new Set(),
   };
@@ -221,6 +227,8 @@ async function moveHost(run: Run, record: PasswordRecord): Promise<"again"> {
   }
   const answer = await login(run, record.password);
   if (answer.kind === "no") {
+    run.refused.add(record.password);
+    if (await hasMoved(run, record)) return "again";
     throw stop(
       run,
       "other-identity",
@@ -242,6 +250,7 @@ async function verify(run: Run, record: PasswordRecord): Promise<PasswordResult 
   const answer = await login(run, record.password);
   if (answer.kind === "unknown") throw unknownAnswer(run, "the login", answer.why);
   if (answer.kind === "no") {
+    run.refused.add(record.password);
     if (await hasMoved(run, record)) return "again";
     throw stop(
       run,
@@ -352,7 +361,7 @@ async function loginWithOlder(run: Run, record: PasswordRecord): Promise<Proof |
   for (const password of await olderPasswords(run, record)) {
     const answer = await login(run, password);
     if (answer.kind === "no") {
-      run.refused.add(password);
+      run.refusedOlder.add(password);
       continue;
     }
     return { ...(await proved(run, answer, record)), password };
@@ -361,7 +370,12 @@ async function loginWithOlder(run: Run, record: PasswordRecord): Promise<Proof |
 }
 
 async function olderPasswords(run: Run, record: PasswordRecord): Promise<string[]> {
-  const known = new Set([record.password, record.pending?.password, ...run.refused]);
+  const known = new Set([
+    record.password,
+    record.pending?.password,
+    ...run.refused,
+    ...run.refusedOlder,
+  ]);
   const older: string[] = [];
   const oldest = Math.max(1, record.version - versionsKept);
   for (let version = record.version - 1; version >= oldest; version -= 1) {
@@ -389,7 +403,8 @@ async function anyToken(run: Run, record: PasswordRecord | undefined): Promise<P
     }
   }
   const { firstPassword } = run.wish;
-  if (firstPassword === undefined || run.refused.has(firstPassword)) return undefined;
+  if (firstPassword === undefined) return undefined;
+  if (run.refused.has(firstPassword) || run.refusedOlder.has(firstPassword)) return undefined;
   const answer = await login(run, firstPassword);
   if (answer.kind === "no") {
     run.refused.add(firstPassword);
@@ -470,16 +485,21 @@ async function changerToken(run: Run, target: Proof): Promise<string | undefined
     throw fail(`whose record is of ${record.username} at ${record.host}`);
   }
   for (const password of [record.password, record.pending?.password]) {
-    if (password === undefined) continue;
+    if (password === undefined || run.refusedChanger.has(password)) continue;
     run.secrets.add(password);
     const answer = await run.api.login(record.username, password);
     if (answer.kind === "unknown") throw unknownAnswer(run, "the changer's login", answer.why);
-    if (answer.kind === "no") continue;
+    if (answer.kind === "no") {
+      run.refusedChanger.add(password);
+      continue;
+    }
     const who = await run.api.whoAmI(answer.token);
     if (who.kind !== "yes") throw unknownAnswer(run, "the changer's who-am-I", whyOf(who));
     if (who.who.orgId !== target.who.orgId) throw fail("which is of another organisation");
     return answer.token;
   }
+  const moved = (await readNamed(run, changedBy.name))?.version !== record.version;
+  if (moved) return changerToken(run, target);
   throw fail("which cannot log in with the password in its record");
 }
 

@@ -17,7 +17,17 @@ import type { World } from "../../lab/world";
 const root = join(__dirname, "..", "..");
 const programFiles = [
   ...["Pulumi.yaml", "package.json", "tsconfig.json", "index.ts", "config.ts", "preflight.ts"],
-  ...["components", "providers", "core", "policies", "rotator", "scripts", "dist", "sdks"],
+  ...[
+    "components",
+    "config",
+    "core",
+    "dist",
+    "policies",
+    "providers",
+    "rotator",
+    "scripts",
+    "sdks",
+  ],
 ];
 
 /** A whole world of its own for one test file: servers, a copy of the program, a deployer. */

@@ -6,8 +6,8 @@ import { authDescription } from "./components/tokenRotation";
 import { mountDescription } from "./components/secretStore";
 import type { Settings } from "./config";
 import { isObject, jsonObject } from "./core/http";
-import type { HttpResponse } from "./core/http";
-import { encodePath, vaultCall } from "./core/vault";
+import { foreignText } from "./core/redact";
+import { encodePath, vaultCall, vaultErrors } from "./core/vault";
 import type { VaultConnection } from "./core/vault";
 import { ownerMarker, policyName } from "./policies/render";
 import { nodeSend } from "./rotator/transport";
@@ -53,10 +53,18 @@ async function look(
   vault: VaultConnection,
   path: string,
 ): Promise<Record<string, unknown> | undefined> {
-  const answer: HttpResponse = await vaultCall(vault, "GET", path);
-  if (answer.status !== 200) return undefined;
-  const body = jsonObject(answer.body);
-  return isObject(body?.["data"]) ? body["data"] : body;
+  const answer = await vaultCall(vault, "GET", path);
+  const text = vaultErrors(answer);
+  if (answer.status === 200) {
+    const body = jsonObject(answer.body);
+    return isObject(body?.["data"]) ? body["data"] : body;
+  }
+  const isAbsent =
+    (answer.status === 404 && text === "") ||
+    (answer.status === 400 && /^No (secret|auth) engine /.test(text));
+  if (isAbsent) return undefined;
+  // Such as a namespace that does not exist.
+  throw new Error(`Vault answers GET ${path} with ${answer.status}: ${foreignText(text, [])}`);
 }
 
 /** Turns an error of Vault into a problem of the list. */

@@ -231,7 +231,9 @@ function environmentName(stack: string): string {
 
 /** One audience a stack, so that a token for one is no token for another at the same Vault. */
 function audience(settings: Settings): string {
-  return `${settings.vaultAddress}/apisec/${settings.stack}`;
+  // The brackets of an IPv6 address, for one, have no place in the pipeline file.
+  const address = settings.vaultAddress.replaceAll(/[^A-Za-z0-9:/._~-]/g, "_");
+  return `${address}/apisec/${settings.stack}`;
 }
 
 function needsFile(accounts: readonly string[]): boolean {

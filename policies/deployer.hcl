@@ -59,12 +59,21 @@ path "auth/${authPath}/config" {
   capabilities = ["create", "read", "update"]
 }
 
-path "auth/${authPath}/role/${prefix}-${stack}-*" {
+path "auth/${authPath}/role/${prefix}-${stack}-rotator" {
   capabilities = ["create", "read", "update", "delete"]
 }
 
-# This stack's policies.
-path "sys/policies/acl/${prefix}-${stack}-*" {
+# This stack's policies, each by its name: a pattern such as prod-* would be those of prod-eu, too,
+# and this policy itself.
+path "sys/policies/acl/${prefix}-${stack}-admin" {
+  capabilities = ["create", "read", "update", "delete"]
+}
+
+path "sys/policies/acl/${prefix}-${stack}-developer" {
+  capabilities = ["create", "read", "update", "delete"]
+}
+
+path "sys/policies/acl/${prefix}-${stack}-rotator" {
   capabilities = ["create", "read", "update", "delete"]
 }
 

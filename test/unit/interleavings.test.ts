@@ -1,0 +1,63 @@
+import { explore } from "../support/explore";
+import type { Exploration, Report } from "../support/explore";
+import type { Facts } from "../support/passwordChecks";
+import { explorationsOf, pairs, others, threes } from "../support/passwordScenarios";
+import type { Scenario } from "../support/passwordScenarios";
+
+/**
+ * The real password change in every interleaving of several runs with every fault and kill, within
+ * the bounds below. EXPLORE=full goes further: some minutes.
+ */
+const isFull = process.env["EXPLORE"] === "full";
+const totals: Report = { schedules: 0, walked: 0, states: 0, steps: 0, violations: [] };
+
+jest.setTimeout(isFull ? 3_600_000 : 300_000);
+
+afterAll(() => {
+  const { schedules, walked, states, steps, violations } = totals;
+  process.stdout.write(
+    `interleavings: ${schedules.toLocaleString("en")} schedules through ${states.toLocaleString("en")} states ` +
+      `(${walked.toLocaleString("en")} walked, ${steps} steps of the real code), violations ${violations.length}\n`,
+  );
+});
+
+async function holds(exploration: Exploration<Facts>): Promise<void> {
+  const report = await explore(exploration);
+  totals.schedules += report.schedules;
+  totals.walked += report.walked;
+  totals.states += report.states;
+  totals.steps += report.steps;
+  totals.violations.push(...report.violations);
+  const texts = report.violations.map(({ what, schedule }) => [what, ...schedule].join("\n  "));
+  expect(texts).toEqual([]);
+  expect(report.schedules).toBeGreaterThan(0);
+}
+
+/** The number of faults that some starting states are explored with by default: they are large. */
+function faultsFor({ late, wishes }: Scenario): number {
+  const isLarge = late !== undefined && wishes.length === 2 && wishes[0]?.generation === 2;
+  return isLarge && !isFull ? 1 : 2;
+}
+
+function cases(scenarios: readonly Scenario[], faults: (scenario: Scenario) => number) {
+  return scenarios.flatMap((scenario) => explorationsOf(scenario, faults(scenario)));
+}
+
+describe("two runs at once, two faults", () => {
+  test.each(cases(pairs, faultsFor))("%s", (_, exploration) => holds(exploration));
+});
+
+describe("beside a rotation, with a changing account, moves and outside changes", () => {
+  test.each(cases(others, faultsFor))("%s", (_, exploration) => holds(exploration));
+});
+
+describe("three runs at once", () => {
+  test.each(cases(threes, () => (isFull ? 1 : 0)))("%s", (_, exploration) => holds(exploration));
+});
+
+if (isFull) {
+  describe("two runs at once, three faults", () => {
+    const small = pairs.filter(({ late }) => late === undefined);
+    test.each(cases(small, () => 3))("%s", (_, exploration) => holds(exploration));
+  });
+}

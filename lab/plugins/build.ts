@@ -27,16 +27,17 @@ export async function buildStandIns(names: PluginName[], outDir: string): Promis
         });
         replaceFile(bundle, `${version}\n${outputFiles[0]?.text ?? ""}`, 0o644);
       }
-      replaceFile(join(outDir, `pulumi-resource-${name}`), launcher(bundle), 0o755);
+      replaceFile(join(outDir, `pulumi-resource-${name}`), launcher(name, bundle), 0o755);
     }),
   );
 }
 
-/** Node reads more certificates at its start only, and from a variable of its own. */
-const launcher = (bundle: string): string => `#!/bin/sh
-[ -z "$VAULT_CACERT" ] || export NODE_EXTRA_CA_CERTS="$VAULT_CACERT"
-exec node "${bundle}" "$@"
-`;
+function launcher(name: PluginName, bundle: string): string {
+  // Node takes further certificates only at its start, and from a variable of its own. A command
+  // must not inherit it.
+  const certificate = `[ -z "$VAULT_CACERT" ] || export NODE_EXTRA_CA_CERTS="$VAULT_CACERT"\n`;
+  return `#!/bin/sh\n${name === "vault" ? certificate : ""}exec node "${bundle}" "$@"\n`;
+}
 
 /** Whoever reads the file meanwhile sees the old one or the new one, never half of it. */
 function replaceFile(path: string, content: string, mode: number): void {

@@ -27,7 +27,7 @@ let connection: Promise<Connection> | undefined;
 
 /** As the official plugin does at its first use: look the token up, work with a child of it. */
 async function connect(): Promise<Connection> {
-  const { address, token, namespace, skipChildToken } = settings;
+  const { address, token, namespace, skipChildToken, maxLeaseTtlSeconds = "1200" } = settings;
   const own: Connection = {
     address: (address ?? process.env.VAULT_ADDR ?? "").replace(/\/+$/, ""),
     token: token ?? (process.env.VAULT_TOKEN || tokenFile()),
@@ -45,8 +45,9 @@ async function connect(): Promise<Connection> {
   if (skipChildToken === "true") {
     return own;
   }
-  const child = { display_name: "terraform", ttl: "1200s", explicit_max_ttl: "1200s" };
-  const answer = await call("POST", "auth/token/create", {}, { ...child, renewable: false }, own);
+  const life = `${maxLeaseTtlSeconds}s`;
+  const child = { display_name: "terraform", ttl: life, explicit_max_ttl: life, renewable: false };
+  const answer = await call("POST", "auth/token/create", {}, child, own);
   const auth = answer?.auth as { client_token?: string } | undefined;
   return { ...own, token: auth?.client_token ?? own.token };
 }
@@ -61,7 +62,7 @@ function tokenFile(): string {
 
 /**
  * One Vault call in the resource's namespace.
- * @returns the answer's JSON; undefined for 404, which to Vault's clients is an empty answer.
+ * @returns the answer's JSON; undefined where there is nothing to read.
  */
 async function call(
   method: string,
@@ -79,7 +80,7 @@ async function call(
     ...(space && { "X-Vault-Namespace": space }),
   };
   const answer = await send(method, url, headers, body);
-  if (answer.status === 404) {
+  if (answer.status === 404 && method === "GET") {
     return undefined;
   }
   const json = (answer.body ?? {}) as Props & { errors?: string[] };
@@ -183,6 +184,9 @@ const mount: ResourceType = {
   },
 };
 
+const writePolicy = (inputs: Props): Promise<unknown> =>
+  call("PUT", `sys/policies/acl/${text(inputs.name)}`, inputs, { policy: inputs.policy });
+
 const policy: ResourceType = {
   inputs: {
     // The official plugin makes up a name where none is given; nothing here needs that.
@@ -192,7 +196,7 @@ const policy: ResourceType = {
   },
   outputs: [],
   async create(inputs) {
-    await policy.update("", {}, inputs, () => {});
+    await writePolicy(inputs);
     return { id: text(inputs.name) };
   },
   async read(id, state) {
@@ -200,7 +204,7 @@ const policy: ResourceType = {
     return found && { name: id, policy: found.policy };
   },
   async update(_, __, now) {
-    await call("PUT", `sys/policies/acl/${text(now.name)}`, now, { policy: now.policy });
+    await writePolicy(now);
   },
   async delete(id, state) {
     await call("DELETE", `sys/policies/acl/${id}`, state);
@@ -353,7 +357,11 @@ const authBackendRole: ResourceType = {
     await writeRole(id, now, was);
   },
   async delete(id, state) {
-    await call("DELETE", id, state);
+    await call("DELETE", id, state).catch((error: Error) => {
+      if (!error.message.includes("Code: 404")) {
+        throw error;
+      }
+    });
   },
 };
 

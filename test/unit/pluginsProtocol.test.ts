@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { createServer, type IncomingMessage, type Server } from "node:http";
+import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -19,7 +19,7 @@ type Props = Record<string, JavaScriptValue>;
 const folder = mkdtempSync(join(tmpdir(), "plugins-"));
 const processes: ChildProcess[] = [];
 
-beforeAll(() => buildStandIns(["command", "gitlab"], folder));
+beforeAll(() => buildStandIns(["vault", "gitlab", "command"], folder));
 afterAll(() => {
   processes.forEach((child) => child.kill());
   rmSync(folder, { recursive: true });
@@ -217,38 +217,126 @@ describe("command", () => {
   });
 });
 
-describe("gitlab", () => {
+/** A server of the test's own: notes what it is asked and answers as told, else with 404. */
+function fakeServer() {
   const seen: { line: string; headers: IncomingMessage["headers"]; body: string }[] = [];
-  let answers: Record<string, [number, unknown] | [number, unknown][]> = {};
-  let server: Server;
+  const answers: Record<string, [number, unknown][]> = {};
+  const server = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on("data", (chunk: Buffer) => chunks.push(chunk));
+    request.on("end", () => {
+      const line = `${request.method} ${request.url}`;
+      seen.push({ line, headers: request.headers, body: Buffer.concat(chunks).toString() });
+      const left = answers[line] ?? [];
+      const [status, body] = (left.length > 1 ? left.shift() : left[0]) ?? [404, {}];
+      response.writeHead(status, { "Content-Type": "application/json" });
+      response.end(JSON.stringify(body));
+    });
+  });
+  return {
+    seen,
+    /** The last answer is given again and again. */
+    tell: (line: string, ...given: [number, unknown][]) => void (answers[line] = given),
+    listen: async () => {
+      server.listen(0, "127.0.0.1");
+      await once(server, "listening");
+      return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    },
+    clear: () => {
+      seen.length = 0;
+      Object.keys(answers).forEach((line) => delete answers[line]);
+    },
+    close: () => {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+}
+
+describe("vault", () => {
+  const { seen, tell, listen, clear, close } = fakeServer();
   let environment: Record<string, string>;
 
   beforeAll(async () => {
-    server = createServer((request, response) => {
-      const chunks: Buffer[] = [];
-      request.on("data", (chunk: Buffer) => chunks.push(chunk));
-      request.on("end", () => {
-        const line = `${request.method} ${request.url}`;
-        seen.push({ line, headers: request.headers, body: Buffer.concat(chunks).toString() });
-        const planned = answers[line] ?? [404, { message: "404 Not Found" }];
-        const [status, body] = Array.isArray(planned[0])
-          ? ((planned as [number, unknown][]).shift() ?? [500, {}])
-          : (planned as [number, unknown]);
-        response.writeHead(status, { "Content-Type": "application/json" });
-        response.end(status === 204 ? undefined : JSON.stringify(body));
-      });
-    }).listen(0, "127.0.0.1");
-    await once(server, "listening");
-    const { port } = server.address() as AddressInfo;
-    environment = { GITLAB_BASE_URL: `http://127.0.0.1:${port}`, GITLAB_TOKEN: "canary-token" };
+    environment = {
+      VAULT_ADDR: await listen(),
+      VAULT_TOKEN: "canary-parent",
+      VAULT_NAMESPACE: "a",
+    };
   });
-  afterAll(() => {
-    server.closeAllConnections();
-    server.close();
-  });
+  afterAll(close);
   beforeEach(() => {
-    seen.length = 0;
-    answers = { "GET /api/v4/user": [200, { id: 7 }] };
+    clear();
+    tell("GET /v1/auth/token/lookup-self", [200, { data: {} }]);
+    tell("POST /v1/auth/token/create", [200, { auth: { client_token: "canary-child" } }]);
+  });
+
+  const policy = { name: "p", policy: 'path "x" {}', namespace: "b" };
+
+  test("works with a child token, in the namespace", async () => {
+    const plugin = await start("vault", environment);
+    await plugin.configure({});
+    tell("PUT /v1/sys/policies/acl/p", [204, {}]);
+    tell("GET /v1/sys/policies/acl/p", [200, { data: { policy: 'path "x" {}' } }]);
+    await plugin.create("vault:index/policy:Policy", policy);
+    expect(
+      seen.map(({ line, headers }) => [
+        line,
+        headers["x-vault-token"],
+        headers["x-vault-namespace"],
+      ]),
+    ).toEqual([
+      ["GET /v1/auth/token/lookup-self", "canary-parent", "a"],
+      ["POST /v1/auth/token/create", "canary-parent", "a"],
+      ["PUT /v1/sys/policies/acl/p", "canary-child", "a/b"],
+      ["GET /v1/sys/policies/acl/p", "canary-child", "a/b"],
+    ]);
+  });
+
+  test("asks for nothing before it is needed, and says what it may not do", async () => {
+    const plugin = await start("vault", environment);
+    await plugin.configure({});
+    await plugin.create("vault:index/policy:Policy", policy, true);
+    expect(seen).toEqual([]);
+    tell("POST /v1/auth/token/create", [403, { errors: ["permission denied"] }]);
+    const failed = plugin.create("vault:index/policy:Policy", policy);
+    await expect(failed).rejects.toThrow(/auth\/token\/create\nCode: 403[^]*permission denied/);
+    await expect(failed).rejects.not.toThrow(/canary/);
+  });
+
+  test("a write to nowhere is an error, a read from nowhere is not", async () => {
+    const plugin = await start("vault", environment);
+    await plugin.configure({});
+    await expect(plugin.create("vault:index/policy:Policy", policy)).rejects.toThrow("Code: 404");
+    expect((await plugin.read("vault:index/policy:Policy", "p")).id).toBe("");
+  });
+
+  test("splits bound claims at commas, unless told not to", async () => {
+    const plugin = await start("vault", environment);
+    await plugin.configure({ skipChildToken: "true" });
+    const type = "vault:jwt/authBackendRole:AuthBackendRole";
+    const role = { backend: "gitlab", roleName: "r", boundClaims: { ref: "a, b", id: "1" } };
+    await plugin.create(type, role).catch(() => undefined);
+    await plugin.create(type, { ...role, disableBoundClaimsParsing: true }).catch(() => undefined);
+    const bodies = seen.filter(({ line }) => line === "PUT /v1/auth/gitlab/role/r");
+    expect(bodies.map(({ body }) => (JSON.parse(body) as Props).bound_claims)).toEqual([
+      { ref: ["a", "b"], id: "1" },
+      { ref: "a, b", id: "1" },
+    ]);
+  });
+});
+
+describe("gitlab", () => {
+  const { seen, tell, listen, clear, close } = fakeServer();
+  let environment: Record<string, string>;
+
+  beforeAll(async () => {
+    environment = { GITLAB_BASE_URL: await listen(), GITLAB_TOKEN: "canary-token" };
+  });
+  afterAll(close);
+  beforeEach(() => {
+    clear();
+    tell("GET /api/v4/user", [200, { id: 7 }]);
   });
 
   const configured = async () => {
@@ -266,7 +354,7 @@ describe("gitlab", () => {
   });
 
   test("stops where GitLab does not know the token, without showing it", async () => {
-    answers["GET /api/v4/user"] = [401, { message: "401 Unauthorized" }];
+    tell("GET /api/v4/user", [401, { message: "401 Unauthorized" }]);
     const failed = (await start("gitlab", environment)).configure({});
     await expect(failed).rejects.toThrow("401 Unauthorized");
     await expect(failed).rejects.not.toThrow(/canary/);
@@ -285,10 +373,10 @@ describe("gitlab", () => {
 
   test("escapes dots, sends what the official plugin sends, keeps the answer as state", async () => {
     const plugin = await configured();
-    answers["POST /api/v4/projects/grp%2Fprj%2Ex/variables"] = [
+    tell("POST /api/v4/projects/grp%2Fprj%2Ex/variables", [
       201,
       { key: "K", value: "canary", variable_type: "env_var", environment_scope: "*", raw: false },
-    ];
+    ]);
     const { id, properties } = await plugin.create(
       "gitlab:index/projectVariable:ProjectVariable",
       variable,
@@ -307,10 +395,10 @@ describe("gitlab", () => {
 
   test("never shows a body in an error", async () => {
     const plugin = await configured();
-    answers["POST /api/v4/projects/grp%2Fprj%2Ex/variables"] = [
+    tell("POST /api/v4/projects/grp%2Fprj%2Ex/variables", [
       400,
       { message: { value: ["is invalid"] } },
-    ];
+    ]);
     const failed = plugin.create("gitlab:index/projectVariable:ProjectVariable", variable);
     await expect(failed).rejects.toThrow('400 {"value":["is invalid"]}');
     await expect(failed).rejects.not.toThrow(/canary/);
@@ -318,10 +406,11 @@ describe("gitlab", () => {
 
   test("tries again once after a server error", async () => {
     const plugin = await configured();
-    answers["GET /api/v4/projects/42"] = [
+    tell(
+      "GET /api/v4/projects/42",
       [503, {}],
       [200, { id: 42, namespace: { id: 9 }, path_with_namespace: "sec/rotator" }],
-    ];
+    );
     expect(await plugin.invoke("gitlab:index/getProject:getProject", { id: "42" })).toMatchObject({
       id: "42",
       namespaceId: 9,
@@ -335,8 +424,8 @@ describe("gitlab", () => {
   test("hands a file that could not be read back to the engine as half-made", async () => {
     const plugin = await configured();
     const file = "/api/v4/projects/42/repository/files/%2Egitlab-ci%2Eyml";
-    answers[`POST ${file}`] = [201, { file_path: ".gitlab-ci.yml", branch: "main" }];
-    answers[`GET ${file}?ref=main`] = [403, { message: "403 Forbidden" }];
+    tell(`POST ${file}`, [201, { file_path: ".gitlab-ci.yml", branch: "main" }]);
+    tell(`GET ${file}?ref=main`, [403, { message: "403 Forbidden" }]);
     const failed: unknown = await plugin
       .create("gitlab:index/repositoryFile:RepositoryFile", {
         project: "42",
@@ -367,8 +456,8 @@ describe("gitlab", () => {
     const { properties } = await plugin.create(type, inputs, true);
     expect(properties).toMatchObject({ owner: 7, pipelineScheduleId: unknown });
     const path = "/api/v4/projects/42/pipeline_schedules/13";
-    answers[`POST ${path}/take_ownership`] = [201, { id: 13 }];
-    answers[`PUT ${path}`] = [200, { id: 13, cron: "0 1 * * *", owner: { id: 7 } }];
+    tell(`POST ${path}/take_ownership`, [201, { id: 13 }]);
+    tell(`PUT ${path}`, [200, { id: 13, cron: "0 1 * * *", owner: { id: 7 } }]);
     expect(await plugin.update(type, "42:13", inputs, inputs)).toMatchObject({ owner: 7 });
   });
 
@@ -386,10 +475,10 @@ describe("gitlab", () => {
 
   test("imports by the official ids", async () => {
     const plugin = await configured();
-    answers["GET /api/v4/projects/42/variables/K?filter%5Benvironment_scope%5D=prod%2F*"] = [
+    tell("GET /api/v4/projects/42/variables/K?filter%5Benvironment_scope%5D=prod%2F*", [
       200,
       { key: "K", value: "v", variable_type: "env_var", environment_scope: "prod/*" },
-    ];
+    ]);
     const found = await plugin.read("gitlab:index/projectVariable:ProjectVariable", "42:K:prod/*");
     expect(found.inputs).toEqual({
       project: "42",

@@ -1,7 +1,7 @@
 // Bundles the rotation job into dist/rotate.mjs: one file for any machine with node, to be read by people;
 // and the dynamic provider's code into dist/passwordProvider.cjs, which the engine's provider process loads.
 import { build } from "esbuild";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 
 const { name, version, license } = JSON.parse(await readFile("package.json", "utf8"));
 
@@ -27,7 +27,13 @@ const keepDocstrings = {
   },
 };
 
-const { outputFiles } = await build({
+/** A file that is there whole or not at all: others may be reading the one before. */
+async function put(path, text) {
+  await writeFile(`${path}.${process.pid}`, text);
+  await rename(`${path}.${process.pid}`, path);
+}
+
+const rotate = await build({
   entryPoints: ["rotator/main.ts"],
   write: false,
   bundle: true,
@@ -41,14 +47,15 @@ const { outputFiles } = await build({
 });
 
 await mkdir("dist", { recursive: true });
-await writeFile("dist/rotate.mjs", outputFiles[0].text.replaceAll(/^\/\*!/gm, "/**"));
+await put("dist/rotate.mjs", rotate.outputFiles[0].text.replaceAll(/^\/\*!/gm, "/**"));
 
-await build({
+const provider = await build({
   entryPoints: ["providers/passwordMethods.ts"],
-  outfile: "dist/passwordProvider.cjs",
+  write: false,
   bundle: true,
   format: "cjs",
   platform: "node",
   target: "node20.19",
   external: ["axios"],
 });
+await put("dist/passwordProvider.cjs", provider.outputFiles[0].text);

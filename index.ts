@@ -12,7 +12,7 @@ import { preflight } from "./preflight";
 export = async () => {
   const settings = loadConfig();
   for (const warning of settings.warnings) void pulumi.log.warn(warning);
-  await preflight(settings);
+  const { mountExists } = await preflight(settings);
 
   const policy = policyValues(settings);
   const tokenKeptSeconds = settings.tokenLifetime - tokenMarginSeconds;
@@ -20,6 +20,7 @@ export = async () => {
   const store = new SecretStore("store", {
     policy,
     createMount: settings.createMount,
+    mountExists,
     tokenKeptSeconds,
   });
 

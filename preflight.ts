@@ -15,26 +15,28 @@ import { nodeSend } from "./rotator/transport";
 /**
  * Looks at Vault before anything is registered: is it there, is the mount KV version 2 and ours, does
  * a policy or auth mount of that name belong to somebody else? Reads only, in `preview` and in `up`.
- * Throws one RunError that lists every conflict.
+ * Throws one RunError that lists every conflict. `mountExists`: it outlives `destroy`.
  */
-export async function preflight(settings: Settings): Promise<void> {
+export async function preflight(settings: Settings): Promise<{ mountExists: boolean }> {
   const vault = connect(settings);
+  const mount = look(vault, `sys/mounts/${encodePath(settings.mount)}`);
   const checks = await Promise.all([
-    checkMount(vault, settings),
+    checkMount(vault, settings, mount),
     checkAuth(vault, settings),
     ...(["admin", "developer", "rotator"] as const).map((role) =>
       checkPolicy(vault, settings, policyName(settings.policyPrefix, settings.stack, role)),
     ),
   ]);
   const problems = [...new Set(checks.flat())];
-  if (problems.length === 0) return;
+  if (problems.length === 0) return { mountExists: (await mount) !== undefined };
   throw new pulumi.RunError(
     `Vault at ${settings.vaultAddress} is not ready for stack ${settings.stack}; nothing was touched.\n` +
       problems.map((problem) => `  - ${problem}`).join("\n"),
   );
 }
 
-function connect(settings: Settings): VaultConnection {
+/** Vault with the caller's token. */
+export function connect(settings: Settings): VaultConnection {
   const file = join(homedir(), ".vault-token");
   const token =
     process.env["VAULT_TOKEN"] ||
@@ -49,7 +51,7 @@ function connect(settings: Settings): VaultConnection {
 }
 
 /** The `data` of an answer, undefined where Vault knows no such thing. */
-async function look(
+export async function look(
   vault: VaultConnection,
   path: string,
 ): Promise<Record<string, unknown> | undefined> {
@@ -76,10 +78,14 @@ async function problemsOf(check: () => Promise<string[]>): Promise<string[]> {
   }
 }
 
-function checkMount(vault: VaultConnection, settings: Settings): Promise<string[]> {
+function checkMount(
+  vault: VaultConnection,
+  settings: Settings,
+  looked: ReturnType<typeof look>,
+): Promise<string[]> {
   const { mount, createMount, project, stack } = settings;
   return problemsOf(async () => {
-    const found = await look(vault, `sys/mounts/${encodePath(mount)}`);
+    const found = await looked;
     if (found === undefined) {
       return createMount
         ? []
@@ -93,9 +99,10 @@ function checkMount(vault: VaultConnection, settings: Settings): Promise<string[
         `mount ${mount}/ is not KV version 2 (it is ${JSON.stringify({ type: found["type"], options })}): choose another \`mount\`, or upgrade it with \`vault kv enable-versioning ${mount}/\``,
       ];
     }
-    if (createMount && found["description"] !== mountDescription(project, stack)) {
+    const description = mountDescription(project, stack);
+    if (createMount && found["description"] !== description) {
       return [
-        `mount ${mount}/ exists and is not this stack's: set createMount to false to use it, or choose another \`mount\``,
+        `mount ${mount}/ exists and is not this stack's: set createMount to false to use it, or choose another \`mount\`${handOver(found, description, `secrets tune -description="${description}" ${mount}/`)}`,
       ];
     }
     const config = await look(vault, `${encodePath(mount)}/config`);
@@ -124,12 +131,22 @@ function checkAuth(vault: VaultConnection, settings: Settings): Promise<string[]
         `auth mount ${authPath}/ is of type ${String(found["type"])}, expected jwt: choose another authPath`,
       ];
     }
-    return createAuth && found["description"] !== authDescription(project, stack)
+    const description = authDescription(project, stack);
+    return createAuth && found["description"] !== description
       ? [
-          `auth mount ${authPath}/ exists and is not this stack's: set createAuth to false to use it, or choose another authPath`,
+          `auth mount ${authPath}/ exists and is not this stack's: set createAuth to false to use it, or choose another authPath${handOver(found, description, `auth tune -description="${description}" ${authPath}/`)}`,
         ]
       : [];
   });
+}
+
+/** A renamed stack looks like another one of this program: somebody has to say that it is the same. */
+function handOver(found: Record<string, unknown>, ours: string, command: string): string {
+  const [before] = ours.split(/[^/]+$/);
+  const theirs = String(found["description"]);
+  return before !== undefined && theirs.startsWith(before)
+    ? `. If ${foreignText(theirs.slice(before.length), [])} is this stack's former name: \`vault ${command}\``
+    : "";
 }
 
 /** A policy write is a silent overwrite: another owner's text must not be lost. */

@@ -10,6 +10,8 @@ export interface SecretStoreArgs {
   policy: PolicyValues;
   /** Whether this stack owns the KV version 2 mount, or only uses it. */
   createMount: boolean;
+  /** Whether the mount is there already: it outlives `destroy`, and a state that was lost. */
+  mountExists: boolean;
   /** How long a token stays readable after it was written, in seconds. */
   tokenKeptSeconds: number;
 }
@@ -26,7 +28,7 @@ export class SecretStore extends pulumi.ComponentResource {
   constructor(name: string, args: SecretStoreArgs, opts?: pulumi.ComponentResourceOptions) {
     super("apisec:index:SecretStore", name, {}, opts);
     const { policy } = args;
-    this.mount = args.createMount ? this.createMount(name, policy) : pulumi.output(policy.mount);
+    this.mount = args.createMount ? this.createMount(name, args) : pulumi.output(policy.mount);
     this.setKeys(name, args);
     this.policies = pulumi.output({
       admin: this.createPolicy(name, policy, "admin"),
@@ -36,7 +38,8 @@ export class SecretStore extends pulumi.ComponentResource {
     this.registerOutputs({ mount: this.mount, policies: this.policies });
   }
 
-  private createMount(name: string, policy: PolicyValues): pulumi.Output<string> {
+  private createMount(name: string, args: SecretStoreArgs): pulumi.Output<string> {
+    const { policy, mountExists } = args;
     const mount = new vault.Mount(
       name,
       {
@@ -45,8 +48,13 @@ export class SecretStore extends pulumi.ComponentResource {
         options: { version: "2" },
         description: mountDescription(policy.project, policy.stack),
       },
-      // Unmounting would delete every password: neither destroy nor a replacement may.
-      { parent: this, retainOnDelete: true },
+      {
+        parent: this,
+        // Unmounting would delete every password: neither destroy nor a replacement may.
+        retainOnDelete: true,
+        // Of no effect where the state knows the mount.
+        ...(mountExists ? { import: policy.mount } : {}),
+      },
     );
     return mount.path;
   }

@@ -1,10 +1,11 @@
-import { readFileSync, writeFileSync } from "node:fs";
 import { nodeKnowsProxies, proxyFor } from "./proxy";
 import { exitCodes, run } from "./run";
 import { proxyAdvice, readSettings } from "./settings";
 import { nodeSend } from "./transport";
 import type { Settings } from "./settings";
 
+// Not by `import`, for the reason given at clientFor (transport.ts).
+const { readFileSync, writeFileSync } = process.getBuiltinModule("node:fs");
 const err = (line: string) => void process.stderr.write(`${line}\n`);
 
 async function main(): Promise<number> {

@@ -9,7 +9,7 @@ export interface Right {
   body?: object;
 }
 
-/** `yes`: Vault let it through; `no`: 403. */
+/** `yes`: Vault let it through; `no`: it did not. */
 export type Verdict = "yes" | "no";
 
 /** The rights that matter on one account's two keys. A check-and-set that cannot match keeps a write that is allowed from happening. */
@@ -36,7 +36,8 @@ export function rightsOn(mount: string, account: string): Right[] {
 export async function tryRight(address: string, token: string, right: Right): Promise<Verdict> {
   const { method, path, body } = right;
   const answer = await baoRequest(address, token, method, path, body);
-  if (answer.status === 403) return "no";
+  // 405: nobody can do that there.
+  if (answer.status === 403 || answer.status === 405) return "no";
   if ([200, 204, 400, 404].includes(answer.status)) return "yes";
   throw new Error(`${right.name}: Vault answers ${answer.status}`);
 }

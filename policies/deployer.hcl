@@ -25,13 +25,17 @@ path "${mount}/data/${oldAccount}/password" {
   capabilities = ["read"]
 }
 
-# The KV mount: created and tuned, never removed.
-path "sys/mounts/${mount}" {
+# The KV mount: created and tuned by the stack that owns it, never removed.
+path "sys/mounts/${ownMount}" {
   capabilities = ["create", "read", "update"]
 }
 
-path "sys/mounts/${mount}/tune" {
+path "sys/mounts/${ownMount}/tune" {
   capabilities = ["read", "update"]
+}
+
+path "sys/mounts/${sharedMount}" {
+  capabilities = ["read"]
 }
 
 path "${mount}/config" {
@@ -42,21 +46,26 @@ path "sys/mounts" {
   capabilities = ["read"]
 }
 
-# GitLab's login. Enabling an auth method needs sudo.
-path "sys/auth/${authPath}" {
+# GitLab's login: set up by the stack that owns it. Vault asks for sudo there,
+# even to read.
+path "sys/auth/${ownAuthPath}" {
   capabilities = ["create", "read", "update", "delete", "sudo"]
+}
+
+path "sys/mounts/auth/${ownAuthPath}/tune" {
+  capabilities = ["read", "update"]
+}
+
+path "auth/${ownAuthPath}/config" {
+  capabilities = ["create", "read", "update"]
+}
+
+path "sys/auth/${sharedAuthPath}" {
+  capabilities = ["read", "sudo"]
 }
 
 path "sys/auth" {
   capabilities = ["read"]
-}
-
-path "sys/mounts/auth/${authPath}/tune" {
-  capabilities = ["read", "update"]
-}
-
-path "auth/${authPath}/config" {
-  capabilities = ["create", "read", "update"]
 }
 
 path "auth/${authPath}/role/${prefix}-${stack}-rotator" {

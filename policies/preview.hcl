@@ -8,11 +8,20 @@ path "${mount}/config" {
   capabilities = ["read"]
 }
 
+# Vault asks for sudo even where an auth method is only read.
 path "sys/auth/${authPath}" {
+  capabilities = ["read", "sudo"]
+}
+
+path "sys/policies/acl/${prefix}-${stack}-admin" {
   capabilities = ["read"]
 }
 
-path "sys/policies/acl/${prefix}-${stack}-*" {
+path "sys/policies/acl/${prefix}-${stack}-developer" {
+  capabilities = ["read"]
+}
+
+path "sys/policies/acl/${prefix}-${stack}-rotator" {
   capabilities = ["read"]
 }
 

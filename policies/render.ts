@@ -10,7 +10,10 @@ export interface PolicyValues {
   stack: string;
   prefix: string;
   mount: string;
+  /** Whether the stack owns the mount, or only uses it; likewise the auth mount. */
+  ownsMount: boolean;
   authPath: string;
+  ownsAuth: boolean;
   accounts: readonly string[];
   publishedAccounts: readonly string[];
   /** Former names of renamed accounts. */
@@ -33,8 +36,8 @@ export function ownerMarker(project: string, stack: string): string {
 
 /**
  * Renders `policies/<name>.hcl`: a block that names `${account}`, `${publishedAccount}` or
- * `${oldAccount}` is written once for each of them, the other placeholders are replaced where they
- * stand. The values are checked by config.ts; a character that HCL or a policy path would read as
+ * `${oldAccount}` is written once for each of them, one that names `${ownMount}`, `${sharedMount}` and
+ * so on only where that is the case; the other placeholders are replaced where they stand. The values are checked by config.ts; a character that HCL or a policy path would read as
  * something else is refused here all the same.
  */
 export function renderPolicy(name: PolicyName, values: PolicyValues): string {
@@ -49,6 +52,10 @@ function renderBlock(block: string, values: PolicyValues): string[] {
     account: values.accounts,
     publishedAccount: values.publishedAccounts,
     oldAccount: values.oldAccounts,
+    ownMount: values.ownsMount ? [values.mount] : [],
+    sharedMount: values.ownsMount ? [] : [values.mount],
+    ownAuthPath: values.ownsAuth ? [values.authPath] : [],
+    sharedAuthPath: values.ownsAuth ? [] : [values.authPath],
   };
   const listName = Object.keys(lists).find((key) => block.includes(`\${${key}}`));
   if (listName === undefined) return [fill(block, values)];

@@ -1,0 +1,227 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Stack } from "@pulumi/pulumi/automation";
+import { tryRight } from "../../lab/access";
+import type { Right } from "../../lab/access";
+import { accessMatrix, pathsOf, personas } from "../../lab/accessMatrix";
+import type { Capability, Persona, Row } from "../../lab/accessMatrix";
+import { run } from "../../lab/process";
+import { tokenWith } from "../../lab/world";
+import { idToken, logIn } from "../support/idTokens";
+import { devConfig, startTestLab } from "../support/lab";
+import type { TestLab } from "../support/lab";
+
+const root = join(__dirname, "..", "..");
+const methods = {
+  read: "GET",
+  list: "LIST",
+  update: "POST",
+  patch: "PATCH",
+  delete: "DELETE",
+} as const;
+type Verb = keyof typeof methods;
+const verbs = Object.keys(methods) as Verb[];
+
+let lab: TestLab;
+let dev: Stack;
+const tokens = {} as Record<Persona, string>;
+let tried = 0;
+
+/** The rotation job's token, bought as the job buys it. */
+async function rotatorOf(stack: string): Promise<string> {
+  const { auth, problem } = await logIn(lab, stack, await idToken(lab, stack));
+  if (auth === undefined) throw new Error(problem);
+  return auth.client_token;
+}
+
+async function policyOf(name: "deployer" | "preview", stack: string): Promise<string> {
+  const args = ["-r", "ts-node/register", "scripts/policy.ts", name, stack];
+  const { stdout } = await run(process.execPath, args, { cwd: lab.program, env: lab.env });
+  return tokenWith(lab.world.vault, `apisec-${stack}-${name}`, stdout);
+}
+
+beforeAll(async () => {
+  lab = await startTestLab();
+  const { world } = lab;
+  dev = await lab.stack("dev", devConfig(world), world.secrets.firstPasswords);
+  await dev.up();
+  const other = { username: "other@acme.example", password: "First-of-other", userId: "u-3" };
+  await lab.apisec("POST", "accounts", [
+    { ...other, name: "other", org: { id: "org-1", name: "Acme" }, roles: ["ROLE_ADMIN"] },
+  ]);
+  const config = {
+    ...devConfig(world),
+    accounts: [{ name: "other", username: other.username, acceptAdminToken: true }],
+    ...{ createMount: false, createAuth: false, manageProjectFiles: false },
+  };
+  const qa = await lab.stack("qa", config, { other: other.password });
+  await qa.up();
+  await lab.asRoot("POST", "sys/mounts/elsewhere", { type: "kv", options: { version: "2" } });
+
+  const readme = readFileSync(join(root, "README.md"), "utf8");
+  const consumer = /'(path "apisec\/data\/scanner\/token" \{.*\})'/.exec(readme)?.[1];
+  const { vault } = world;
+  Object.assign(tokens, {
+    admin: await tokenWith(vault, "apisec-dev-admin"),
+    developer: await tokenWith(vault, "apisec-dev-developer"),
+    consumer: await tokenWith(vault, "scanner-token", consumer),
+    rotator: await rotatorOf("dev"),
+    deployer: await policyOf("deployer", "dev"),
+    preview: await policyOf("preview", "dev"),
+    "other rotator": await rotatorOf("qa"),
+    "other deployer": await policyOf("deployer", "qa"),
+  } satisfies Record<Persona, string>);
+}, 240_000);
+
+afterAll(() => lab?.stop());
+
+test("README.md shows this table", async () => {
+  const args = ["-r", "ts-node/register", "scripts/accessTable.ts", "--check"];
+  const { code, stderr } = await run(process.execPath, args, { cwd: root, env: process.env });
+  expect(stderr).toBe("");
+  expect(code).toBe(0);
+});
+
+/** A call that would change nothing even where it is allowed, but for `delete`. */
+function rightTo(verb: Verb | "create", path: string): Right {
+  const changing = ["create", "update", "patch"].includes(verb);
+  const body = path.includes("/data/")
+    ? { options: { cas: 999_999 }, data: { probe: true } }
+    : /^apisec\/(delete|undelete|destroy)\//.test(path)
+      ? { versions: [999] }
+      : {};
+  return {
+    name: `${verb} ${path}`,
+    method: verb === "create" ? "POST" : methods[verb],
+    path,
+    ...(changing && { body }),
+  };
+}
+
+async function capabilitiesOn(token: string, paths: string[]): Promise<Record<string, string[]>> {
+  const { body } = await lab.asRoot("POST", "sys/capabilities", { token, paths });
+  return (body as { data: Record<string, string[]> }).data;
+}
+
+const sorted = (list: string[] = []) => list.filter((one) => one !== "deny").sort();
+
+async function verdictsFor({ place, may }: Row, persona: Persona | "nobody") {
+  const allowed = persona === "nobody" ? [] : (may[persona] ?? []);
+  const token = persona === "nobody" ? "" : tokens[persona];
+  for (const path of pathsOf(place)) {
+    const found: Capability[] = [];
+    for (const verb of verbs) {
+      // Vault refuses to write to a folder before it asks who wants to.
+      if (path.endsWith("/") && verb !== "read" && verb !== "list") continue;
+      // What may be deleted is deleted by the last test.
+      if (verb === "delete" && allowed.includes("delete")) continue;
+      tried += 1;
+      const verdict = await tryRight(lab.world.vault.address, token, rightTo(verb, path));
+      if (verdict === "yes") found.push(verb);
+    }
+    const expected = verbs.filter((verb) => verb !== "delete" && allowed.includes(verb));
+    expect({ persona, path, may: found }).toEqual({ persona, path, may: expected });
+  }
+}
+
+test.each(accessMatrix)("tried for real and asked of Vault: $place", async (row) => {
+  const paths = pathsOf(row.place);
+  for (const persona of personas) {
+    const said = await capabilitiesOn(tokens[persona], paths);
+    for (const path of paths) {
+      expect({ persona, path, may: sorted(said[path]) }).toEqual({
+        persona,
+        path,
+        may: sorted(row.may[persona]),
+      });
+    }
+  }
+  for (const persona of personas) await verdictsFor(row, persona);
+  await verdictsFor(row, "nobody");
+});
+
+test("a key whose versions are deleted is created again by who may create it", async () => {
+  // The rows above have ended what may end itself.
+  tokens.rotator = await rotatorOf("dev");
+  tokens["other rotator"] = await rotatorOf("qa");
+  tokens.deployer = await policyOf("deployer", "dev");
+  tokens["other deployer"] = await policyOf("deployer", "qa");
+  const rows = accessMatrix.filter(({ place }) => /^apisec\/data\//.test(place));
+  for (const { place, may } of rows) {
+    for (const path of pathsOf(place)) {
+      await lab.asRoot("DELETE", path);
+      for (const persona of personas) {
+        tried += 1;
+        const right = rightTo("create", path);
+        const verdict = await tryRight(lab.world.vault.address, tokens[persona], right);
+        const expected = may[persona]?.includes("create") ? "yes" : "no";
+        expect({ path, persona, verdict }).toEqual({ path, persona, verdict: expected });
+      }
+      const undelete = path.replace("/data/", "/undelete/");
+      await lab.asRoot("POST", undelete, { versions: [1, 2, 3] });
+    }
+  }
+});
+
+test("the job of one stack gets nothing of the other, whatever its settings say", async () => {
+  await lab.apisec("DELETE", "requests");
+  for (const [mine, theirs] of [
+    ["dev", "other"],
+    ["qa", "scanner"],
+  ] as const) {
+    const job = async (role: string) =>
+      run(process.execPath, [join(root, "dist", "rotate.mjs")], {
+        cwd: lab.env["HOME"] ?? "",
+        env: {
+          VAULT_ADDR: lab.world.vault.address,
+          VAULT_AUTH_PATH: "gitlab",
+          VAULT_AUTH_ROLE: `apisec-${role}-rotator`,
+          VAULT_ID_TOKEN: await idToken(lab, mine),
+          APISEC_MOUNT: "apisec",
+          APISEC_ACCOUNTS: theirs,
+          APISEC_REPORT: "/dev/null",
+        },
+      });
+    const denied = await job(mine);
+    expect(denied.stderr).toMatch(/Vault denies GET apisec\/data\/\w+\/(password|token) \(403\)/);
+    expect(denied.code).toBe(3);
+    const refused = await job(mine === "dev" ? "qa" : "dev");
+    expect(refused.stderr).toMatch(/Vault refuses the login with role/);
+    expect(refused.code).toBe(3);
+  }
+  expect(await lab.apisec("GET", "requests")).toMatchObject({ requests: [] });
+});
+
+test("who may only preview can preview, and sees that there is nothing to do", async () => {
+  const VAULT_TOKEN = await policyOf("preview", "dev");
+  const { code, stdout, stderr } = await lab.pulumi(
+    ["preview", "--stack", "dev", "--expect-no-changes"],
+    { VAULT_TOKEN },
+  );
+  expect(stdout + stderr).toMatch(/\d+ unchanged/);
+  expect(code).toBe(0);
+});
+
+test("what the deployer may delete comes back with the next up", async () => {
+  const may = (row: Row) => row.may.deployer?.includes("delete");
+  const paths = accessMatrix.filter(may).flatMap(({ place }) => pathsOf(place));
+  // The auth mount last: its role goes with it.
+  for (const path of paths.sort(
+    (a, b) => Number(a === "sys/auth/gitlab") - Number(b === "sys/auth/gitlab"),
+  )) {
+    tried += 1;
+    const verdict = await tryRight(
+      lab.world.vault.address,
+      tokens.deployer,
+      rightTo("delete", path),
+    );
+    expect({ path, verdict }).toEqual({ path, verdict: "yes" });
+    expect((await lab.asRoot("GET", path)).status).toBeGreaterThanOrEqual(400);
+  }
+  const deployer = await policyOf("deployer", "dev");
+  lab.env["VAULT_TOKEN"] = deployer;
+  dev.workspace.envVars = lab.env;
+  await dev.up({ refresh: true });
+  await expect(rotatorOf("dev")).resolves.toMatch(/./);
+  expect(tried).toBeGreaterThan(2_000);
+});

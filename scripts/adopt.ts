@@ -1,0 +1,160 @@
+// For a stack whose state was lost: writes the list of what is there already in Vault and GitLab, and the
+// command that takes it into a new state. Changes nothing itself.
+//   npm run --silent adopt -- prod
+// What is not in the list needs no import: the mount is taken up by `pulumi up`, and a password, a key's
+// settings and a file of the rotation project are written again as they are.
+import { spawnSync } from "node:child_process";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { readConfig } from "../config";
+import type { Settings } from "../config";
+import { jsonObject } from "../core/http";
+import { foreignText } from "../core/redact";
+import { encodePath } from "../core/vault";
+import { connect, look } from "../preflight";
+import { nodeSend } from "../rotator/transport";
+
+const root = join(__dirname, "..");
+const [stack] = process.argv.slice(2);
+if (stack === undefined) {
+  console.error("Which stack? npm run --silent adopt -- <stack>");
+  process.exit(2);
+}
+const listFile = join("dist", `adopt-${stack}.json`);
+
+type Inputs = Record<string, string>;
+
+/** An entry of Pulumi's import file. */
+interface Entry {
+  type: string;
+  name: string;
+  /** The resource's name in the program, where it is not `name`. */
+  logicalName?: string;
+  parent?: string;
+  component?: boolean;
+  id?: string;
+}
+
+interface Preview {
+  config: Record<string, string>;
+  steps: { op: string; urn: string; newState?: { type: string; inputs?: Inputs } }[];
+  diagnostics?: { severity?: string; message?: string }[];
+}
+
+/** How to find what is there, by resource type: the id to import it by, undefined where it is not. */
+type Finders = Record<string, (inputs: Inputs) => Promise<string | undefined>>;
+
+adopt(stack).catch((error: Error) => {
+  console.error(error.message);
+  process.exit(1);
+});
+
+async function adopt(stackName: string): Promise<void> {
+  mkdirSync(join(root, "dist"), { recursive: true });
+  const previewed = preview(stackName);
+  const entries = (JSON.parse(readFileSync(join(root, listFile), "utf8")) as { resources: Entry[] })
+    .resources;
+  const find = finders(settingsOf(stackName, previewed));
+  const found: Entry[] = [];
+  for (const entry of entries) {
+    const inputs = previewed.steps.find((step) => isOf(step, entry))?.newState?.inputs;
+    const id = inputs === undefined ? undefined : await find[entry.type]?.(inputs);
+    if (id !== undefined) found.push({ ...entry, id });
+  }
+  if (found.length === 0) {
+    rmSync(join(root, listFile), { force: true });
+    console.log(`Stack ${stackName} has nothing to adopt: its state knows all that is there.`);
+    return;
+  }
+  const parents = new Set(found.map(({ parent }) => parent));
+  const components = entries.filter(({ component, name }) => component && parents.has(name));
+  writeFileSync(
+    join(root, listFile),
+    `${JSON.stringify({ resources: [...components, ...found] }, undefined, 2)}\n`,
+  );
+  for (const { type, id } of found) console.log(`${type.replace(/^.*:/, "").padEnd(18)}${id}`);
+  console.log(
+    `\nTo take these ${found.length} into the state, then the rest:\n` +
+      `  pulumi import --stack ${stackName} --file ${listFile} --protect=false --generate-code=false\n` +
+      `  pulumi up --stack ${stackName}`,
+  );
+}
+
+/** What `up` would create; Pulumi writes the list with a placeholder for each id. */
+function preview(stackName: string): Preview {
+  const args = ["preview", "--stack", stackName, "--json", "--import-file", listFile];
+  const { status, stdout, stderr, error } = spawnSync("pulumi", args, {
+    cwd: root,
+    encoding: "utf8",
+    maxBuffer: 2 ** 30,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  if (status === 0) return JSON.parse(stdout) as Preview;
+  const said = (jsonObject(stdout) as Preview | undefined)?.diagnostics ?? [];
+  const errors = said.filter(({ severity }) => severity === "error").map(({ message }) => message);
+  throw new Error(error?.message ?? (errors.join("\n") || stderr || stdout));
+}
+
+function isOf({ op, urn, newState }: Preview["steps"][number], entry: Entry): boolean {
+  const name = entry.logicalName ?? entry.name;
+  return op === "create" && newState?.type === entry.type && urn.endsWith(`::${name}`);
+}
+
+function settingsOf(stackName: string, { config, steps }: Preview): Settings {
+  const project = steps[0]?.urn.split("::")[1] ?? "";
+  // Shown as "[secret]", which is no object of passwords.
+  const values = Object.entries(config).filter(([key]) => key !== `${project}:firstPasswords`);
+  return readConfig({
+    project,
+    stack: stackName,
+    values: Object.fromEntries(values),
+    secretKeys: [],
+    env: process.env,
+    hasTokenFile: true,
+    readText: (path) => readFileSync(path, "utf8"),
+    now: Date.now(),
+  });
+}
+
+function finders(settings: Settings): Finders {
+  const vault = connect(settings);
+  const inVault = async (path: string, id: string) =>
+    (await look(vault, encodePath(path))) === undefined ? undefined : id;
+  const gitlab = gitlabReader(settings.gitlabUrl);
+  return {
+    "vault:index/policy:Policy": ({ name }) => inVault(`sys/policies/acl/${name}`, `${name}`),
+    "vault:jwt/authBackend:AuthBackend": ({ path }) => inVault(`sys/auth/${path}`, `${path}`),
+    "vault:jwt/authBackendRole:AuthBackendRole": ({ backend, roleName }) =>
+      inVault(`auth/${backend}/role/${roleName}`, `auth/${backend}/role/${roleName}`),
+    "gitlab:index/projectVariable:ProjectVariable": async ({ project, key, environmentScope }) => {
+      const scope = encodeURIComponent(`${environmentScope}`);
+      const path = `projects/${project}/variables/${key}?filter%5Benvironment_scope%5D=${scope}`;
+      const variable = await gitlab(path);
+      return variable === undefined ? undefined : `${project}:${key}:${environmentScope}`;
+    },
+    "gitlab:index/pipelineSchedule:PipelineSchedule": async ({ project, description }) => {
+      const all = (await gitlab(`projects/${project}/pipeline_schedules?per_page=100`)) as
+        { id: number; description: string }[] | undefined;
+      const ours = all?.find((schedule) => schedule.description === description);
+      return ours === undefined ? undefined : `${project}:${ours.id}`;
+    },
+  };
+}
+
+/** GET of GitLab's REST API; undefined for 404. */
+function gitlabReader(base: string): (path: string) => Promise<unknown> {
+  const send = nodeSend();
+  return async (path) => {
+    const answer = await send({
+      method: "GET",
+      url: `${base}/api/v4/${path}`,
+      headers: { authorization: `Bearer ${process.env["GITLAB_TOKEN"] ?? ""}` },
+      timeoutMs: 20_000,
+      maxBytes: 10_000_000,
+    });
+    if (answer.status === 404) return undefined;
+    if (answer.status === 200) return JSON.parse(answer.body) as unknown;
+    const text = foreignText(answer.body, []);
+    throw new Error(`GitLab answers GET ${path} with ${answer.status}: ${text}`);
+  };
+}

@@ -1,7 +1,7 @@
 import { startStepped } from "./stepped";
 import type { Answer, Call, Ended, Outside, Stepped } from "./stepped";
 import { describeAnswer, describeCall, faultyWays, land, plainWay } from "./world";
-import type { World } from "./world";
+import type { Way, World } from "./world";
 
 /** A run of real code. `main` must behave alike whenever it is given the same answers. */
 export interface Actor {
@@ -105,7 +105,7 @@ export async function explore<F>(exploration: Exploration<F>): Promise<Report> {
   const { actors, checks, faults, start } = exploration;
   const code = realCode(checks);
   const known = new Map<string, number>();
-  const finished = new Map<string, string | undefined>();
+  const finished = new Map<World, string | undefined>();
   const report: Report = {
     schedules: 0,
     walked: 0,
@@ -114,12 +114,11 @@ export async function explore<F>(exploration: Exploration<F>): Promise<Report> {
     violations: [],
   };
   const frames: Frame<F>[] = [];
-  const idOf = numbering();
+  const worlds = worldMemory(checks);
 
   function keyOf({ world, locals, faultsLeft }: State<F>): string {
     const runs = locals.map((local) => (local === undefined || local.ended ? "-" : local.id));
-    const late = world.inFlight.length === 0 ? "" : idOf(world.inFlight);
-    return `${idOf(world.kv)}.${idOf(world.apisec)}.${late}.${faultsLeft}.${runs.join(".")}`;
+    return `${worlds.numberOf(world)}.${faultsLeft}.${runs.join(".")}`;
   }
 
   function violated(what: string | undefined, last?: Move): void {
@@ -133,18 +132,15 @@ export async function explore<F>(exploration: Exploration<F>): Promise<Report> {
 
   async function open(state: State<F>, key: string): Promise<void> {
     report.states += 1;
-    const moves = movesOf(state);
+    const moves = movesOf(state, worlds);
     const isOver = state.locals.every((local) => local === undefined || local.ended !== undefined);
     frames.push({ key, state, moves, next: 0, schedules: isOver ? 1 : 0 });
-    violated(checks.world(state.world));
+    violated(worlds.violation(state.world));
     if (!isOver) return;
     report.walked += 1;
-    const worldKey = `${idOf(state.world.kv)}.${idOf(state.world.apisec)}`;
-    if (!finished.has(worldKey)) {
-      const world = { ...state.world, inFlight: [] };
-      finished.set(worldKey, await checks.finish(world, (actor, from) => runAlone(actor, from)));
-    }
-    violated(finished.get(worldKey));
+    const last = worlds.intern({ ...state.world, inFlight: [] });
+    if (!finished.has(last)) finished.set(last, await checks.finish(last, runAlone));
+    violated(finished.get(last));
   }
 
   async function runAlone(actor: Actor, from: World): Promise<Alone> {
@@ -155,7 +151,7 @@ export async function explore<F>(exploration: Exploration<F>): Promise<Report> {
       const call = local.calls[0];
       if (call === undefined) throw new Error("A run neither waits nor has ended");
       calls.push(call);
-      const way = plainWay(world, call, nowMs);
+      const way = worlds.plain(world, call);
       world = way.world;
       local = await code.step(local, 0, way.answer);
     }
@@ -166,7 +162,7 @@ export async function explore<F>(exploration: Exploration<F>): Promise<Report> {
   async function walkForReal(from: State<F>, random: () => number): Promise<void> {
     const stepped = await Promise.all(actors.map((actor) => startStepped(actor.main, () => nowMs)));
     let state = from;
-    for (let moves = movesOf(state); moves.length > 0; moves = movesOf(state)) {
+    for (let moves = movesOf(state, worlds); moves.length > 0; moves = movesOf(state, worlds)) {
       const move = moves[Math.floor(random() * moves.length)];
       if (move === undefined) throw new Error("A random number is not below 1");
       if (move.way !== undefined) await stepped[move.actor]?.answer(move.index, move.way.answer);
@@ -183,7 +179,7 @@ export async function explore<F>(exploration: Exploration<F>): Promise<Report> {
 
   const locals: Local<F>[] = [];
   for (const actor of actors) locals.push(await code.start(actor));
-  const first: State<F> = { world: start, locals, faultsLeft: faults };
+  const first: State<F> = { world: worlds.intern(start), locals, faultsLeft: faults };
   await open(first, keyOf(first));
 
   for (;;) {
@@ -249,22 +245,22 @@ function replaced<T>(list: readonly T[], at: number, value: T): T[] {
   return list.map((old, index) => (index === at ? value : old));
 }
 
-function movesOf<F>({ world, locals, faultsLeft }: State<F>): Move[] {
+function movesOf<F>({ world, locals, faultsLeft }: State<F>, worlds: Worlds): Move[] {
   const moves: Move[] = [];
   locals.forEach((local, actor) => {
     if (local === undefined || local.ended !== undefined) return;
     local.calls.forEach((call, index) => {
-      const plain = plainWay(world, call, nowMs);
-      const ways = faultsLeft > 0 ? [plain, ...faultyWays(world, call, nowMs)] : [plain];
-      for (const { fault, answer, world: after } of ways) {
-        const cost = fault === "" ? 0 : 1;
-        moves.push({ actor, index, way: { fault, answer, call }, world: after, cost });
+      const plain = worlds.plain(world, call);
+      moves.push({ actor, index, way: { ...plain, call }, world: plain.world, cost: 0 });
+      if (faultsLeft === 0) return;
+      for (const way of worlds.faulty(world, call)) {
+        moves.push({ actor, index, way: { ...way, call }, world: way.world, cost: 1 });
       }
     });
     if (faultsLeft > 0) moves.push({ actor, index: 0, world, cost: 1 });
   });
   world.inFlight.forEach((_, index) => {
-    moves.push({ actor: -1, index, world: land(world, index), cost: 0 });
+    moves.push({ actor: -1, index, world: worlds.intern(land(world, index)), cost: 0 });
   });
   return moves;
 }
@@ -278,18 +274,69 @@ function describeMove(move: Move, actors: readonly Actor[]): string {
   return `${title} ${describeCall(call)} -> ${went}${describeAnswer(answer)}`;
 }
 
+type Worlds = ReturnType<typeof worldMemory>;
+
+/**
+ * Worlds with their numbers, and what becomes of them by a call: worked out once. Of equal worlds
+ * there is one object, so that it can be remembered by what it is.
+ */
+function worldMemory(checks: Pick<Checks<never>, "world">) {
+  const numberOfPart = numbering();
+  const byKey = new Map<string, World>();
+  const numbers = new Map<World, number>();
+  const violations = new Map<World, string | undefined>();
+  const plains = new WeakMap<Call, Map<World, Way>>();
+  const faulties = new WeakMap<Call, Map<World, Way[]>>();
+
+  function intern(world: World): World {
+    const { kv, apisec, inFlight } = world;
+    const key = [kv, apisec, inFlight].map(numberOfPart).join(".");
+    const known = byKey.get(key);
+    if (known !== undefined) return known;
+    byKey.set(key, world);
+    numbers.set(world, numbers.size);
+    violations.set(world, checks.world(world));
+    return world;
+  }
+
+  function remembered<T>(
+    memory: WeakMap<Call, Map<World, T>>,
+    world: World,
+    call: Call,
+    make: () => T,
+  ): T {
+    const byWorld = memory.get(call) ?? new Map<World, T>();
+    memory.set(call, byWorld);
+    const made = byWorld.get(world) ?? make();
+    byWorld.set(world, made);
+    return made;
+  }
+
+  const interned = (way: Way): Way => ({ ...way, world: intern(way.world) });
+  return {
+    intern,
+    numberOf: (world: World) => numbers.get(world),
+    violation: (world: World) => violations.get(world),
+    plain: (world: World, call: Call) =>
+      remembered(plains, world, call, () => interned(plainWay(world, call, nowMs))),
+    faulty: (world: World, call: Call) =>
+      remembered(faulties, world, call, () => faultyWays(world, call, nowMs).map(interned)),
+  };
+}
+
 /** Numbers for data: equal data, equal number. Remembers objects, which are never changed in place. */
-function numbering(): (value: object) => number {
+function numbering(): (value: unknown) => number {
   const byText = new Map<string, number>();
   const byObject = new WeakMap<object, number>();
   return (value) => {
-    const known = byObject.get(value);
+    const isObject = typeof value === "object" && value !== null;
+    const known = isObject ? byObject.get(value) : undefined;
     if (known !== undefined) return known;
-    const text = JSON.stringify(value);
-    const id = byText.get(text) ?? byText.size;
-    byText.set(text, id);
-    byObject.set(value, id);
-    return id;
+    const text = JSON.stringify(value) ?? "";
+    const number = byText.get(text) ?? byText.size;
+    byText.set(text, number);
+    if (isObject) byObject.set(value, number);
+    return number;
   };
 }
 
@@ -300,6 +347,7 @@ function realCode<F>(checks: Checks<F>) {
     from?: { node: Node; index: number; answer: Answer };
     children: Map<string, Node>;
   }
+  const numberOfAnswer = numbering();
   const roots = new Map<Actor, Node>();
   let count = 0;
   let latest: { node: Node; stepped: Stepped } | undefined;
@@ -333,8 +381,7 @@ function realCode<F>(checks: Checks<F>) {
     },
     async step(local: Local<F>, index: number, answer: Answer): Promise<Local<F>> {
       const node = local as Node;
-      const text = "error" in answer ? "error" : JSON.stringify(answer.value);
-      const key = `${index}${text}`;
+      const key = `${index}.${"error" in answer ? "error" : numberOfAnswer(answer.value)}`;
       const known = node.children.get(key);
       if (known !== undefined) return known;
       const call = node.calls[index];

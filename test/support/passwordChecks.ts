@@ -21,8 +21,8 @@ export interface Facts {
   pendings: ReadonlySet<string>;
   /** Values that this run sent to APIsec, and whether the answer was unknown. */
   sent: ReadonlyMap<string, "answered" | "unknown">;
-  /** Whether this run came to step 8, where nothing worked: a pending then gets a last look. */
-  inStep8: boolean;
+  /** Whether this run tried older versions' values: one that was pending is another candidate there. */
+  triedOlder: boolean;
   /** Kinds of answers that allow this run to stop. */
   heard: ReadonlySet<"unknown" | "refused" | "vault error">;
 }
@@ -32,7 +32,7 @@ const noFacts: Facts = {
   refusals: new Map(),
   pendings: new Set(),
   sent: new Map(),
-  inStep8: false,
+  triedOlder: false,
   heard: new Set(),
 };
 
@@ -204,8 +204,8 @@ function learn(facts: Facts, call: Call, answer: Answer): Facts {
     const pendings = pending === undefined ? [] : [pending];
     return {
       ...known,
-      inStep8: known.inStep8 || call.key.endsWith("/token"),
       pendings: new Set([...known.pendings, ...pendings]),
+      triedOlder: known.triedOlder || call.version !== undefined,
     };
   }
   if (call.to === "change") {
@@ -231,13 +231,13 @@ function pendingOf(read: unknown): string | undefined {
 }
 
 /**
- * One a candidate; one more for a pending, and a last one where nothing else works; after the change one, or four if its answer was unknown,
+ * One a candidate, one more for a pending, and one more for it as an older version's value; after the change one, or four if its answer was unknown,
  * and one more where the proven value lost a race.
  */
-function tooManyRefusals({ refusals, pendings, sent, inStep8 }: Facts): string | undefined {
+function tooManyRefusals({ refusals, pendings, sent, triedOlder }: Facts): string | undefined {
   for (const [password, { asFound, asSent }] of refusals) {
+    const mostFound = pendings.has(password) ? (triedOlder ? 3 : 2) : 1;
     const mostSent = (sent.get(password) === "unknown" ? 4 : 1) + 1;
-    const mostFound = pendings.has(password) ? (inStep8 ? 3 : 2) : 1;
     if (asFound > mostFound || asSent > mostSent) {
       return `was refused too often with ${password}: ${asFound} times, then ${asSent} times`;
     }
@@ -307,12 +307,22 @@ function wrongStop(
       return facts.heard.has("refused") && (facts.heard.has("unknown") || !facts.sent.has(live))
         ? undefined
         : alarm;
-    case "changed-outside":
     case "nothing-works":
+      // A pending is not looked at again and again: its change may come to effect after the last look.
+      return isPending(world, wish, live) && facts.refusals.has(live)
+        ? undefined
+        : whereLive(world, wish, isCrowd) === "older"
+          ? undefined
+          : alarm;
+    case "changed-outside":
       return whereLive(world, wish, isCrowd) === "older" ? undefined : alarm;
     default:
       return alarm;
   }
+}
+
+function isPending(world: World, wish: PasswordWish, password: string): boolean {
+  return newestRecord(world, wish)?.pending?.password === password;
 }
 
 /**

@@ -51,10 +51,11 @@ export function plainWay(world: World, call: Call, nowMs: number): Way {
   }
 }
 
+const down: Answer = { error: vaultError("unreachable", "Vault: fault") };
+const unknown: Answer = { value: { kind: "unknown", why: "fault" } };
+
 /** Every way in which `call` may go wrong; each counts as one fault. */
 export function faultyWays(world: World, call: Call, nowMs: number): Way[] {
-  const down: Answer = { error: vaultError("unreachable", "Vault: fault") };
-  const unknown: Answer = { value: { kind: "unknown", why: "fault" } };
   switch (call.to) {
     case "read":
       return [{ fault: "vault is down", world, answer: down }];

@@ -186,9 +186,15 @@ async function storeToken(
     const later = laterToken(stored, claims, record.username);
     if (later !== undefined) {
       secrets.push(later.token);
-      // Only a token that is proven now may stand in the way: the record could be planted.
-      if ((await apisec.probe(later.token)).kind === "yes") {
+      // The record could be planted: only a token that works may stand in the way.
+      const probe = await apisec.probe(later.token);
+      if (probe.kind === "yes") {
         return { state: "kept", expiresAt: later.expiresAt, warnings: [] };
+      }
+      if (probe.kind === "unknown") {
+        throw new Error(
+          `the stored token expires later, and it stays because trying it proved nothing: ${why(probe, secrets)}`,
+        );
       }
     }
     const cas = stored.state === "absent" ? 0 : stored.version;

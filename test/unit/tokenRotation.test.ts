@@ -328,15 +328,18 @@ describe("a stored token that expires later", () => {
     expect(store.keys.get("scanner/token")?.version).toBe(1);
   });
 
-  const broken: ProbeAnswer[] = [
-    { kind: "no", text: "expired" },
-    { kind: "unknown", why: "HTTP 401 without the expected content" },
-  ];
-  test.each(broken)("is replaced if its probe gives $kind", async (answer) => {
-    const { rotate } = stored(tokenRecord(later), {
-      probe: (given) => (given === later ? answer : undefined),
-    });
+  const probed = (answer: ProbeAnswer) =>
+    stored(tokenRecord(later), { probe: (given) => (given === later ? answer : undefined) });
+
+  test("is replaced if it is refused", async () => {
+    const { rotate } = probed({ kind: "no", text: "expired" });
     expect((await rotate()).state).toBe("rotated");
+  });
+
+  test("stays if an answer proves nothing, and the account fails", async () => {
+    const { store, rotate } = probed({ kind: "unknown", why: `HTTP 503 for ${later}` });
+    await expect(rotate()).rejects.toThrow("trying it proved nothing: HTTP 503 for [secret]");
+    expect(store.keys.get("scanner/token")?.version).toBe(1);
   });
 
   test.each<[string, unknown]>([

@@ -1,0 +1,129 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { startFaultLab } from "../support/faultLab";
+import type { FaultLab } from "../support/faultLab";
+import { changes, eachOf, openPasswordCase, titleOf } from "../support/passwordCase";
+import type { Start } from "../support/passwordCase";
+import { providerPool } from "../support/processes";
+import { arm, strikes, waitForRefused } from "../support/strikes";
+import type { Strike } from "../support/strikes";
+
+const starts: Start[] = [
+  { title: "first run", live: "first", first: true, wanted: 1 },
+  {
+    title: "again, the change was not made",
+    record: { password: "first", generation: 0, pending: ["p1", 1] },
+    ...{ live: "first", first: true, wanted: 1 },
+  },
+  {
+    title: "again, the change was made",
+    record: { password: "first", generation: 0, pending: ["p1", 1] },
+    ...{ live: "p1", first: true, wanted: 1 },
+  },
+  {
+    title: "once more",
+    record: { password: "p1", generation: 1 },
+    ...{ live: "p1", wanted: 2 },
+  },
+  {
+    title: "once more, over an open change",
+    record: { password: "first", generation: 0, pending: ["p1", 1] },
+    ...{ live: "first", first: true, wanted: 2 },
+  },
+  {
+    title: "taken back after a reset by APIsec",
+    record: { password: "p1", generation: 1, pending: ["p2", 2] },
+    ...{ live: "first", first: true, wanted: 2 },
+  },
+  {
+    title: "nothing to do",
+    record: { password: "p1", generation: 1 },
+    ...{ live: "p1", wanted: 1 },
+  },
+];
+
+let lab: FaultLab;
+let hurried: ReturnType<typeof providerPool>;
+let plain: ReturnType<typeof providerPool>;
+let cases = 0;
+let violations: string[] = [];
+
+beforeAll(async () => {
+  lab = await startFaultLab();
+  const env = { VAULT_TOKEN: lab.vaultToken };
+  hurried = providerPool({ env, hurried: true });
+  plain = providerPool({ env });
+}, 600_000);
+
+afterAll(async () => {
+  process.stderr.write(`kill matrix: ${cases} cases, ${violations.length} violations\n`);
+  await Promise.all([hurried?.close(), plain?.close()]);
+  await lab?.stop();
+});
+
+/** The calls of a run that nothing disturbs. */
+async function callsOf(start: Start, changedBy: boolean) {
+  const one = await openPasswordCase(lab, start, changedBy);
+  one.watch();
+  const answer = await plain.use((provider) => provider.run(one.request));
+  await one.lookAtEnd(answer);
+  await one.close();
+  expect(one.violations).toEqual([]);
+  return one.gate.calls;
+}
+
+async function play(
+  start: Start,
+  changedBy: boolean,
+  sides: ("vault" | "apisec")[],
+  n: number,
+  strike: Strike,
+): Promise<string[]> {
+  const one = await openPasswordCase(lab, start, changedBy);
+  const { gate, request } = one;
+  try {
+    one.watch();
+    const held = await hurried.use(async (provider) => {
+      const kept = arm(gate, strike, n, sides, () => provider.kill());
+      one.lookAt(await provider.run(request));
+      return kept;
+    });
+    await one.look("after the run");
+    for (const call of held) {
+      await gate.deliver(call);
+      await one.look("after the late effect");
+    }
+    if (strike.refuse) await sleep(waitForRefused);
+    gate.reset();
+    one.watch();
+    const answer = await plain.use((provider) => provider.run(request));
+    await one.lookAtEnd(answer);
+  } finally {
+    await one.close();
+  }
+  return one.violations;
+}
+
+describe.each([
+  ["with its own token", false],
+  ["with another account's token", true],
+])("%s", (_, changedBy) => {
+  test.each(starts.map((start) => [start.title, start] as const))(
+    "%s",
+    async (title, start) => {
+      const calls = await callsOf(start, changedBy);
+      const sides = calls.map(({ side }) => side);
+      const all = calls.flatMap((call) =>
+        strikes(changes(call), start === starts[0]).map((strike) => ({ call, strike })),
+      );
+      const found: string[] = [];
+      await eachOf(all, 16, async ({ call, strike }) => {
+        const wrong = await play(start, changedBy, sides, call.n, strike);
+        found.push(...wrong.map((what) => `${call.n} ${titleOf(call)}: ${strike.title}: ${what}`));
+      });
+      cases += all.length;
+      violations = [...violations, ...found];
+      expect(found).toEqual([]);
+    },
+    600_000,
+  );
+});

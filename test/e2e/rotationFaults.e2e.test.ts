@@ -1,0 +1,97 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { startFaultLab } from "../support/faultLab";
+import type { FaultLab } from "../support/faultLab";
+import type { Side } from "../support/gate";
+import { eachOf } from "../support/passwordCase";
+import { startRotation } from "../support/processes";
+import { arm, strikes, waitForRefused } from "../support/strikes";
+import type { Strike } from "../support/strikes";
+import { openTokenCase } from "../support/tokenCase";
+import type { TokenStart } from "../support/tokenCase";
+
+/** `onlyKills`: what answers do is the same as in the others. */
+const starts: (TokenStart & { onlyKills?: true })[] = [
+  { title: "a new token in place of an older one", stored: "older", password: "settled" },
+  { title: "in the middle of a password change", stored: "older", password: "being changed" },
+  { title: "a stored token that lives longer", stored: "later", password: "settled" },
+  { title: "the first token", stored: "none", password: "settled", onlyKills: true },
+  { title: "after the token has ended", stored: "ended", password: "settled", onlyKills: true },
+];
+
+let lab: FaultLab;
+let cases = 0;
+let violations = 0;
+
+beforeAll(async () => {
+  lab = await startFaultLab();
+}, 600_000);
+
+afterAll(async () => {
+  process.stderr.write(`rotation faults: ${cases} cases, ${violations} violations\n`);
+  await lab?.stop();
+});
+
+async function callsOf(start: TokenStart) {
+  const one = await openTokenCase(lab, start);
+  one.watch();
+  const rotation = await startRotation({ env: one.env }, lab.dir).ended;
+  one.lookAt(rotation);
+  await one.lookAtEnd(rotation);
+  await one.close();
+  expect(one.violations).toEqual([]);
+  return one.gate.calls;
+}
+
+async function play(
+  start: TokenStart,
+  sides: Side[],
+  n: number,
+  strike: Strike,
+): Promise<string[]> {
+  const one = await openTokenCase(lab, start);
+  const { gate, env } = one;
+  try {
+    one.watch();
+    const held = arm(gate, strike, n, sides, () => job.kill());
+    const job = startRotation({ env, hurried: true }, lab.dir);
+    one.lookAt(await job.ended);
+    await one.look("after the run");
+    for (const call of held) {
+      await gate.deliver(call);
+      await one.look("after the late effect");
+    }
+    if (strike.refuse) await sleep(waitForRefused);
+    gate.reset();
+    one.watch();
+    const rotation = await startRotation({ env }, lab.dir).ended;
+    one.lookAt(rotation);
+    await one.lookAtEnd(rotation);
+  } finally {
+    await one.close();
+  }
+  return one.violations;
+}
+
+test.each(starts)(
+  "$title: readers never lose a good token",
+  async (start) => {
+    const calls = await callsOf(start);
+    const sides = calls.map(({ side }) => side);
+    const all = calls.flatMap((call) =>
+      strikes(call.method === "POST" && call.path.endsWith("/token"), start === starts[0])
+        .filter(({ kill }) => kill !== undefined || !start.onlyKills)
+        .map((strike) => ({ call, strike })),
+    );
+    const found: string[] = [];
+    await eachOf(all, 12, async ({ call, strike }) => {
+      const wrong = await play(start, sides, call.n, strike);
+      found.push(
+        ...wrong.map((what) => `${call.n} ${call.method} ${call.path}: ${strike.title}: ${what}`),
+      );
+    });
+    cases += all.length;
+    violations += found.length;
+    expect(found).toEqual([]);
+  },
+  600_000,
+);

@@ -1,0 +1,210 @@
+import { defaultApisecPaths } from "../../core/apisec";
+import { newPassword } from "../../core/newPassword";
+import type { Data, FaultLab, TestAccount } from "./faultLab";
+import { openGate } from "./gate";
+import type { Call, Gate } from "./gate";
+import type { ProviderAnswer, ProviderRequest } from "./processes";
+
+/** How things stand when the run starts. Passwords by name: `first`, `p1`, `p2`, … */
+export interface Start {
+  title: string;
+  /** The record, or none. */
+  record?: {
+    password: string;
+    generation: number;
+    pending?: [password: string, generation: number];
+  };
+  live: string;
+  /** Whether config still has the first password. */
+  first?: boolean;
+  wanted: number;
+}
+
+/** One account of the matrix, with its own way to the outside and its own eyes. */
+export interface PasswordCase {
+  account: TestAccount;
+  gate: Gate;
+  passwords: Record<string, string>;
+  request: ProviderRequest;
+  violations: string[];
+  /** Every call and every effect is looked at from now on. */
+  watch(): void;
+  /** Looks whether the password that logs in is where the next run finds it. */
+  look(moment: string): Promise<void>;
+  /** Looks at what a disturbed run said. */
+  lookAt(answer: ProviderAnswer): void;
+  /** Looks at the end of a run that nothing disturbed. */
+  lookAtEnd(answer: ProviderAnswer): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Codes of messages that say something about the world which no fault makes true. */
+const falseAlarms = new Set([
+  "changed-outside",
+  "nothing-works",
+  "first-password-refused",
+  "first-password-missing",
+  "other-identity",
+  "deleted",
+  "unreadable-record",
+  "admin-token",
+  "changer",
+]);
+
+export async function openPasswordCase(
+  lab: FaultLab,
+  start: Start,
+  changedBy: boolean,
+): Promise<PasswordCase> {
+  const passwords: Record<string, string> = {};
+  for (const name of ["first", "p1", "p2", "lost", "changer"]) passwords[name] = newPassword();
+  const secretOf = (name: string) => passwords[name] ?? "";
+  const [account, changer] = await Promise.all([
+    lab.account(secretOf(start.live), changedBy ? ["ROLE_USER"] : undefined),
+    changedBy ? lab.account(secretOf("changer")) : undefined,
+  ]);
+  const gate = await openGate(lab);
+  const key = `${account.name}/password`;
+  const recordOf = ({ username }: TestAccount, data: Data): Data => ({
+    ...{ username, host: gate.apisecUrl, organization: "Acme", changed_at: "2026-11-01T00:00:00Z" },
+    ...data,
+  });
+  if (start.record !== undefined) {
+    const { password, generation, pending } = start.record;
+    const open = pending && {
+      pending_password: secretOf(pending[0]),
+      pending_generation: pending[1],
+    };
+    await lab.write(key, recordOf(account, { password: secretOf(password), generation, ...open }));
+  }
+  if (changer !== undefined) {
+    const record = recordOf(changer, { password: secretOf("changer"), generation: 1 });
+    await lab.write(`${changer.name}/password`, record);
+  }
+
+  const violations: string[] = [];
+  const tokens = new Set<string>();
+  /** All that the runs told. */
+  let all = "";
+
+  async function look(moment: string): Promise<void> {
+    const newest = await lab.read(key);
+    const stored = [newest?.data["password"], newest?.data["pending_password"]];
+    // Before the first write of the program, config has the password that works.
+    if (start.first && (newest?.version ?? 0) <= (start.record === undefined ? 0 : 1)) {
+      stored.push(passwords["first"]);
+    }
+    for (const password of stored) if (await lab.isLive(account, password)) return;
+    violations.push(`${moment}: the password that logs in is not in the newest record`);
+  }
+
+  async function onCall(call: Call): Promise<"pass"> {
+    const sent = JSON.parse(call.body.toString() || "{}") as Data;
+    if (call.path.includes("reset-password") && (await lab.isLive(account, sent["password"]))) {
+      violations.push(`call ${call.n} asks for a change to a password that already logs in`);
+    }
+    return "pass";
+  }
+
+  return {
+    account,
+    gate,
+    passwords,
+    violations,
+    request: {
+      firstPasswords: start.first ? { [account.name]: secretOf("first") } : {},
+      inputs: {
+        name: account.name,
+        username: account.username,
+        host: gate.apisecUrl,
+        organization: "Acme",
+        generation: start.wanted,
+        ...(changer === undefined ? {} : { changedBy: changer }),
+        acceptAdminToken: false,
+        published: changedBy,
+        mount: "apisec",
+        vaultAddress: gate.vaultUrl,
+        apisecPaths: defaultApisecPaths,
+      },
+      ...(start.record === undefined ? {} : { olds: { host: gate.apisecUrl } }),
+    },
+    watch() {
+      gate.before = onCall;
+      gate.after = async (call, { body }) => {
+        if (changes(call)) await look(`after call ${call.n} (${titleOf(call)})`);
+        const token = /"token":"([^"]+)"/.exec(body.toString())?.[1];
+        if (token !== undefined) tokens.add(token);
+      };
+    },
+    look,
+    lookAt({ error, told }) {
+      all += told;
+      if (falseAlarms.has(error?.code ?? "")) violations.push(`false alarm: ${error?.message}`);
+    },
+    async lookAtEnd({ outs, error, told }) {
+      all += told;
+      if (outs === undefined) violations.push(`the undisturbed run failed: ${error?.message}`);
+      const newest = (await lab.read(key))?.data ?? {};
+      const history = await lab.history(key);
+      if (newest["generation"] !== start.wanted || newest["pending_password"] !== undefined) {
+        violations.push("in the end the change is not done");
+      }
+      if (!(await lab.isLive(account, newest["password"]))) {
+        violations.push("in the end the password in the record does not log in");
+      }
+      const stored = history.flatMap((data) => [data["password"], data["pending_password"]]);
+      const secrets = [...Object.values(passwords), ...stored, ...tokens, lab.vaultToken];
+      if (secrets.some((secret) => typeof secret === "string" && all.includes(secret))) {
+        violations.push("the process told a secret");
+      }
+      const staged = new Map<number, Set<unknown>>();
+      for (const { pending_password: password, pending_generation: generation } of history) {
+        if (password === undefined) continue;
+        const values = staged.get(Number(generation)) ?? new Set();
+        staged.set(Number(generation), values.add(password));
+      }
+      for (const [generation, values] of staged) {
+        if (values.size > 1) {
+          violations.push(`generation ${generation} was given ${values.size} passwords`);
+        }
+      }
+      const ours = staged.get(start.wanted);
+      if (ours !== undefined && !ours.has(newest["password"])) {
+        violations.push("in the end the password is none that was staged");
+      }
+      if (changer !== undefined) {
+        const record = await lab.read(`${changer.name}/password`);
+        if (record?.version !== 1 || !(await lab.isLive(changer, passwords["changer"]))) {
+          violations.push("the account that makes the change was changed itself");
+        }
+      }
+    },
+    close: () => gate.close(),
+  };
+}
+
+/** Whether a call changes something outside. */
+export function changes({ method, path }: Pick<Call, "method" | "path">): boolean {
+  return method === "POST" && (path.includes("/data/") || path.includes("reset-password"));
+}
+
+/** A call as a person would name it. */
+export function titleOf({ side, method, path }: Pick<Call, "side" | "method" | "path">): string {
+  if (side === "vault") return method === "GET" ? `read in Vault` : `write to Vault`;
+  if (path.endsWith("/login")) return "login";
+  if (path.endsWith("/login-status")) return "who-am-I";
+  return path.includes("reset-password") ? "change" : "probe";
+}
+
+/** Runs `work` over `items`, at most `limit` at once. */
+export async function eachOf<T>(
+  items: readonly T[],
+  limit: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  const queue = items.values();
+  const worker = async () => {
+    for (const item of queue) await work(item);
+  };
+  await Promise.all(Array.from({ length: limit }, worker));
+}

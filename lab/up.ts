@@ -1,5 +1,7 @@
+import { spawn } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
+import { createInterface } from "node:readline";
 import { policyName } from "../policies/render";
 import { accessTable, rightsOn } from "./access";
 import { labEnvironment, writeEnvironment } from "./environment";
@@ -133,16 +135,24 @@ async function withFirstPasswords(world: World, env: NodeJS.ProcessEnv): Promise
   return file;
 }
 
-/** Runs `pulumi up` and shows what it prints, but for the lines about where plugins were found. */
+/** Runs `pulumi up` and shows what it prints as it comes, but for the lines about where plugins were found. */
 async function pulumiUp(env: NodeJS.ProcessEnv, options: string[]): Promise<void> {
-  const log = path.join(lab, "log", "pulumi-up.log");
+  const logFile = path.join(lab, "log", "pulumi-up.log");
   const args = ["up", "--yes", "--skip-preview", "--color", "never", ...options];
-  const { code, stdout, stderr } = await run("pulumi", args, { cwd: root, env, logFile: log });
-  const text = `${stdout}${stderr}`
-    .split("\n")
-    .filter((line) => !/using pulumi-\S+ from \$PATH|^@ updating\.*$|^\s*$/.test(line));
-  console.log(text.join("\n"));
-  if (code !== 0) throw new Error(`pulumi up failed (see ${log})`);
+  const child = spawn("pulumi", args, { cwd: root, env, stdio: ["ignore", "pipe", "pipe"] });
+  const log = fs.createWriteStream(logFile);
+  for (const stream of [child.stdout, child.stderr]) {
+    createInterface(stream).on("line", (line) => {
+      log.write(`${line}\n`);
+      if (!/using pulumi-\S+ from \$PATH|^@ updating\.*$|^\s*$/.test(line)) console.log(line);
+    });
+  }
+  const code = await new Promise((resolve) => {
+    child.on("error", () => resolve(127));
+    child.on("close", resolve);
+  });
+  log.end();
+  if (code !== 0) throw new Error(`pulumi up failed (see ${logFile})`);
 }
 
 async function runSchedule(world: World, env: NodeJS.ProcessEnv): Promise<void> {

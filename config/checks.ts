@@ -3,6 +3,7 @@ import { scheduleGaps } from "../core/schedule";
 import type { ProblemList } from "./problems";
 import { nameOf, setFirstPassword } from "./read";
 import type { Keys } from "./read";
+import { cronText } from "./schema";
 
 const mostGapHours = 12;
 /** A token leaves Vault this long before APIsec ends it. */
@@ -160,28 +161,41 @@ export function checkSchedule(keys: Keys, source: ConfigSource, problems: Proble
   const { cron, cronTimezone, tokenLifetime } = keys;
   if (cron === undefined || cronTimezone === undefined) return [];
   const path = ["cron"];
-  const gaps = scheduleGaps(cron, cronTimezone, source.now);
+  let gaps;
+  try {
+    gaps = scheduleGaps(cron, cronTimezone, source.now);
+  } catch {
+    // cron-parser gives up where clocks change by half an hour.
+    problems.add(
+      path,
+      `${problems.is(path, cron)}, which cannot be followed through the next week in its time zone`,
+      cronText,
+      `set it with ${problems.set(path)}, or the zone with ${problems.set(["cronTimezone"], "UTC")}`,
+    );
+    return [];
+  }
+  const { largest, largestWithOneMissed } = gaps;
   const hours = (value: number) => `${Math.round(value * 10) / 10} h`;
   const complain = (expected: string) =>
     problems.add(
       path,
-      `${problems.is(path, cron)}, which leaves ${hours(gaps.largest)} between two runs`,
+      `${problems.is(path, cron)}, which leaves ${hours(largest)} between two runs`,
       expected,
       `set it with ${problems.set(path, "'17 */6 * * *'")}`,
     );
-  if (gaps.largest > mostGapHours) complain(`at most ${mostGapHours} h`);
-  if (gaps.largest > mostGapHours || tokenLifetime === undefined) return [];
+  if (largest > mostGapHours) complain(`at most ${mostGapHours} h`);
+  if (largest > mostGapHours || tokenLifetime === undefined) return [];
   const lifetimeHours = tokenLifetime / 3600;
   const marginHours = tokenMarginSeconds / 3600;
-  if (gaps.largest > lifetimeHours - marginHours) {
+  if (largest > lifetimeHours - marginHours) {
     complain(
       `at most ${hours(lifetimeHours - marginHours)}, since a token lives ${hours(lifetimeHours)} and is readable ${hours(marginHours)} less`,
     );
     return [];
   }
-  const left = lifetimeHours - gaps.largestWithOneMissed;
+  const left = lifetimeHours - largestWithOneMissed;
   if (left > marginHours) return [];
   return [
-    `One missed run of ${problems.shown(`${source.project}:cron`, cron)} leaves readers ${left <= 0 ? "without a valid token" : `only ${hours(left)}`}: runs lie up to ${hours(gaps.largest)} apart and a token lives ${hours(lifetimeHours)}. Four runs a day ("17 */6 * * *") survive two misses.`,
+    `One missed run of ${problems.shown(`${source.project}:cron`, cron)} leaves readers ${left <= 0 ? "without a valid token" : `only ${hours(left)}`}: runs lie up to ${hours(largest)} apart and a token lives ${hours(lifetimeHours)}. Four runs a day ("17 */6 * * *") survive two misses.`,
   ];
 }

@@ -17,7 +17,7 @@ const pathText =
   "a path of lower-case letters, digits, - and _ without a slash at its ends, such as apisec";
 export const urlText =
   "an https:// address without user, query or trailing path (http:// on this machine only)";
-const cronText = "five cron fields, such as 17 */6 * * *";
+export const cronText = "five cron fields, such as 17 */6 * * *";
 const lifetimeText = "a duration of 2h or more, such as 24h";
 const zoneText = "a time zone such as UTC or Europe/Berlin";
 

@@ -594,6 +594,14 @@ describe("the schedule", () => {
       }
     }
   });
+
+  test("that cannot be followed is a problem, not a crash", () => {
+    const now = Date.UTC(2026, 3, 2);
+    const keys = { cron: "0 */12 * * *", cronTimezone: "Australia/Lord_Howe" };
+    expect(problemsOf(keys, { now })).toEqual([
+      'apisec-credentials:cron: is "0 */12 * * *", which cannot be followed through the next week in its time zone; expected five cron fields, such as 17 */6 * * *; set it with `pulumi config set cron …`, or the zone with `pulumi config set cronTimezone UTC`',
+    ]);
+  });
 });
 
 describe("secrets", () => {

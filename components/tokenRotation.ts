@@ -132,17 +132,11 @@ export class TokenRotation extends pulumi.ComponentResource {
         },
         { parent: this },
       );
-    create("VAULT_ADDR", settings.vaultAddress);
-    create("VAULT_AUTH_PATH", settings.authPath);
-    create("VAULT_AUTH_ROLE", roleName(settings));
-    create("APISEC_MOUNT", mount);
-    if (!needsFile(accounts)) create("APISEC_ACCOUNTS", accounts.join(","));
-    if (settings.vaultNamespace !== undefined) create("VAULT_NAMESPACE", settings.vaultNamespace);
-    if (settings.vaultCa !== undefined) create("VAULT_CACERT", settings.vaultCa, "file");
-    const { login, probe } = settings.apisecPaths;
-    if (login !== defaultApisecPaths.login || probe !== defaultApisecPaths.probe) {
-      create("APISEC_PATHS", JSON.stringify({ login, probe }));
+    for (const [key, value] of Object.entries(jobSettings(settings))) {
+      if (value !== "") create(key, key === "APISEC_MOUNT" ? mount : value);
     }
+    if (!needsFile(accounts)) create("APISEC_ACCOUNTS", accounts.join(","));
+    if (settings.vaultCa !== undefined) create("VAULT_CACERT", settings.vaultCa, "file");
   }
 
   /** Only this project's protected branch, this pipeline file, and a schedule of this owner may log in. */
@@ -236,6 +230,20 @@ function audience(settings: Settings): string {
   return `${address}/apisec/${settings.stack}`;
 }
 
+/** Where the job logs in and what it calls; "" = not set, whatever else might set it. */
+function jobSettings(settings: Settings): Record<string, string> {
+  const { login, probe } = settings.apisecPaths;
+  const usual = login === defaultApisecPaths.login && probe === defaultApisecPaths.probe;
+  return {
+    VAULT_ADDR: settings.vaultAddress,
+    VAULT_NAMESPACE: settings.vaultNamespace ?? "",
+    VAULT_AUTH_PATH: settings.authPath,
+    VAULT_AUTH_ROLE: roleName(settings),
+    APISEC_MOUNT: settings.mount,
+    APISEC_PATHS: usual ? "" : JSON.stringify({ login, probe }),
+  };
+}
+
 function needsFile(accounts: readonly string[]): boolean {
   return accounts.join(",").length > longestVariable;
 }
@@ -250,6 +258,7 @@ function pipelineText(args: TokenRotationArgs, accountsFile: string | undefined)
     timeoutMinutes,
     shards: Math.max(1, Math.ceil(accounts.length / accountsPerJob)),
     accountsFile,
+    settings: jobSettings(settings),
   });
 }
 

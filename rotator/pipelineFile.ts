@@ -15,6 +15,8 @@ export interface PipelineOptions {
   shards: number;
   /** The file in the project with one account a line; without it the accounts are in APISEC_ACCOUNTS. */
   accountsFile?: string | undefined;
+  /** Variables that the job is given in its script; those named here are safe from CI variables. */
+  settings?: Record<string, string>;
 }
 
 /** The image of the rotation job where the stack names none. */
@@ -40,14 +42,22 @@ export function renderPipeline(options: PipelineOptions): string {
   const head = fill(template.slice(0, start), { stack: options.stack });
   const jobs = Array.from({ length: options.shards }, (_, position) => {
     const sharded = options.shards > 1;
+    const { settings = {}, ...plain } = options;
     return fill(template.slice(start), {
-      ...options,
+      ...plain,
       job: sharded ? `rotate-${position + 1}` : "rotate",
       index: sharded ? position + 1 : undefined,
       total: sharded ? options.shards : undefined,
+      settings: Object.entries(settings)
+        .map(([name, value]) => `${name}=${shellQuote(value)} `)
+        .join(""),
     });
   });
   return head + jobs.join("\n");
+}
+
+function shellQuote(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
 function check(options: PipelineOptions): void {
@@ -55,9 +65,12 @@ function check(options: PipelineOptions): void {
   const wrong = Object.entries(shapes)
     .filter(([key, shape]) => {
       const value = options[key as keyof PipelineOptions];
-      return value !== undefined && !shape.test(String(value));
+      return typeof value === "string" && !shape.test(value);
     })
     .map(([key]) => key);
+  // Blanks too: YAML would fold a line at them.
+  const settings = Object.entries(options.settings ?? {}).flat();
+  if (!settings.every((text) => /^[!-~]*$/.test(text))) wrong.push("settings");
   if (parseDuration(options.minLifetime) === undefined) wrong.push("minLifetime");
   if (!Number.isInteger(timeoutMinutes) || timeoutMinutes < 1 || timeoutMinutes > 15) {
     wrong.push("timeoutMinutes (1 to 15)");

@@ -1,4 +1,5 @@
 import { parse } from "yaml";
+import { run } from "../../lab/process";
 import { defaultImage, renderPipeline } from "../../rotator/pipelineFile";
 import { junit } from "../../rotator/report";
 import type { PipelineOptions } from "../../rotator/pipelineFile";
@@ -10,6 +11,7 @@ const options: PipelineOptions = {
   minLifetime: "23h30m",
   timeoutMinutes: 15,
   shards: 1,
+  settings: { VAULT_ADDR: "https://vault.example.com:8200", VAULT_NAMESPACE: "" },
 };
 
 describe("the pipeline file", () => {
@@ -31,7 +33,10 @@ describe("the pipeline file", () => {
           GIT_SUBMODULE_STRATEGY: "none",
           APISEC_MIN_LIFETIME: "23h30m",
         },
-        script: ["env -u NODE_OPTIONS -u NODE_DEBUG -u NODE_PATH node rotate.mjs"],
+        script: [
+          "env -u NODE_OPTIONS -u NODE_DEBUG -u NODE_PATH " +
+            "VAULT_ADDR='https://vault.example.com:8200' VAULT_NAMESPACE='' node rotate.mjs",
+        ],
         resource_group: "apisec-dev-rotate",
         timeout: "15 minutes",
         interruptible: false,
@@ -43,6 +48,16 @@ describe("the pipeline file", () => {
         },
       },
     });
+  });
+
+  test("gives its settings to the job as they are, whatever the shell or YAML would read in them", async () => {
+    const settings = { A: `'"$HOME#{}:\\`, B: '{"login":"/a?b=c&d"}' };
+    const { rotate } = parse(renderPipeline({ ...options, settings })) as {
+      rotate: { script: [string] };
+    };
+    const line = rotate.script[0].replace("node rotate.mjs", `sh -c 'printf "%s\\n" "$A" "$B"'`);
+    const { stdout } = await run("sh", ["-c", line], { env: process.env });
+    expect(stdout.split("\n")).toEqual([settings.A, settings.B, ""]);
   });
 
   test("has a job a shard, each with its own resource group", () => {
@@ -74,6 +89,8 @@ describe("the pipeline file", () => {
     ["shards", { shards: 1.5 }],
     ["accountsFile", { accountsFile: "../accounts" }],
     ["accountsFile", { accountsFile: "a b" }],
+    ["settings", { settings: { VAULT_ADDR: "https://vault\nscript: [env]" } }],
+    ["settings", { settings: { VAULT_NAMESPACE: "a  b" } }],
   ])("refuses a %s that does not fit", (name, bad) => {
     expect(() => renderPipeline({ ...options, ...bad })).toThrow(`bad ${name}`);
   });

@@ -209,7 +209,7 @@ function readProbe(answer: HttpResponse | Unknown): ProbeAnswer {
   const envelope = readEnvelope(answer);
   if (answer.status === 200 && envelope?.errors === false) return { kind: "yes" };
   // Without an envelope too: a gateway in front refuses a dead token in words of its own.
-  if (envelope?.errors || isRefusal(answer.status)) {
+  if ((answer.status === 200 && envelope?.errors) || isRefusal(answer.status)) {
     return { kind: "no", text: envelope?.text || `HTTP ${answer.status}` };
   }
   return unknown(answer);

@@ -107,9 +107,9 @@ describe.each([
   ["with its own token", false],
   ["with another account's token", true],
 ])("%s", (_, changedBy) => {
-  test.each(starts.map((start) => [start.title, start] as const))(
-    "%s",
-    async (title, start) => {
+  test.each(starts)(
+    "$title",
+    async (start) => {
       const calls = await callsOf(start, changedBy);
       const sides = calls.map(({ side }) => side);
       const all = calls.flatMap((call) =>

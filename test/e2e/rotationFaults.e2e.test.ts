@@ -80,6 +80,8 @@ test.each(starts)(
     const all = calls.flatMap((call) =>
       strikes(call.method === "POST" && call.path.endsWith("/token"), start === starts[0])
         .filter(({ kill }) => kill !== undefined || !start.onlyKills)
+        // A refusal of the stored token, and no fault: such a token has to make way.
+        .filter(({ fault }) => fault?.action !== "errorsTrue" || start.stored !== "later")
         .map((strike) => ({ call, strike })),
     );
     const found: string[] = [];

@@ -78,7 +78,7 @@ export async function openGate(lab: FaultLab, vaultTarget = lab.vault.address): 
           ...(authorization === undefined ? {} : { authorization }),
           ...(token === undefined ? {} : { "x-vault-token": String(token) }),
         },
-        body: body.toString(),
+        ...(method === "GET" ? {} : { body: body.toString() }),
       });
       await answer.text();
       return answer.status;

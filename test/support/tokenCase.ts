@@ -63,7 +63,14 @@ export async function openTokenCase(lab: FaultLab, start: TokenStart): Promise<T
   let seen = start.stored === "ended" ? undefined : readToken(stored ?? "");
   const startedAt = Math.floor(Date.now() / 1000);
 
-  async function look(moment: string): Promise<void> {
+  // One look after the other: else an answer read before could be judged after a newer one.
+  let looking = Promise.resolve();
+  function look(moment: string): Promise<void> {
+    looking = looking.then(() => lookNow(moment));
+    return looking;
+  }
+
+  async function lookNow(moment: string): Promise<void> {
     const wrong = (what: string) => violations.push(`${moment}: a reader gets ${what}`);
     const read = await lab.read(key);
     if (read === undefined) {

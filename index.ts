@@ -32,15 +32,15 @@ export = async () => {
     policy: store.policies.rotator,
   });
 
-  // Passwords come last: by then everything in Vault and GitLab is known good.
-  const ready = { dependsOn: [store, rotation] };
   const made = new Map<string, ServiceAccount>();
   const changersFirst = [...settings.accounts].sort(
     (a, b) => Number(a.changedBy !== undefined) - Number(b.changedBy !== undefined),
   );
   for (const account of changersFirst) {
     const changer = account.changedBy === undefined ? undefined : made.get(account.changedBy);
-    made.set(account.name, new ServiceAccount(account.name, { account, settings, changer }, ready));
+    // Passwords come last: by then what they need in Vault and GitLab is known good.
+    const after = [...store.readyFor(account.name), rotation];
+    made.set(account.name, new ServiceAccount(account.name, { account, settings, changer, after }));
   }
   const accounts = [...made.values()];
   const readable = accounts.filter(({ tokenPath }) => tokenPath !== undefined);

@@ -24,6 +24,8 @@ export class SecretStore extends pulumi.ComponentResource {
   public readonly mount: pulumi.Output<string>;
   /** Names of the policies to give to people and machines. */
   public readonly policies: pulumi.Output<{ admin: string; developer: string; rotator: string }>;
+  private readonly keySettings = new Map<string, pulumi.Resource[]>();
+  private readonly policyResources: pulumi.Resource[] = [];
 
   constructor(name: string, args: SecretStoreArgs, opts?: pulumi.ComponentResourceOptions) {
     super("apisec:index:SecretStore", name, {}, opts);
@@ -36,6 +38,14 @@ export class SecretStore extends pulumi.ComponentResource {
       rotator: this.createPolicy(name, policy, "rotator"),
     });
     this.registerOutputs({ mount: this.mount, policies: this.policies });
+  }
+
+  /**
+   * What must be there before this account's password is changed. Not all of the store: each of 2,000
+   * accounts would then name thousands of resources in the state.
+   */
+  public readyFor(account: string): pulumi.Resource[] {
+    return [...this.policyResources, ...(this.keySettings.get(account) ?? [])];
   }
 
   private createMount(name: string, args: SecretStoreArgs): pulumi.Output<string> {
@@ -62,8 +72,8 @@ export class SecretStore extends pulumi.ComponentResource {
   /** Set before the first value: a write without check-and-set is refused, an ended token is gone. */
   private setKeys(name: string, args: SecretStoreArgs): void {
     const { policy, tokenKeptSeconds } = args;
-    const setKey = (key: string, settings: object) =>
-      new vault.generic.Endpoint(
+    const setKey = (account: string, key: string, settings: object) => {
+      const endpoint = new vault.generic.Endpoint(
         `${name}-${key.replace("/", "-")}`,
         {
           path: pulumi.interpolate`${this.mount}/metadata/${key}`,
@@ -74,11 +84,13 @@ export class SecretStore extends pulumi.ComponentResource {
         },
         { parent: this },
       );
+      this.keySettings.set(account, [...(this.keySettings.get(account) ?? []), endpoint]);
+    };
     for (const account of policy.accounts) {
-      setKey(passwordKey(account), { cas_required: true, max_versions: passwordVersions });
+      setKey(account, passwordKey(account), { cas_required: true, max_versions: passwordVersions });
     }
     for (const account of policy.publishedAccounts) {
-      setKey(tokenKey(account), {
+      setKey(account, tokenKey(account), {
         cas_required: true,
         delete_version_after: formatDuration(tokenKeptSeconds),
       });
@@ -98,6 +110,7 @@ export class SecretStore extends pulumi.ComponentResource {
       },
       { parent: this },
     );
+    this.policyResources.push(resource);
     return resource.name;
   }
 }

@@ -11,6 +11,8 @@ export interface ServiceAccountArgs {
   >;
   /** The account that changes this one's password, already made. */
   changer?: ServiceAccount | undefined;
+  /** What must be known good before the first remote change. */
+  after: readonly pulumi.Resource[];
 }
 
 /** One APIsec service account: its password in Vault, changed from the first one. */
@@ -24,12 +26,9 @@ export class ServiceAccount extends pulumi.ComponentResource {
   /** API path of the access token in Vault; undefined where it is not published. */
   public readonly tokenPath: string | undefined;
 
-  /**
-   * @param opts `dependsOn` whatever must be known good before the first remote change.
-   */
   constructor(name: string, args: ServiceAccountArgs, opts?: pulumi.ComponentResourceOptions) {
     super("apisec:index:ServiceAccount", name, {}, opts);
-    const { account, settings, changer } = args;
+    const { account, settings, changer, after } = args;
     this.accountName = account.name;
     this.username = account.username;
     this.passwordPath = `${settings.mount}/data/${passwordKey(account.name)}`;
@@ -56,7 +55,7 @@ export class ServiceAccount extends pulumi.ComponentResource {
         vaultNamespace: settings.vaultNamespace,
         apisecPaths: settings.apisecPaths,
       },
-      { parent: this, ...(changer === undefined ? {} : { dependsOn: changer }) },
+      { parent: this, dependsOn: changer === undefined ? [...after] : [...after, changer] },
     );
     this.generation = password.currentGeneration;
     if (settings.firstPasswordsFor.includes(account.name)) {

@@ -1,0 +1,517 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import * as pulumi from "@pulumi/pulumi";
+import { parse } from "yaml";
+import { SecretStore } from "../../components/secretStore";
+import { TokenRotation } from "../../components/tokenRotation";
+import { readConfig } from "../../config";
+import { renderPolicy } from "../../policies/render";
+import { policyValues } from "../../policies/values";
+import { sourceOf } from "../support/configSource";
+import { resource, withMocks } from "../support/programMocks";
+import type { Registered } from "../support/programMocks";
+
+jest.mock("../../preflight", () => ({ preflight: async () => ({ mountExists: false }) }));
+
+const type = {
+  mount: "vault:index/mount:Mount",
+  key: "vault:generic/endpoint:Endpoint",
+  policy: "vault:index/policy:Policy",
+  auth: "vault:jwt/authBackend:AuthBackend",
+  role: "vault:jwt/authBackendRole:AuthBackendRole",
+  schedule: "gitlab:index/pipelineSchedule:PipelineSchedule",
+  variable: "gitlab:index/projectVariable:ProjectVariable",
+  file: "gitlab:index/repositoryFile:RepositoryFile",
+  password: "pulumi-nodejs:dynamic/apisec:Password",
+  command: "command:local:Command",
+};
+const canary = "Canary-first-password";
+const accounts = [
+  // In this order, so that the one it is changed by comes later in config.
+  { name: "scanner", username: "scanner@acme.example", changedBy: "admin", organization: "Acme" },
+  { name: "admin", username: "admin@acme.example", publishToken: false, organization: "Acme" },
+];
+const token = "hvs.canary-deployer";
+const environment = { VAULT_ADDR: "https://vault.example.com:8200", VAULT_TOKEN: token };
+
+/** Runs the whole program with this configuration. */
+async function runProgram(keys: Record<string, unknown> = {}, preview = false) {
+  const { values, secretKeys } = sourceOf({ accounts, ...keys });
+  const before = { ...process.env };
+  Object.assign(process.env, environment, {
+    PULUMI_CONFIG_SECRET_KEYS: JSON.stringify(secretKeys),
+  });
+  try {
+    return await withMocks(async () => {
+      pulumi.runtime.setAllConfig(values, [...secretKeys]);
+      // eslint-disable-next-line @typescript-eslint/no-require-imports
+      const program = require("../../index") as () => Promise<Record<string, unknown>>;
+      return program();
+    }, preview);
+  } finally {
+    process.env = before;
+  }
+}
+
+/** The GitLab side alone, for settings that are large or odd. */
+function runRotation(keys: Record<string, unknown>, rest?: Parameters<typeof sourceOf>[1]) {
+  const settings = readConfig(sourceOf(keys, rest));
+  return withMocks(
+    () =>
+      new TokenRotation("rotation", {
+        settings,
+        accounts: policyValues(settings).publishedAccounts,
+        mount: settings.mount,
+        minLifetimeSeconds: 84_600,
+        policy: "apisec-prod-rotator",
+      }),
+  );
+}
+
+function variablesOf(resources: Registered[]): Record<string, unknown> {
+  return Object.fromEntries(
+    resources
+      .filter((one) => one.type === type.variable)
+      .map(({ inputs }) => [inputs["key"], inputs["value"]]),
+  ) as Record<string, unknown>;
+}
+
+/** The plain value of an input that the SDK marks as secret. */
+function plain(input: unknown): unknown {
+  return (input as { value: unknown }).value;
+}
+
+describe("the program", () => {
+  let resources: Registered[];
+  let outputs: Record<string, unknown>;
+  let warnings: string[];
+
+  beforeAll(async () => {
+    const warn = jest.spyOn(pulumi.log, "warn").mockResolvedValue();
+    const run = await runProgram({ firstPasswords: { scanner: canary } });
+    warnings = warn.mock.calls.map(([text]) => text);
+    warn.mockRestore();
+    resources = run.resources;
+    outputs = run.result;
+  });
+
+  const inputsOf = (kind: string, name: string) => resource(resources, kind, name).inputs;
+
+  test("registers these resources and no others", () => {
+    const found = resources.map((one) =>
+      one.urn.replace("urn:pulumi:prod::apisec-credentials::", ""),
+    );
+    const store = "apisec:index:SecretStore";
+    const rotation = "apisec:index:TokenRotation";
+    const account = "apisec:index:ServiceAccount";
+    expect(found.sort()).toEqual(
+      [
+        `${store}::store`,
+        `${store}$${type.mount}::store`,
+        ...["admin-password", "scanner-password", "scanner-token"].map(
+          (key) => `${store}$${type.key}::store-${key}`,
+        ),
+        ...["admin", "developer", "rotator"].map(
+          (name) => `${store}$${type.policy}::store-${name}`,
+        ),
+        `${rotation}::rotation`,
+        `${rotation}$${type.auth}::rotation`,
+        `${rotation}$${type.role}::rotation`,
+        `${rotation}$${type.schedule}::rotation`,
+        ...["script", "pipeline"].map((name) => `${rotation}$${type.file}::rotation-${name}`),
+        ...[
+          "vault-addr",
+          "vault-auth-path",
+          "vault-auth-role",
+          "apisec-mount",
+          "apisec-accounts",
+        ].map((name) => `${rotation}$${type.variable}::rotation-${name}`),
+        ...["admin", "scanner"].flatMap((name) => [
+          `${account}::${name}`,
+          `${account}$${type.password}::${name}`,
+        ]),
+        "apisec:index:FirstTokens::first-tokens",
+        `apisec:index:FirstTokens$${type.command}::first-tokens`,
+      ].sort(),
+    );
+  });
+
+  test("puts no secret into an input or an output, nor the deployer's token", () => {
+    const text = JSON.stringify([resources, outputs]);
+    expect(text).not.toContain(canary);
+    expect(text).not.toContain(token);
+  });
+
+  test("keeps the mount whatever happens, and says whose it is", () => {
+    const mount = resource(resources, type.mount, "store");
+    expect(mount.inputs).toEqual({
+      path: "apisec",
+      type: "kv",
+      options: { version: "2" },
+      description: "APIsec passwords and tokens, managed by apisec-credentials/prod",
+    });
+    expect(mount.retainOnDelete).toBe(true);
+    expect(mount.importId).toBe("");
+    const others = resources.filter(({ retainOnDelete }) => retainOnDelete);
+    expect(others).toHaveLength(1);
+  });
+
+  test("sets every key's check-and-set before its first value, and never deletes a key", () => {
+    const keys = resources.filter((one) => one.type === type.key);
+    expect(
+      Object.fromEntries(keys.map(({ inputs }) => [inputs["path"], plain(inputs["dataJson"])])),
+    ).toEqual({
+      "apisec/metadata/admin/password": '{"cas_required":true,"max_versions":10}',
+      "apisec/metadata/scanner/password": '{"cas_required":true,"max_versions":10}',
+      "apisec/metadata/scanner/token": '{"cas_required":true,"delete_version_after":"23h30m0s"}',
+    });
+    for (const { inputs, dependencies } of keys) {
+      expect(inputs).toMatchObject({ disableDelete: true, ignoreAbsentFields: true });
+      expect(dependencies).toEqual([resource(resources, type.mount, "store").urn]);
+    }
+  });
+
+  test("writes the three policies as rendered", () => {
+    const values = policyValues(readConfig(sourceOf({ accounts })));
+    for (const role of ["admin", "developer", "rotator"] as const) {
+      expect(inputsOf(type.policy, `store-${role}`)).toEqual({
+        name: `apisec-prod-${role}`,
+        policy: renderPolicy(role, values),
+      });
+    }
+  });
+
+  test("schedules the job on the branch by its full name, without variables of its own", () => {
+    expect(inputsOf(type.schedule, "rotation")).toEqual({
+      project: "42",
+      description: "Rotate the APIsec tokens of apisec-credentials/prod into Vault",
+      ref: "refs/heads/main",
+      cron: "17 */6 * * *",
+      cronTimezone: "UTC",
+      active: true,
+      takeOwnership: true,
+    });
+    expect(resources.filter(({ type: one }) => /ScheduleVariable/.test(one))).toEqual([]);
+  });
+
+  test("gives the job protected variables, for its environment alone", () => {
+    const variables = resources.filter((one) => one.type === type.variable);
+    for (const { inputs } of variables) {
+      expect(inputs).toMatchObject({
+        project: "42",
+        protected: true,
+        raw: true,
+        environmentScope: "apisec/prod",
+        variableType: "env_var",
+        description: "managed by apisec-credentials/prod",
+      });
+    }
+    expect(variablesOf(resources)).toEqual({
+      VAULT_ADDR: "https://vault.example.com:8200",
+      VAULT_AUTH_PATH: "gitlab",
+      VAULT_AUTH_ROLE: "apisec-prod-rotator",
+      APISEC_MOUNT: "apisec",
+      APISEC_ACCOUNTS: "scanner",
+    });
+  });
+
+  test("delivers the script before the pipeline file, and both before the schedule", () => {
+    const [script, pipeline] = ["script", "pipeline"].map((name) =>
+      resource(resources, type.file, `rotation-${name}`),
+    ) as [Registered, Registered];
+    expect(script.inputs).toEqual({
+      project: "42",
+      branch: "main",
+      filePath: "rotate.mjs",
+      content: readFileSync(join(__dirname, "..", "..", "dist", "rotate.mjs"), "utf8"),
+      encoding: "text",
+      commitMessage: "Deliver rotate.mjs from apisec-credentials/prod [skip ci]",
+      overwriteOnCreate: true,
+    });
+    expect(pipeline.inputs).toMatchObject({ filePath: ".gitlab-ci.yml", overwriteOnCreate: true });
+    expect(pipeline.dependencies).toContain(script.urn);
+    expect(resource(resources, type.schedule, "rotation").dependencies).toContain(pipeline.urn);
+  });
+
+  test("lets only this project's protected branch, pipeline file, schedule and owner log in", () => {
+    const role = inputsOf(type.role, "rotation");
+    expect(role).toEqual({
+      backend: "gitlab",
+      roleName: "apisec-prod-rotator",
+      roleType: "jwt",
+      userClaim: "project_id",
+      boundAudiences: ["https://vault.example.com:8200/apisec/prod"],
+      boundClaimsType: "string",
+      boundClaims: {
+        project_id: "42",
+        ref: "main",
+        ref_type: "branch",
+        ref_protected: "true",
+        pipeline_source: "schedule",
+        user_id: "5",
+        ci_config_ref_uri:
+          "gitlab.example.com/platform/apisec-rotation//.gitlab-ci.yml@refs/heads/main",
+        environment: "apisec/prod",
+      },
+      claimMappings: { pipeline_id: "pipeline_id", job_id: "job_id", user_login: "user_login" },
+      tokenType: "service",
+      tokenPolicies: ["apisec-prod-rotator"],
+      tokenNoDefaultPolicy: true,
+      tokenTtl: 900,
+      tokenMaxTtl: 900,
+      tokenExplicitMaxTtl: 900,
+    });
+    const file = parse(String(inputsOf(type.file, "rotation-pipeline")["content"])) as {
+      rotate: Record<string, unknown>;
+    };
+    expect(file.rotate).toMatchObject({
+      id_tokens: { VAULT_ID_TOKEN: { aud: "https://vault.example.com:8200/apisec/prod" } },
+      environment: { name: "apisec/prod" },
+      timeout: "15 minutes",
+    });
+    expect(inputsOf(type.auth, "rotation")).toEqual({
+      type: "jwt",
+      path: "gitlab",
+      description: "Logins of GitLab jobs, managed by apisec-credentials/prod",
+      boundIssuer: "https://gitlab.com",
+      oidcDiscoveryUrl: "https://gitlab.com",
+    });
+  });
+
+  test("changes passwords last, an account's after its changer's", () => {
+    const [admin, scanner] = ["admin", "scanner"].map((name) =>
+      resource(resources, type.password, name),
+    ) as [Registered, Registered];
+    const of = (kind: string) => resources.filter((one) => one.type === kind).map(({ urn }) => urn);
+    const rest = [type.policy, type.auth, type.role, type.schedule, type.variable, type.file];
+    const keys = (name: string) => of(type.key).filter((urn) => urn.includes(`store-${name}-`));
+    expect(admin.dependencies.sort()).toEqual([...rest.flatMap(of), ...keys("admin")].sort());
+    expect(scanner.dependencies.sort()).toEqual(
+      [...rest.flatMap(of), ...keys("scanner"), admin.urn].sort(),
+    );
+  });
+
+  test("tells the password's provider what is wanted, and where", () => {
+    const { __provider, ...inputs } = inputsOf(type.password, "scanner");
+    expect(typeof __provider).toBe("string");
+    expect(inputs).toEqual({
+      name: "scanner",
+      username: "scanner@acme.example",
+      host: "https://cloud.apisec.ai",
+      organization: "Acme",
+      generation: 1,
+      changedBy: { name: "admin", username: "admin@acme.example" },
+      acceptAdminToken: false,
+      published: true,
+      mount: "apisec",
+      vaultAddress: "https://vault.example.com:8200",
+      apisecPaths: {
+        login: "/login",
+        whoAmI: "/api/v1/orgs/login-status",
+        change: "/api/v1/orgs/{orgId}/users/{userId}/reset-password",
+        probe: "/api/v1/projects?page=0&pageSize=1",
+      },
+    });
+  });
+
+  test("buys the first tokens after the passwords, again when a generation rises", () => {
+    const command = resource(resources, type.command, "first-tokens");
+    expect(command.inputs).toEqual({
+      create: "sh rotator/once.sh",
+      dir: ".",
+      stdin: "scanner\n",
+      environment: {
+        VAULT_ADDR: "https://vault.example.com:8200",
+        APISEC_MOUNT: "apisec",
+        APISEC_PATHS: '{"login":"/login","probe":"/api/v1/projects?page=0&pageSize=1"}',
+        APISEC_MIN_LIFETIME: "23h30m0s",
+        APISEC_REPORT: "/dev/null",
+      },
+      addPreviousOutputInEnv: false,
+      triggers: ["scanner 1"],
+    });
+    expect(command.dependencies).toEqual([resource(resources, type.password, "scanner").urn]);
+    expect(command.deleteBeforeReplace).toBe(true);
+  });
+
+  test("says what the stack gives", async () => {
+    const known: Record<string, unknown> = {};
+    for (const [key, output] of Object.entries(outputs)) {
+      const later = pulumi.output(output as pulumi.Input<unknown>) as pulumi.Output<unknown>;
+      known[key] = await new Promise((resolve) => later.apply(resolve));
+    }
+    expect(known).toMatchObject({
+      mount: "apisec",
+      passwordPaths: {
+        admin: "apisec/data/admin/password",
+        scanner: "apisec/data/scanner/password",
+      },
+      tokenPaths: { scanner: "apisec/data/scanner/token" },
+      policies: {
+        admin: "apisec-prod-admin",
+        developer: "apisec-prod-developer",
+        rotator: "apisec-prod-rotator",
+      },
+      role: "apisec-prod-rotator",
+      scheduleId: 17,
+      howToReadToken: { scanner: "vault kv get -mount=apisec -field=token scanner/token" },
+    });
+    expect(known["tokenPaths"]).not.toHaveProperty("admin");
+    expect(known["nextRuns"]).toHaveLength(4);
+  });
+
+  test("asks to forget the first password, which is of no use any more", () => {
+    expect(warnings).toEqual([
+      expect.stringMatching(
+        /^The first password of scanner has been changed .*`pulumi config rm --path firstPasswords\.scanner`/,
+      ),
+    ]);
+  });
+});
+
+describe("a preview", () => {
+  test("registers the same resources", async () => {
+    const first = await runProgram({}, true);
+    const second = await runProgram();
+    expect(first.resources.map(({ urn }) => urn).sort()).toEqual(
+      second.resources.map(({ urn }) => urn).sort(),
+    );
+  });
+});
+
+describe("other settings", () => {
+  test("a mount and an auth mount of others are used, not created; files stay out", async () => {
+    const { resources } = await runProgram({
+      createMount: false,
+      createAuth: false,
+      manageProjectFiles: false,
+      mount: "shared/kv",
+      authPath: "jwt/all",
+    });
+    for (const kind of [type.mount, type.auth, type.file]) {
+      expect(resources.filter((one) => one.type === kind)).toEqual([]);
+    }
+    expect(resource(resources, type.role, "rotation").inputs["backend"]).toBe("jwt/all");
+    expect(variablesOf(resources)).toMatchObject({
+      VAULT_AUTH_PATH: "jwt/all",
+      APISEC_MOUNT: "shared/kv",
+    });
+  });
+
+  test("without a published account no first token is bought", async () => {
+    const [, admin] = accounts;
+    const { resources } = await runProgram({ accounts: [admin] });
+    expect(resources.filter((one) => one.type === type.command)).toEqual([]);
+  });
+
+  test("a mount that outlived its state is taken up again", async () => {
+    const policy = policyValues(readConfig(sourceOf()));
+    const { resources } = await withMocks(
+      () =>
+        new SecretStore("store", {
+          policy,
+          createMount: true,
+          mountExists: true,
+          tokenKeptSeconds: 3_600,
+        }),
+    );
+    expect(resource(resources, type.mount, "store").importId).toBe("apisec");
+  });
+
+  test("a project is found by its path or its id", async () => {
+    const byPath = await runRotation({ gitlabProject: "platform/rotation" });
+    expect(byPath.calls.map(({ inputs }) => inputs as unknown)).toEqual([
+      { pathWithNamespace: "platform/rotation" },
+    ]);
+    const byId = await runRotation({ gitlabProject: "4711" });
+    expect(byId.calls.map(({ inputs }) => inputs as unknown)).toEqual([{ id: "4711" }]);
+  });
+
+  test("GitLab's keys come by discovery, from a URL, or as given", async () => {
+    const jwksUrl = "https://git.example.com/oauth/discovery/keys";
+    const byUrl = await runRotation({ jwksUrl });
+    expect(resource(byUrl.resources, type.auth, "rotation").inputs).toMatchObject({ jwksUrl });
+    const pem = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----";
+    const given = await runRotation({ jwtPublicKeys: [pem] });
+    expect(resource(given.resources, type.auth, "rotation").inputs).toMatchObject({
+      jwtValidationPubkeys: [pem],
+    });
+    for (const { resources } of [byUrl, given]) {
+      const { inputs } = resource(resources, type.auth, "rotation");
+      expect(inputs).not.toHaveProperty("oidcDiscoveryUrl");
+      expect(inputs).toMatchObject({ boundIssuer: "https://gitlab.com" });
+    }
+  });
+
+  test("namespace, CA and other paths reach the job", async () => {
+    const { resources } = await runRotation(
+      { apisecPaths: { login: "/auth/login", change: "/other" } },
+      {
+        env: {
+          ...environment,
+          VAULT_ADDR: "https://[2001:db8::1]:8200",
+          VAULT_NAMESPACE: "teams/a",
+          VAULT_CACERT: "/ca.pem",
+        },
+        readText: () => "-----BEGIN CERTIFICATE-----",
+      },
+    );
+    expect(variablesOf(resources)).toMatchObject({
+      VAULT_ADDR: "https://[2001:db8::1]:8200",
+      VAULT_NAMESPACE: "teams/a",
+      VAULT_CACERT: "-----BEGIN CERTIFICATE-----",
+      APISEC_PATHS: '{"login":"/auth/login","probe":"/api/v1/projects?page=0&pageSize=1"}',
+    });
+    const ca = resource(resources, type.variable, "rotation-vault-cacert");
+    expect(ca.inputs).toMatchObject({ variableType: "file", protected: true });
+    const role = resource(resources, type.role, "rotation");
+    const file = resource(resources, type.file, "rotation-pipeline");
+    const [audience] = role.inputs["boundAudiences"] as string[];
+    expect(parse(String(file.inputs["content"]))).toMatchObject({
+      rotate: { id_tokens: { VAULT_ID_TOKEN: { aud: audience } } },
+    });
+  });
+
+  test("more accounts than a CI variable holds go into a file, and into a job for every 500", async () => {
+    const many = Array.from({ length: 1_001 }, (_, index) => ({
+      name: `account-${index}`,
+      username: `u${index}`,
+    }));
+    const { resources } = await runRotation({ accounts: many });
+    expect(variablesOf(resources)).not.toHaveProperty("APISEC_ACCOUNTS");
+    const list = resource(resources, type.file, "rotation-accounts");
+    expect(list.inputs).toMatchObject({
+      filePath: "apisec-accounts-prod.txt",
+      content: `${many.map(({ name }) => name).join("\n")}\n`,
+    });
+    const pipeline = resource(resources, type.file, "rotation-pipeline");
+    expect(pipeline.dependencies).toContain(list.urn);
+    const { workflow, ...jobs } = parse(String(pipeline.inputs["content"])) as Record<
+      string,
+      object
+    >;
+    expect(workflow).toBeDefined();
+    expect(Object.keys(jobs)).toEqual(["rotate-1", "rotate-2", "rotate-3"]);
+    for (const job of Object.values(jobs)) {
+      expect(job).toMatchObject({
+        variables: { APISEC_ACCOUNTS_FILE: "apisec-accounts-prod.txt" },
+      });
+    }
+  });
+
+  test("what the state holds of an account does not grow with their number", async () => {
+    const sizeWith = async (count: number) => {
+      const many = Array.from({ length: count }, (_, index) => ({
+        name: `account-${index}`,
+        username: `u${index}`,
+      }));
+      const { resources } = await runProgram({ accounts: many });
+      return Math.max(
+        ...resources
+          .filter(({ urn }) => urn.includes("ServiceAccount"))
+          .map(({ dependencies }) => dependencies.length),
+      );
+    };
+    expect(await sizeWith(30)).toBe(await sizeWith(3));
+  });
+});

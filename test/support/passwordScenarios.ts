@@ -5,8 +5,10 @@ import type { Exploration } from "./explore";
 import { account, tokenOf } from "./memoryApisec";
 import { kvWrite } from "./memoryVault";
 import type { Kv } from "./memoryVault";
-import { passwordChecks, passwordRun, rotationRun, whereLive } from "./passwordChecks";
-import type { Facts, Run } from "./passwordChecks";
+import { passwordChecks, passwordRun, rotationRun } from "./passwordChecks";
+import type { Run } from "./passwordChecks";
+import { whereLive } from "./passwordPromises";
+import type { Facts } from "./passwordPromises";
 import type { World } from "./world";
 
 export const username = "svc@acme.example";

@@ -1,6 +1,6 @@
 import { explore } from "../support/explore";
 import type { Exploration, Report } from "../support/explore";
-import type { Facts } from "../support/passwordChecks";
+import type { Facts } from "../support/passwordPromises";
 import { explorationsOf, pairs, others, threes } from "../support/passwordScenarios";
 import type { Scenario } from "../support/passwordScenarios";
 

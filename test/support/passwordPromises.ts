@@ -1,0 +1,254 @@
+import type { LoginAnswer } from "../../core/apisec";
+import type { PasswordResult, PasswordWish, StopCode } from "../../core/passwordChange";
+import { parseRecord, passwordKey } from "../../core/passwordRecord";
+import type { PasswordRecord } from "../../core/passwordRecord";
+import type { Rotation } from "../../core/tokenRotation";
+import type { Alone } from "./explore";
+import { livePassword } from "./memoryApisec";
+import { kvRead } from "./memoryVault";
+import type { Answer, Call } from "./stepped";
+import type { World } from "./world";
+
+/** What one run has heard so far, as far as the checks ask for it. */
+export interface Facts {
+  /** Passwords that logged in for this run. */
+  proven: ReadonlySet<string>;
+  /** *no* answers: for a value before this run changed to it, and after that. */
+  refusals: ReadonlyMap<string, { asFound: number; asSent: number }>;
+  /** Values that this run read as pending: they get a second look. */
+  pendings: ReadonlySet<string>;
+  /** Values that this run sent to APIsec, and whether the answer was unknown. */
+  sent: ReadonlyMap<string, "answered" | "unknown">;
+  /** Whether this run tried older versions' values: one that was pending is another candidate there. */
+  triedOlder: boolean;
+  /** Kinds of answers that allow this run to stop. */
+  heard: ReadonlySet<"unknown" | "refused" | "vault error">;
+}
+
+export const noFacts: Facts = {
+  proven: new Set(),
+  refusals: new Map(),
+  pendings: new Set(),
+  sent: new Map(),
+  triedOlder: false,
+  heard: new Set(),
+};
+
+/** The newest version of the account's record, under its new or its old name. */
+export function newestRecord(world: World, wish: PasswordWish): PasswordRecord | undefined {
+  return recordAt(world, wish.name, 0) ?? recordAt(world, wish.renamedFrom ?? wish.name, 0);
+}
+
+function recordAt(world: World, name: string, version: number): PasswordRecord | undefined {
+  const read = kvRead(world.kv, passwordKey(name), 0, version);
+  return read.state === "found" ? parseRecord(read) : undefined;
+}
+
+/** All kept versions, newest first. */
+export function versionsOf(world: World, wish: PasswordWish): PasswordRecord[] {
+  const current = world.kv[passwordKey(wish.name)]?.current ?? 0;
+  const records: PasswordRecord[] = [];
+  for (let version = current; version > 0; version -= 1) {
+    const record = recordAt(world, wish.name, version);
+    if (record !== undefined) records.push(record);
+  }
+  return records;
+}
+
+/**
+ * Where the live password stands. "older": only in an older version, which is right where a later
+ * generation than its own was staged since. With three runs there is one more way: a run changes to
+ * the pending it read while two others close that change and put an older one in its place.
+ */
+export function whereLive(
+  world: World,
+  wish: PasswordWish,
+  isCrowd = false,
+): "newest" | "older" | "nowhere" {
+  const live = livePassword(world.apisec, wish.username);
+  const newest = newestRecord(world, wish);
+  if (newest === undefined) return live === wish.firstPassword ? "newest" : "nowhere";
+  if (live === newest.password || live === newest.pending?.password) return "newest";
+  const staged = newest.pending?.generation ?? newest.generation;
+  const isSuperseded = versionsOf(world, wish).some(
+    ({ pending }) => pending?.password === live && (isCrowd || pending.generation < staged),
+  );
+  return isSuperseded ? "older" : "nowhere";
+}
+
+export function codeOf(error: Error): StopCode | undefined {
+  return (error as Error & { code?: StopCode }).code;
+}
+
+export function learn(facts: Facts, call: Call, answer: Answer): Facts {
+  if ("error" in answer) return { ...facts, heard: new Set([...facts.heard, "vault error"]) };
+  const { kind } = answer.value as { kind?: string };
+  // Another run's change may end the token between a login and its who-am-I.
+  const isTokenEnded = kind === "no" && (call.to === "whoAmI" || call.to === "probe");
+  if (isTokenEnded) return { ...facts, heard: new Set([...facts.heard, "unknown"]) };
+  const known: Facts =
+    kind === "unknown" || (kind === "refused" && call.to === "change")
+      ? { ...facts, heard: new Set([...facts.heard, kind]) }
+      : facts;
+  if (call.to === "read") {
+    const pending = pendingOf(answer.value);
+    const pendings = pending === undefined ? [] : [pending];
+    return {
+      ...known,
+      pendings: new Set([...known.pendings, ...pendings]),
+      triedOlder: known.triedOlder || call.version !== undefined,
+    };
+  }
+  if (call.to === "change") {
+    const how = kind === "unknown" ? "unknown" : "answered";
+    return { ...known, sent: new Map([...known.sent, [call.password, how]]) };
+  }
+  if (call.to !== "login") return known;
+  const { password } = call;
+  if ((answer.value as LoginAnswer).kind === "yes") {
+    return { ...known, proven: new Set([...known.proven, password]) };
+  }
+  if (kind !== "no") return known;
+  const counts = known.refusals.get(password) ?? { asFound: 0, asSent: 0 };
+  const which = known.sent.has(password) ? "asSent" : "asFound";
+  const counted = { ...counts, [which]: counts[which] + 1 };
+  return { ...known, refusals: new Map([...known.refusals, [password, counted]]) };
+}
+
+function pendingOf(read: unknown): string | undefined {
+  const { data } = read as { data?: Record<string, unknown> };
+  const pending = data?.["pending_password"];
+  return typeof pending === "string" ? pending : undefined;
+}
+
+/**
+ * One a candidate, one more for a pending, and one more for it as an older version's value; after the change one, or four if its answer was unknown,
+ * and one more where the proven value lost a race.
+ */
+export function tooManyRefusals({
+  refusals,
+  pendings,
+  sent,
+  triedOlder,
+}: Facts): string | undefined {
+  for (const [password, { asFound, asSent }] of refusals) {
+    const mostFound = pendings.has(password) ? (triedOlder ? 3 : 2) : 1;
+    const mostSent = (sent.get(password) === "unknown" ? 4 : 1) + 1;
+    if (asFound > mostFound || asSent > mostSent) {
+      return `was refused too often with ${password}: ${asFound} times, then ${asSent} times`;
+    }
+  }
+  return undefined;
+}
+
+/** A pending goes only by being promoted, or where a raised generation stages another. */
+export function droppedPending(versions: readonly PasswordRecord[]): string | undefined {
+  for (const [at, { pending, version }] of versions.entries()) {
+    const next = versions[at - 1];
+    if (pending === undefined || next === undefined) continue;
+    const isThere = [next.password, next.pending?.password].includes(pending.password);
+    const isReplaced = (next.pending?.generation ?? 0) > pending.generation;
+    if (!isThere && !isReplaced) return `version ${version + 1} drops ${pending.password}`;
+  }
+  return undefined;
+}
+
+/** The record's password is replaced only by one that has logged in for the run that writes. */
+export function unprovenWrite(
+  facts: Facts,
+  call: Call,
+  before: World,
+  after: World,
+): string | undefined {
+  if (call.to !== "write" || after.kv === before.kv || !call.key.endsWith("/password")) {
+    return undefined;
+  }
+  const read = kvRead(before.kv, call.key, 0);
+  const old = read.state === "found" ? parseRecord(read) : undefined;
+  const { password, generation } = call.data;
+  if (typeof password !== "string" || facts.proven.has(password)) return undefined;
+  const isSame = old === undefined || (old.password === password && old.generation === generation);
+  return isSame ? undefined : `${password} was written as the password without having logged in`;
+}
+
+export function wrongResult(
+  ended: unknown,
+  wish: PasswordWish,
+  facts: Facts,
+  world: World,
+): string | undefined {
+  const result = ended as PasswordResult | Rotation;
+  if ("state" in result || result.outcome === "superseded") return undefined;
+  const record = recordAt(world, wish.name, result.version);
+  if (record === undefined) return `names version ${result.version}, which does not exist`;
+  if (!facts.proven.has(record.password))
+    return `reports ${record.password} without having proven it`;
+  if (result.generation < wish.generation) return `ended with generation ${result.generation}`;
+  return undefined;
+}
+
+/** A run may stop for what it heard, or because its own pending does not log in; never otherwise. */
+export function wrongStop(
+  error: Error,
+  wish: PasswordWish,
+  facts: Facts,
+  world: World,
+  isCrowd: boolean,
+): string | undefined {
+  const alarm = `raised a false alarm: ${error.message}`;
+  const live = livePassword(world.apisec, wish.username);
+  switch (codeOf(error)) {
+    case undefined:
+      return facts.heard.size > 0 ? undefined : alarm;
+    case "unknown-answer":
+      return facts.heard.has("unknown") ? undefined : alarm;
+    case "not-proven":
+      return facts.heard.has("unknown") || !facts.sent.has(live) ? undefined : alarm;
+    case "refused":
+      return facts.heard.has("refused") && (facts.heard.has("unknown") || !facts.sent.has(live))
+        ? undefined
+        : alarm;
+    case "nothing-works":
+      // A pending is not looked at again and again: its change may come to effect after the last look.
+      return isPending(world, wish, live) && facts.refusals.has(live)
+        ? undefined
+        : whereLive(world, wish, isCrowd) === "older"
+          ? undefined
+          : alarm;
+    case "changed-outside":
+      return whereLive(world, wish, isCrowd) === "older" ? undefined : alarm;
+    default:
+      return alarm;
+  }
+}
+
+function isPending(world: World, wish: PasswordWish, password: string): boolean {
+  return newestRecord(world, wish)?.pending?.password === password;
+}
+
+/**
+ * An older change that landed over a promoted one looks like a change from outside: it is left
+ * alone until the generation is raised.
+ */
+export function mustBeRaised(world: World, wish: PasswordWish, isCrowd: boolean): boolean {
+  const newest = newestRecord(world, wish);
+  return (
+    whereLive(world, wish, isCrowd) === "older" &&
+    newest?.pending === undefined &&
+    newest?.generation === wish.generation
+  );
+}
+
+/** One plain `up` brings everything to the wanted generation, and the next one finds nothing to do. */
+export function notConverged(last: Alone, wish: PasswordWish, another: Alone): string | undefined {
+  if ("error" in last.ended) return `a plain run afterwards fails: ${last.ended.error.message}`;
+  const record = newestRecord(last.world, wish);
+  const live = livePassword(last.world.apisec, wish.username);
+  if (record?.password !== live || record.pending !== undefined) {
+    return `after a plain run the record does not simply hold the live password ${live}`;
+  }
+  if (record.generation < wish.generation) return "a plain run afterwards ends too early";
+  const calls = another.calls.map(({ to }) => to).join(" ");
+  if (calls !== "read login") return `a second plain run still does: ${calls}`;
+  return droppedPending(versionsOf(last.world, wish));
+}

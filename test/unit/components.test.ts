@@ -337,7 +337,7 @@ describe("the program", () => {
   test("says what the stack gives", async () => {
     const known: Record<string, unknown> = {};
     for (const [key, output] of Object.entries(outputs)) {
-      const later = pulumi.output(output as pulumi.Input<unknown>) as pulumi.Output<unknown>;
+      const later = pulumi.output(output) as pulumi.Output<unknown>;
       known[key] = await new Promise((resolve) => later.apply(resolve));
     }
     expect(known).toMatchObject({

@@ -1,0 +1,218 @@
+import { createServer } from "node:http";
+import type { Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { RunError } from "@pulumi/pulumi";
+import { readConfig } from "../../config";
+import { preflight } from "../../preflight";
+import { sourceOf } from "../support/configSource";
+
+interface Answer {
+  status: number;
+  body?: unknown;
+}
+
+const token = "hvs.canary-token";
+const absent = { status: 404, body: { errors: [] } };
+const mount = {
+  type: "kv",
+  options: { version: "2" },
+  description: "APIsec passwords and tokens, managed by apisec-credentials/prod",
+};
+const auth = {
+  type: "jwt",
+  description: "Logins of GitLab jobs, managed by apisec-credentials/prod",
+};
+const found = (data: object): Answer => ({ status: 200, body: { data } });
+const marked = (marker: string) => found({ policy: `${marker}\npath "x" {}\n` });
+
+/** A Vault in which nothing of this stack is there yet. */
+const fresh: Record<string, Answer> = {
+  "sys/mounts/apisec": { status: 400, body: { errors: ["No secret engine mount at apisec/"] } },
+  "sys/auth/gitlab": { status: 400, body: { errors: ["No auth engine at gitlab/"] } },
+  "sys/policies/acl/apisec-prod-admin": absent,
+  "sys/policies/acl/apisec-prod-developer": absent,
+  "sys/policies/acl/apisec-prod-rotator": absent,
+};
+/** A Vault after the stack's first `up`. */
+const ours: Record<string, Answer> = {
+  "sys/mounts/apisec": found(mount),
+  "apisec/config": found({ delete_version_after: "0s" }),
+  "sys/auth/gitlab": found(auth),
+  "sys/policies/acl/apisec-prod-admin": marked("# managed by apisec-credentials/prod"),
+  "sys/policies/acl/apisec-prod-developer": marked("# managed by apisec-credentials/prod"),
+  "sys/policies/acl/apisec-prod-rotator": marked("# managed by apisec-credentials/prod "),
+};
+
+let server: Server;
+let address: string;
+let answers: Record<string, Answer>;
+let asked: { method: string; path: string; token: unknown; namespace: unknown }[];
+
+beforeAll(async () => {
+  server = createServer((request, response) => {
+    const { method = "", url = "", headers } = request;
+    const path = url.replace("/v1/", "");
+    asked.push({
+      method,
+      path,
+      token: headers["x-vault-token"],
+      namespace: headers["x-vault-namespace"],
+    });
+    const { status, body } = answers[path] ?? { status: 500 };
+    // No wait between the tries of a test.
+    response.writeHead(status, { "retry-after": "0.001" });
+    response.end(body === undefined ? "" : JSON.stringify(body));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+});
+afterAll(() => {
+  server.closeAllConnections();
+  server.close();
+});
+beforeEach(() => {
+  asked = [];
+});
+
+async function look(
+  vault: Record<string, Answer>,
+  keys: Record<string, unknown> = {},
+  namespace = "",
+) {
+  answers = vault;
+  const env = { VAULT_ADDR: address, VAULT_TOKEN: token, VAULT_NAMESPACE: namespace };
+  const before = process.env["VAULT_TOKEN"];
+  process.env["VAULT_TOKEN"] = token;
+  try {
+    return await preflight(readConfig(sourceOf(keys, { env })));
+  } finally {
+    if (before === undefined) delete process.env["VAULT_TOKEN"];
+    else process.env["VAULT_TOKEN"] = before;
+  }
+}
+
+/** The problems that `preflight` lists, in one error. */
+async function problems(
+  vault: Record<string, Answer>,
+  keys?: Record<string, unknown>,
+): Promise<string[]> {
+  const error: unknown = await look(vault, keys).then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  if (!RunError.isInstance(error)) throw new Error(`No RunError: ${String(error)}`);
+  const [head, ...lines] = error.message.split("\n");
+  expect(head).toBe(`Vault at ${address} is not ready for stack prod; nothing was touched.`);
+  expect(error.message).not.toContain("canary");
+  return lines.map((line) => line.replace("  - ", ""));
+}
+
+test("a Vault without anything of this stack is ready", async () => {
+  await expect(look(fresh)).resolves.toEqual({ mountExists: false });
+});
+
+test("so is one after an `up`; it is read, with the caller's token, and nothing else", async () => {
+  await expect(look(ours, {}, "teams/a")).resolves.toEqual({ mountExists: true });
+  expect(asked.map(({ path }) => path).sort()).toEqual(Object.keys(ours).sort());
+  for (const request of asked) {
+    expect(request).toMatchObject({ method: "GET", token, namespace: "teams/a" });
+  }
+});
+
+test("mounts of others may be used by a stack that does not create them", async () => {
+  const others = {
+    ...ours,
+    "sys/mounts/apisec": found({ ...mount, description: "" }),
+    "sys/auth/gitlab": found({ type: "jwt", description: "" }),
+  };
+  const shared = { createMount: false, createAuth: false };
+  await expect(look(others, shared)).resolves.toEqual({ mountExists: true });
+  expect(await problems(fresh, shared)).toEqual([
+    "mount apisec/ does not exist and createMount is false: create it as KV version 2, or set createMount to true",
+    "auth mount gitlab/ does not exist and createAuth is false: enable it with `vault auth enable -path=gitlab jwt`, or set createAuth to true",
+  ]);
+});
+
+test("every conflict is listed, each with its remedy", async () => {
+  const conflicts = {
+    "sys/mounts/apisec": found({ ...mount, description: "of others" }),
+    "sys/auth/gitlab": found({ type: "oidc" }),
+    "sys/policies/acl/apisec-prod-admin": marked("# managed by apisec-credentials/prod-eu"),
+    "sys/policies/acl/apisec-prod-developer": marked("# mine"),
+    "sys/policies/acl/apisec-prod-rotator": found({ policy: 'path "x" {}' }),
+  };
+  const policy = (name: string) =>
+    `policy apisec-prod-${name} exists and does not begin with "# managed by apisec-credentials/prod": delete it if nobody needs it, or set another policyPrefix`;
+  expect(await problems(conflicts)).toEqual([
+    "mount apisec/ exists and is not this stack's: set createMount to false to use it, or choose another `mount`",
+    "auth mount gitlab/ is of type oidc, expected jwt: choose another authPath",
+    policy("admin"),
+    policy("developer"),
+    policy("rotator"),
+  ]);
+});
+
+const conflicts: [string, Record<string, Answer>, string][] = [
+  [
+    "a mount of KV version 1",
+    { "sys/mounts/apisec": found({ ...mount, options: { version: "1" } }) },
+    'mount apisec/ is not KV version 2 (it is {"type":"kv","options":{"version":"1"}}): choose another `mount`, or upgrade it with `vault kv enable-versioning apisec/`',
+  ],
+  [
+    "a mount of another kind",
+    { "sys/mounts/apisec": found({ type: "transit", options: null }) },
+    'mount apisec/ is not KV version 2 (it is {"type":"transit","options":{}})',
+  ],
+  [
+    "a mount that deletes passwords by itself",
+    { "apisec/config": found({ delete_version_after: "72h0m0s" }) },
+    'mount apisec/ deletes every version after "72h0m0s", passwords too: set it to 0s with `vault write apisec/config delete_version_after=0s`',
+  ],
+  [
+    "a mount of the stack's former name",
+    {
+      "sys/mounts/apisec": found({
+        ...mount,
+        description: mount.description.replace("/prod", "/old"),
+      }),
+    },
+    `choose another \`mount\`. If old is this stack's former name: \`vault secrets tune -description="${mount.description}" apisec/\``,
+  ],
+  [
+    "an auth mount of the stack's former name",
+    {
+      "sys/auth/gitlab": found({ ...auth, description: auth.description.replace("/prod", "/old") }),
+    },
+    `choose another authPath. If old is this stack's former name: \`vault auth tune -description="${auth.description}" gitlab/\``,
+  ],
+  [
+    "an auth mount of others",
+    { "sys/auth/gitlab": found({ type: "jwt", description: "of others" }) },
+    "auth mount gitlab/ exists and is not this stack's: set createAuth to false to use it, or choose another authPath",
+  ],
+  [
+    "a right that is missing",
+    { "apisec/config": { status: 403, body: { errors: ["permission denied"] } } },
+    "Vault denies GET apisec/config (403)",
+  ],
+  [
+    "a namespace that is not there",
+    { "sys/mounts/apisec": { status: 404, body: { errors: ["namespace not found"] } } },
+    "Vault answers GET sys/mounts/apisec with 404: namespace not found",
+  ],
+  [
+    "a standby node",
+    { "sys/auth/gitlab": { status: 307 } },
+    "redirects GET sys/auth/gitlab (307), as a standby node does",
+  ],
+];
+test.each(conflicts)("%s", async (_, changed, text) => {
+  const lines = await problems({ ...ours, ...changed });
+  expect(lines).toHaveLength(1);
+  expect(lines[0]).toContain(text);
+});
+
+test("a sealed Vault is one problem, not five", async () => {
+  const sealed = Object.fromEntries(Object.keys(ours).map((path) => [path, { status: 503 }]));
+  expect(await problems(sealed)).toEqual([`Vault at ${address} is sealed (503)`]);
+});

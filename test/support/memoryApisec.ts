@@ -32,7 +32,7 @@ const minLength = 8;
 const tokens = new Map<string, string>();
 
 export function account(username: string, password: string, scopes: readonly string[]): Account {
-  const userId = `id-of-${username}`;
+  const userId = `u-${username.split("@")[0]}`;
   return { username, password, userId, orgId: "org-1", orgName: "Acme", scopes, epoch: 0 };
 }
 

@@ -57,35 +57,36 @@ const small = fc.nat({ max: 3 });
 const plainStep = fc.record({ do: fc.constant("step" as const), run: small });
 
 /** Sequences that start runs and let them go on, with faults in between. */
-export const events: fc.Arbitrary<Event[]> = fc.array(
-  fc.oneof<fc.WeightedArbitrary<Event>[]>(
-    { weight: 40, arbitrary: plainStep },
-    {
-      weight: 12,
-      arbitrary: fc.record({ do: fc.constant("up"), raise: fc.constantFrom(0, 0, 1, 1, 1, -1) }),
-    },
-    { weight: 4, arbitrary: fc.constant({ do: "rotate" }) },
-    { weight: 12, arbitrary: fc.record({ do: fc.constant("end"), run: small }) },
-    {
-      weight: 16,
-      arbitrary: fc.record({ do: fc.constant("step"), run: small, fault: fc.nat({ max: 5 }) }),
-    },
-    { weight: 4, arbitrary: fc.record({ do: fc.constant("kill"), run: small }) },
-    { weight: 4, arbitrary: fc.record({ do: fc.constant("land"), index: small }) },
-    { weight: 1, arbitrary: fc.constant({ do: "delete" }) },
-    { weight: 2, arbitrary: fc.constant({ do: "undelete" }) },
-    { weight: 1, arbitrary: fc.constant({ do: "delete token" }) },
-    { weight: 1, arbitrary: fc.constant({ do: "outside" }) },
-    {
-      weight: 2,
-      arbitrary: fc.record({
-        do: fc.constant("clock"),
-        minutes: fc.integer({ min: -30, max: 2000 }),
-      }),
-    },
-  ),
-  { maxLength: 80, size: "max" },
-);
+export const events = (minLength = 0): fc.Arbitrary<Event[]> =>
+  fc.array(
+    fc.oneof<fc.WeightedArbitrary<Event>[]>(
+      { weight: 40, arbitrary: plainStep },
+      {
+        weight: 12,
+        arbitrary: fc.record({ do: fc.constant("up"), raise: fc.constantFrom(0, 0, 1, 1, 1, -1) }),
+      },
+      { weight: 4, arbitrary: fc.constant({ do: "rotate" }) },
+      { weight: 12, arbitrary: fc.record({ do: fc.constant("end"), run: small }) },
+      {
+        weight: 16,
+        arbitrary: fc.record({ do: fc.constant("step"), run: small, fault: fc.nat({ max: 5 }) }),
+      },
+      { weight: 4, arbitrary: fc.record({ do: fc.constant("kill"), run: small }) },
+      { weight: 4, arbitrary: fc.record({ do: fc.constant("land"), index: small }) },
+      { weight: 1, arbitrary: fc.constant({ do: "delete" }) },
+      { weight: 2, arbitrary: fc.constant({ do: "undelete" }) },
+      { weight: 1, arbitrary: fc.constant({ do: "delete token" }) },
+      { weight: 1, arbitrary: fc.constant({ do: "outside" }) },
+      {
+        weight: 2,
+        arbitrary: fc.record({
+          do: fc.constant("clock"),
+          minutes: fc.integer({ min: -30, max: 2000 }),
+        }),
+      },
+    ),
+    { minLength, maxLength: 80, size: "max" },
+  );
 
 interface Live {
   run: Run;

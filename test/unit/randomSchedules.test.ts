@@ -52,7 +52,7 @@ test(`${sequences} random sequences of ups, rotations, kills, faults and hands f
   const total: Played = { runs: 0, calls: 0, faults: 0, kills: 0 };
   process.stdout.write(`random schedules: SEED=${seed}\n`);
   await fc.assert(
-    fc.asyncProperty(events, fc.boolean(), async (sequence, resetEndsTokens) => {
+    fc.asyncProperty(events(), fc.boolean(), async (sequence, resetEndsTokens) => {
       const played = await playEvents(sequence, memoryBackend(resetEndsTokens));
       for (const count of ["runs", "calls", "faults", "kills"] as const) {
         total[count] += played[count];

@@ -9,6 +9,7 @@ import { configPath, tierOf } from "./ciVariables";
 import { jobClaims, sign, signatures } from "./oidc";
 import { repositoryOf, resolveRef } from "./repository";
 import { runSchedule } from "./schedules";
+import { seed, SeedUser } from "./seed";
 import type { Project, User } from "./store";
 
 const IdToken = z.strictObject({
@@ -60,6 +61,10 @@ export function controlApp(app: App, server: () => FaultyServer): FastifyInstanc
     return {};
   });
 
+  control.post("/-/lab/users", async ({ body }) => {
+    await seed(app, [SeedUser.parse(body)], []);
+    return {};
+  });
   for (const [action, state] of [
     ["block", "blocked"],
     ["unblock", "active"],

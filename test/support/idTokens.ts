@@ -5,6 +5,7 @@ import type { TestLab } from "./lab";
 
 /** What the lab's GitLab is asked to sign; see `/-/lab/id-token`. */
 export interface TokenWish {
+  project?: string;
   user?: string;
   aud?: string | string[];
   ref?: string;

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { startFaultLab } from "../support/faultLab";
 import type { FaultLab } from "../support/faultLab";
+import type { Call } from "../support/gate";
 import { changes, eachOf, openPasswordCase, titleOf } from "../support/passwordCase";
 import type { Start } from "../support/passwordCase";
 import { providerPool } from "../support/processes";
@@ -103,6 +104,13 @@ async function play(
   return one.violations;
 }
 
+/** With another account's token, all calls are the same but those from its record to the change. */
+function isNew({ n }: Call, calls: Call[]): boolean {
+  const other = calls.find(({ side, path }) => side === "vault" && path !== calls[0]?.path);
+  const change = calls.find(({ path }) => path.includes("reset-password"));
+  return n >= (other?.n ?? Infinity) && n <= (change?.n ?? 0);
+}
+
 describe.each([
   ["with its own token", false],
   ["with another account's token", true],
@@ -113,7 +121,9 @@ describe.each([
       const calls = await callsOf(start, changedBy);
       const sides = calls.map(({ side }) => side);
       const all = calls.flatMap((call) =>
-        strikes(changes(call), start === starts[0]).map((strike) => ({ call, strike })),
+        strikes(changes(call), start === starts[0])
+          .filter(({ kill }) => kill !== undefined || !changedBy || isNew(call, calls))
+          .map((strike) => ({ call, strike })),
       );
       const found: string[] = [];
       await eachOf(all, 16, async ({ call, strike }) => {

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { startFaultLab } from "../support/faultLab";
 import type { FaultLab } from "../support/faultLab";
 import type { Call } from "../support/gate";
-import { changes, eachOf, openPasswordCase, titleOf } from "../support/passwordCase";
+import { callsOfChange, changes, eachOf, openPasswordCase, titleOf } from "../support/passwordCase";
 import type { Start } from "../support/passwordCase";
 import { providerPool } from "../support/processes";
 import { arm, strikes, waitForRefused } from "../support/strikes";
@@ -61,17 +61,6 @@ afterAll(async () => {
   await lab?.stop();
 });
 
-/** The calls of a run that nothing disturbs. */
-async function callsOf(start: Start, changedBy: boolean) {
-  const one = await openPasswordCase(lab, start, changedBy);
-  one.watch();
-  const answer = await plain.use((provider) => provider.run(one.request));
-  await one.lookAtEnd(answer);
-  await one.close();
-  expect(one.violations).toEqual([]);
-  return one.gate.calls;
-}
-
 async function play(
   start: Start,
   changedBy: boolean,
@@ -118,7 +107,9 @@ describe.each([
   test.each(starts)(
     "$title",
     async (start) => {
-      const calls = await callsOf(start, changedBy);
+      const calls = await callsOfChange(lab, start, changedBy, (request) =>
+        plain.use((provider) => provider.run(request)),
+      );
       const sides = calls.map(({ side }) => side);
       const all = calls.flatMap((call) =>
         strikes(changes(call), start === starts[0])

@@ -6,7 +6,7 @@ import { eachOf } from "../support/passwordCase";
 import { startRotation } from "../support/processes";
 import { arm, strikes, waitForRefused } from "../support/strikes";
 import type { Strike } from "../support/strikes";
-import { openTokenCase } from "../support/tokenCase";
+import { callsOfRotation, openTokenCase } from "../support/tokenCase";
 import type { TokenStart } from "../support/tokenCase";
 
 /** `onlyKills`: what answers do is the same as in the others. */
@@ -31,17 +31,6 @@ afterAll(async () => {
   await lab?.stop();
 });
 
-async function callsOf(start: TokenStart) {
-  const one = await openTokenCase(lab, start);
-  one.watch();
-  const rotation = await startRotation({ env: one.env }, lab.dir).ended;
-  one.lookAt(rotation);
-  await one.lookAtEnd(rotation);
-  await one.close();
-  expect(one.violations).toEqual([]);
-  return one.gate.calls;
-}
-
 async function play(
   start: TokenStart,
   sides: Side[],
@@ -63,9 +52,7 @@ async function play(
     if (strike.refuse) await sleep(waitForRefused);
     gate.reset();
     one.watch();
-    const rotation = await startRotation({ env }, lab.dir).ended;
-    one.lookAt(rotation);
-    await one.lookAtEnd(rotation);
+    await one.lookAtEnd(await startRotation({ env }, lab.dir).ended);
   } finally {
     await one.close();
   }
@@ -75,7 +62,7 @@ async function play(
 test.each(starts)(
   "$title: readers never lose a good token",
   async (start) => {
-    const calls = await callsOf(start);
+    const calls = await callsOfRotation(lab, start);
     const sides = calls.map(({ side }) => side);
     const all = calls.flatMap((call) =>
       strikes(call.method === "POST" && call.path.endsWith("/token"), start === starts[0])

@@ -183,6 +183,21 @@ export async function openPasswordCase(
   };
 }
 
+/** The calls of a run that nothing disturbs. */
+export async function callsOfChange(
+  lab: FaultLab,
+  start: Start,
+  changedBy: boolean,
+  run: (request: ProviderRequest) => Promise<ProviderAnswer>,
+): Promise<Call[]> {
+  const one = await openPasswordCase(lab, start, changedBy);
+  one.watch();
+  await one.lookAtEnd(await run(one.request));
+  await one.close();
+  if (one.violations.length > 0) throw new Error(one.violations.join("\n"));
+  return one.gate.calls;
+}
+
 /** Whether a call changes something outside. */
 export function changes({ method, path }: Pick<Call, "method" | "path">): boolean {
   return method === "POST" && (path.includes("/data/") || path.includes("reset-password"));

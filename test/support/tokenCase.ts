@@ -6,7 +6,8 @@ import { newPassword } from "../../core/newPassword";
 import { accessToken } from "./accessToken";
 import type { FaultLab, TestAccount } from "./faultLab";
 import { openGate } from "./gate";
-import type { Gate } from "./gate";
+import type { Call, Gate } from "./gate";
+import { startRotation } from "./processes";
 import type { Rotation } from "./processes";
 
 /** What the job finds: the token that readers have now, and how the password stands. */
@@ -33,19 +34,15 @@ export interface TokenCase {
 
 const readerPauseMs = 100;
 
-export async function openTokenCase(lab: FaultLab, start: TokenStart): Promise<TokenCase> {
-  const live = newPassword();
-  const account = await lab.account(live, ["ROLE_USER"]);
-  const gate = await openGate(lab);
+/** `beside`: the account of a password change that goes on at the same time, on the same gate. */
+export async function openTokenCase(
+  lab: FaultLab,
+  start: TokenStart,
+  beside?: { account: TestAccount; gate: Gate; live: string },
+): Promise<TokenCase> {
+  const { account, gate, live } = beside ?? (await settledAccount(lab, start));
   const { name, username } = account;
   const key = `${name}/token`;
-  await lab.write(`${name}/password`, {
-    ...{ username, host: gate.apisecUrl, organization: "Acme", generation: 1 },
-    changed_at: "2026-11-01T00:00:00Z",
-    ...(start.password === "settled"
-      ? { password: live }
-      : { password: newPassword(), pending_password: live, pending_generation: 2 }),
-  });
   await lab.asRoot("POST", `apisec/metadata/${key}`, {
     cas_required: true,
     delete_version_after: "23h30m",
@@ -97,7 +94,7 @@ export async function openTokenCase(lab: FaultLab, start: TokenStart): Promise<T
     }
   })();
 
-  return {
+  const one: TokenCase = {
     account,
     gate,
     violations,
@@ -112,7 +109,9 @@ export async function openTokenCase(lab: FaultLab, start: TokenStart): Promise<T
       APISEC_REPORT: report,
     },
     watch() {
-      gate.after = async (call) => {
+      const { after } = gate;
+      gate.after = async (call, answer) => {
+        await after(call, answer);
         if (call.path.endsWith("/token")) await look(`after call ${call.n}`);
       };
     },
@@ -128,7 +127,9 @@ export async function openTokenCase(lab: FaultLab, start: TokenStart): Promise<T
         violations.push("the job says rotated, and readers have no new token");
       }
     },
-    async lookAtEnd({ code, err }) {
+    async lookAtEnd(rotation) {
+      const { code, err } = rotation;
+      one.lookAt(rotation);
       if (code !== 0) violations.push(`the undisturbed run failed: ${err}`);
       await look("in the end");
       const token = (await lab.read(key))?.data["token"];
@@ -146,6 +147,31 @@ export async function openTokenCase(lab: FaultLab, start: TokenStart): Promise<T
       await gate.close();
     },
   };
+  return one;
+}
+
+/** The calls of a rotation that nothing disturbs. */
+export async function callsOfRotation(lab: FaultLab, start: TokenStart): Promise<Call[]> {
+  const one = await openTokenCase(lab, start);
+  one.watch();
+  await one.lookAtEnd(await startRotation({ env: one.env }, lab.dir).ended);
+  await one.close();
+  if (one.violations.length > 0) throw new Error(one.violations.join("\n"));
+  return one.gate.calls;
+}
+
+async function settledAccount(lab: FaultLab, start: TokenStart) {
+  const live = newPassword();
+  const account = await lab.account(live, ["ROLE_USER"]);
+  const gate = await openGate(lab);
+  await lab.write(`${account.name}/password`, {
+    ...{ username: account.username, host: gate.apisecUrl, organization: "Acme" },
+    ...{ generation: 1, changed_at: "2026-11-01T00:00:00Z" },
+    ...(start.password === "settled"
+      ? { password: live }
+      : { password: newPassword(), pending_password: live, pending_generation: 2 }),
+  });
+  return { account, gate, live };
 }
 
 /** `later`: a true token with a longer life; the others are of the user and of no use. */

@@ -9,6 +9,10 @@ import { nextRuns } from "./core/schedule";
 import { policyValues } from "./policies/values";
 import { preflight } from "./preflight";
 
+// The SDK notes a stack trace for each property of each resource, to tell which promise was left open. Mapped
+// to TypeScript, they take half of the time of 100 accounts; one frame is enough to find an error by.
+if (!process.env["PULUMI_DEBUG_PROMISE_LEAKS"]) Error.stackTraceLimit = 1;
+
 export = async () => {
   const settings = loadConfig();
   for (const warning of settings.warnings) void pulumi.log.warn(warning);

@@ -138,7 +138,9 @@ function readLogin(answer: HttpResponse | Unknown): LoginAnswer {
     return { kind: "yes", token };
   }
   const message = body?.["message"];
-  if ([400, 401, 403].includes(answer.status) && typeof message === "string") {
+  // What a duplicated account is told, whatever the status: it says nothing about the password.
+  const isUnavailable = typeof message === "string" && /service unavailable/i.test(message);
+  if ([400, 401, 403].includes(answer.status) && typeof message === "string" && !isUnavailable) {
     return { kind: "no", text: message };
   }
   return unknown(answer);

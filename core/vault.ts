@@ -104,7 +104,10 @@ function usable(
   const { status } = answer;
   const what = `${method} ${path}`;
   if (status === 403) {
-    throw vaultError("denied", `Vault denies ${what} (403): the token's policies do not allow it`);
+    throw vaultError(
+      "denied",
+      `Vault denies ${what} (403): the token is not valid, or its policies do not allow it`,
+    );
   }
   if (status === 503) throw vaultError("sealed", `Vault at ${vault.address} is sealed (503)`);
   if (status >= 300 && status < 400) {

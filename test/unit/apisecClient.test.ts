@@ -81,7 +81,10 @@ describe("login", () => {
     ["a message with 404", { status: 404, body: { message: "Not found" } }],
     ["a refusal without a message", { status: 401, body: { error: "x" } }],
     ["a message that is no text", { status: 401, body: { message: 7 } }],
-    ["what a duplicated account is told", { status: 401, body: { message: "Service Unavailable" } }],
+    [
+      "what a duplicated account is told",
+      { status: 401, body: { message: "Service Unavailable" } },
+    ],
     ["an empty token", { status: 200, body: { token: "" } }],
     ["a token that is no text", { status: 200, body: { token: 7 } }],
     ["a token with 201", { status: 201, body: { token: "t" } }],

@@ -25,7 +25,7 @@ export interface Checks<F> {
   /** In every state of the world. */
   world(world: World): string | undefined;
   /** At every call: the world before and after it, and what the run knew before. */
-  call(facts: F, call: Call, before: World, after: World): string | undefined;
+  call(actor: Actor, facts: F, call: Call, before: World, after: World): string | undefined;
   /** When a run ends by itself. `faults`: how many there were until then, in all runs. */
   end(actor: Actor, local: Local<F>, world: World, faults: number): string | undefined;
   /** When all runs have ended and what has not come to effect never will. */
@@ -221,10 +221,12 @@ export async function explore<F>(exploration: Exploration<F>): Promise<Report> {
     }
     const { call, answer } = move.way;
     const local = await code.step(before, move.index, answer);
-    violated(checks.call(before.facts, call, state.world, move.world), move);
     const actor = actors[move.actor];
-    if (local.ended !== undefined && actor !== undefined) {
-      violated(checks.end(actor, local, move.world, faults - faultsLeft), move);
+    if (actor !== undefined) {
+      violated(checks.call(actor, before.facts, call, state.world, move.world), move);
+      if (local.ended !== undefined) {
+        violated(checks.end(actor, local, move.world, faults - faultsLeft), move);
+      }
     }
     return { world: move.world, faultsLeft, locals: replaced(state.locals, move.actor, local) };
   }

@@ -5,6 +5,7 @@ import type { Actor, Alone, Checks } from "./explore";
 import { livePassword } from "./memoryApisec";
 import {
   codeOf,
+  drawnBy,
   droppedPending,
   learn,
   mustBeRaised,
@@ -14,6 +15,7 @@ import {
   unprovenWrite,
   versionsOf,
   whereLive,
+  wrongOrder,
   wrongResult,
   wrongStop,
 } from "./passwordPromises";
@@ -24,6 +26,7 @@ import type { World } from "./world";
 /** A run for the account of `wish`. */
 export interface Run extends Actor {
   wish: PasswordWish;
+  isRotation: boolean;
 }
 
 /** A run of the real password change; each password it draws is named after it. */
@@ -31,9 +34,10 @@ export function passwordRun(title: string, wish: PasswordWish): Run {
   return {
     title,
     wish,
+    isRotation: false,
     main({ store, apisec, clock }) {
       let drawn = 0;
-      const newPassword = () => `${title}-drew-${(drawn += 1)}`;
+      const newPassword = () => drawnBy(title, (drawn += 1));
       return changePassword(wish, { store, mount: "apisec", apisec, newPassword, clock });
     },
   };
@@ -42,7 +46,12 @@ export function passwordRun(title: string, wish: PasswordWish): Run {
 /** A run of the real rotation of the token of `wish`'s account. */
 export function rotationRun(title: string, wish: PasswordWish): Run {
   const rules = { minLifetimeSeconds: 3600, source: title };
-  return { title, wish, main: (outside) => rotateToken(wish.name, outside, rules, []) };
+  return {
+    title,
+    wish,
+    isRotation: true,
+    main: (outside) => rotateToken(wish.name, outside, rules, []),
+  };
 }
 
 export interface PasswordPromises {
@@ -67,6 +76,7 @@ export function passwordChecks(promises: PasswordPromises): Checks<Facts> {
   }));
 
   const isCrowd = runs.length > 2;
+  const rotations = new Set(runs.filter(({ isRotation }) => isRotation).map(({ title }) => title));
 
   return {
     noFacts,
@@ -84,7 +94,10 @@ export function passwordChecks(promises: PasswordPromises): Checks<Facts> {
         return droppedPending(versionsOf(world, wish));
       });
     },
-    call: unprovenWrite,
+    call({ title }, facts, call, before, after) {
+      const disorder = rotations.has(title) ? undefined : wrongOrder(title, facts, call);
+      return disorder ?? unprovenWrite(facts, call, before, after);
+    },
     end(actor, { ended, facts }, world, faults) {
       const wish = runs.find(({ title }) => title === actor.title)?.wish;
       if (ended === undefined || wish === undefined) return undefined;

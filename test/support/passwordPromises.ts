@@ -17,6 +17,10 @@ export interface Facts {
   refusals: ReadonlyMap<string, { asFound: number; asSent: number }>;
   /** Values that this run read as pending: they get a second look. */
   pendings: ReadonlySet<string>;
+  /** The pending in the record as it was read last, if it was not tried yet. */
+  untried?: string | undefined;
+  /** Whether a value that logged in for this run was refused after that. */
+  isSuperseded: boolean;
   /** Values that this run sent to APIsec, and whether the answer was unknown. */
   sent: ReadonlyMap<string, "answered" | "unknown">;
   /** Whether this run tried older versions' values: one that was pending is another candidate there. */
@@ -29,6 +33,7 @@ export const noFacts: Facts = {
   proven: new Set(),
   refusals: new Map(),
   pendings: new Set(),
+  isSuperseded: false,
   sent: new Map(),
   triedOlder: false,
   heard: new Set(),
@@ -92,11 +97,13 @@ export function learn(facts: Facts, call: Call, answer: Answer): Facts {
       : facts;
   if (call.to === "read") {
     const pending = pendingOf(answer.value);
-    const pendings = pending === undefined ? [] : [pending];
+    const isOlder = call.version !== undefined;
+    const isUntried = pending !== undefined && !known.refusals.has(pending);
     return {
       ...known,
-      pendings: new Set([...known.pendings, ...pendings]),
-      triedOlder: known.triedOlder || call.version !== undefined,
+      pendings: new Set([...known.pendings, ...(pending === undefined ? [] : [pending])]),
+      untried: isOlder ? known.untried : isUntried ? pending : undefined,
+      triedOlder: known.triedOlder || isOlder,
     };
   }
   if (call.to === "change") {
@@ -104,6 +111,7 @@ export function learn(facts: Facts, call: Call, answer: Answer): Facts {
     return { ...known, sent: new Map([...known.sent, [call.password, how]]) };
   }
   if (call.to !== "login") return known;
+  if (call.password === known.untried) return learn({ ...known, untried: undefined }, call, answer);
   const { password } = call;
   if ((answer.value as LoginAnswer).kind === "yes") {
     return { ...known, proven: new Set([...known.proven, password]) };
@@ -112,7 +120,11 @@ export function learn(facts: Facts, call: Call, answer: Answer): Facts {
   const counts = known.refusals.get(password) ?? { asFound: 0, asSent: 0 };
   const which = known.sent.has(password) ? "asSent" : "asFound";
   const counted = { ...counts, [which]: counts[which] + 1 };
-  return { ...known, refusals: new Map([...known.refusals, [password, counted]]) };
+  return {
+    ...known,
+    isSuperseded: known.isSuperseded || known.proven.has(password),
+    refusals: new Map([...known.refusals, [password, counted]]),
+  };
 }
 
 function pendingOf(read: unknown): string | undefined {
@@ -153,7 +165,10 @@ export function droppedPending(versions: readonly PasswordRecord[]): string | un
   return undefined;
 }
 
-/** The record's password is replaced only by one that has logged in for the run that writes. */
+/**
+ * The record's password is replaced only by one that has logged in for the run that writes, and
+ * staged beside a pending only so: unless nothing logs in and a token makes the change.
+ */
 export function unprovenWrite(
   facts: Facts,
   call: Call,
@@ -165,10 +180,29 @@ export function unprovenWrite(
   }
   const read = kvRead(before.kv, call.key, 0);
   const old = read.state === "found" ? parseRecord(read) : undefined;
-  const { password, generation } = call.data;
+  const { password, generation, pending_password: pending } = call.data;
   if (typeof password !== "string" || facts.proven.has(password)) return undefined;
-  const isSame = old === undefined || (old.password === password && old.generation === generation);
-  return isSame ? undefined : `${password} was written as the password without having logged in`;
+  const isCopy = old === undefined && facts.proven.size === 0;
+  const isSame = old?.password === password && old.generation === generation;
+  const isStaged = pending !== old?.pending?.password;
+  if (isCopy || (isSame && !(isStaged && facts.proven.size > 0))) return undefined;
+  return `${password} was written as the password without having logged in`;
+}
+
+/** How the passwords are named that a run draws. */
+export function drawnBy(title: string, count: number): string {
+  return `${title}-drew-${count}`;
+}
+
+/** A pending that another run drew is tried before anything else: if it works, nothing is refused. */
+export function wrongOrder(
+  title: string,
+  { untried, proven }: Facts,
+  call: Call,
+): string | undefined {
+  if (call.to !== "login" || proven.size > 0 || untried === undefined) return undefined;
+  if (untried === call.password || untried === drawnBy(title, 1)) return undefined;
+  return `${call.password} was tried before the pending ${untried}`;
 }
 
 export function wrongResult(
@@ -178,7 +212,10 @@ export function wrongResult(
   world: World,
 ): string | undefined {
   const result = ended as PasswordResult | Rotation;
-  if ("state" in result || result.outcome === "superseded") return undefined;
+  if ("state" in result) return undefined;
+  if (result.outcome === "superseded") {
+    return facts.isSuperseded ? undefined : "says superseded, but nothing proven was refused";
+  }
   const record = recordAt(world, wish.name, result.version);
   if (record === undefined) return `names version ${result.version}, which does not exist`;
   if (!facts.proven.has(record.password))

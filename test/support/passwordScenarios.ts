@@ -64,6 +64,9 @@ const done1 = version("pending-1", 1);
 const open2 = version("pending-1", 1, ["pending-2", 2]);
 const done2 = version("pending-2", 2);
 
+/** The first password that support replaced since. */
+const lostFirst = version("lost-password", 0, ["pending-1", 1]);
+
 function version(password: string, generation: number, open?: [string, number]): Version {
   const pending = open && { pending: { password: open[0], generation: open[1] } };
   return { password, generation, ...pending };
@@ -190,6 +193,10 @@ export const others: Scenario[] = [
     token: true,
   },
   { ...at("reset by support, change open", [open2], firstPassword, 2, 2), outside: firstPassword },
+  {
+    ...at("reset by support, first change open", [lostFirst], firstPassword, 1, 2),
+    outside: firstPassword,
+  },
   { ...at("reset by support, raised", [done1], firstPassword, 2, 3), outside: firstPassword },
   {
     ...at("wrong first password", [], "another", 1, 1),

@@ -15,6 +15,7 @@ import {
   unprovenWrite,
   versionsOf,
   whereLive,
+  wrongOrder,
   wrongResult,
   wrongStop,
 } from "./passwordPromises";
@@ -92,7 +93,6 @@ interface Live {
   run: Run;
   stepped: Stepped;
   facts: Facts;
-  isRotation: boolean;
   /** Whether it was ever not alone, or something was changed behind it. */
   isDisturbed: boolean;
   hasWritten: boolean;
@@ -139,14 +139,13 @@ export async function playEvents(sequence: readonly Event[], backend: Backend): 
     };
   }
 
-  async function start(run: Run, isRotation: boolean): Promise<Live> {
+  async function start(run: Run): Promise<Live> {
     if (live.length > 0) isSerial = false;
     for (const other of live) other.isDisturbed = true;
     const one: Live = {
       run,
       stepped: await startStepped(run.main, () => backend.now()),
       facts: noFacts,
-      isRotation,
       isDisturbed: live.length > 0 || isOutside,
       hasWritten: false,
       tokens: new Set(),
@@ -160,12 +159,12 @@ export async function playEvents(sequence: readonly Event[], backend: Backend): 
   async function startUp(wanted: number): Promise<Live> {
     generation = Math.max(generation, wanted);
     started += 1;
-    return start(passwordRun(`up-${started}-wants-${wanted}`, wishFor(wanted)), false);
+    return start(passwordRun(`up-${started}-wants-${wanted}`, wishFor(wanted)));
   }
 
   async function startRotation(): Promise<Live> {
     started += 1;
-    return start(rotationRun(`rotation-${started}`, wishFor(generation)), true);
+    return start(rotationRun(`rotation-${started}`, wishFor(generation)));
   }
 
   function disturb(): void {
@@ -177,6 +176,9 @@ export async function playEvents(sequence: readonly Event[], backend: Backend): 
     const call = one.stepped.calls[0];
     if (call === undefined) return;
     const before = await backend.world();
+    const { title, isRotation } = one.run;
+    const disorder = isRotation ? undefined : wrongOrder(title, one.facts, call);
+    if (disorder !== undefined) throw broken(`${one.run.title}: ${disorder}`);
     const way = await backend.perform(call, fault);
     const after = await backend.world();
     played.calls += 1;
@@ -226,13 +228,13 @@ export async function playEvents(sequence: readonly Event[], backend: Backend): 
   }
 
   function checkEnd(one: Live, ended: Ended, world: World): void {
-    const { run, facts, isRotation, isDisturbed } = one;
+    const { run, facts, isDisturbed } = one;
     log.push(
       `${run.title} ends: ${"error" in ended ? ended.error.message : JSON.stringify(ended.result)}`,
     );
     const tooMany = tooManyRefusals(facts);
     if (tooMany !== undefined) throw broken(`${run.title} ${tooMany}`);
-    if (isRotation) {
+    if (run.isRotation) {
       const isLost = facts.heard.has("vault error");
       if ("error" in ended && one.hasWritten && !isLost) throw broken("a failed rotation wrote");
       return;

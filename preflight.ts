@@ -6,6 +6,7 @@ import { authDescription } from "./components/tokenRotation";
 import { mountDescription } from "./components/secretStore";
 import type { Settings } from "./config";
 import { isObject, jsonObject } from "./core/http";
+import { passwordKey } from "./core/passwordRecord";
 import { foreignText } from "./core/redact";
 import { encodePath, vaultCall, vaultErrors } from "./core/vault";
 import type { VaultConnection } from "./core/vault";
@@ -20,9 +21,13 @@ import { nodeSend } from "./rotator/transport";
 export async function preflight(settings: Settings): Promise<{ mountExists: boolean }> {
   const vault = connect(settings);
   const mount = look(vault, `sys/mounts/${encodePath(settings.mount)}`);
+  const mountProblems = checkMount(vault, settings, mount);
   const checks = await Promise.all([
-    checkMount(vault, settings, mount),
+    mountProblems,
     checkAuth(vault, settings),
+    mountProblems.then((found) =>
+      found.length > 0 ? [] : checkFirstPasswords(vault, settings, mount),
+    ),
     ...(["admin", "developer", "rotator"] as const).map((role) =>
       checkPolicy(vault, settings, policyName(settings.policyPrefix, settings.stack, role)),
     ),
@@ -162,4 +167,47 @@ function checkPolicy(vault: VaultConnection, settings: Settings, name: string): 
           `policy ${name} exists and does not begin with "${marker}": delete it if nobody needs it, or set another policyPrefix`,
         ];
   });
+}
+
+/**
+ * Every account needs a record in Vault or a first password in config. Known before another account's
+ * password is changed; asked in `up` only, since who previews may not look at any key.
+ */
+function checkFirstPasswords(
+  vault: VaultConnection,
+  settings: Settings,
+  mount: Promise<Record<string, unknown> | undefined>,
+): Promise<string[]> {
+  const names = settings.accounts
+    .filter(({ name, renamedFrom }) => {
+      return renamedFrom === undefined && !settings.firstPasswordsFor.includes(name);
+    })
+    .map(({ name }) => name);
+  if (pulumi.runtime.isDryRun()) return Promise.resolve([]);
+  return problemsOf(async () => {
+    const mountExists = (await mount) !== undefined;
+    const missing: string[] = [];
+    const queue = names.values();
+    // A few at a time, on connections that are kept alive.
+    const worker = async () => {
+      for (const name of queue) {
+        if (!mountExists || !(await hasRecord(vault, settings, name))) missing.push(name);
+      }
+    };
+    await Promise.all(Array.from({ length: 8 }, worker));
+    return missing.map(
+      (name) =>
+        `account ${name} has no password in Vault and no first password in config: set what APIsec mailed with \`pulumi config set --secret --path 'firstPasswords.${name}'\``,
+    );
+  });
+}
+
+async function hasRecord(
+  vault: VaultConnection,
+  settings: Settings,
+  name: string,
+): Promise<boolean> {
+  const path = `${encodePath(settings.mount)}/metadata/${encodePath(passwordKey(name))}`;
+  const versions = (await look(vault, path))?.["versions"];
+  return isObject(versions) && Object.keys(versions).length > 0;
 }

@@ -84,7 +84,8 @@ async function look(
   const before = process.env["VAULT_TOKEN"];
   process.env["VAULT_TOKEN"] = token;
   try {
-    return await preflight(readConfig(sourceOf(keys, { env })));
+    const firstPasswords = { scanner: "canary-first" };
+    return await preflight(readConfig(sourceOf({ firstPasswords, ...keys }, { env })));
   } finally {
     if (before === undefined) delete process.env["VAULT_TOKEN"];
     else process.env["VAULT_TOKEN"] = before;
@@ -215,4 +216,27 @@ test.each(conflicts)("%s", async (_, changed, text) => {
 test("a sealed Vault is one problem, not five", async () => {
   const sealed = Object.fromEntries(Object.keys(ours).map((path) => [path, { status: 503 }]));
   expect(await problems(sealed)).toEqual([`Vault at ${address} is sealed (503)`]);
+});
+
+describe("an account without a first password in config", () => {
+  const without = { firstPasswords: undefined };
+  const key = "apisec/metadata/scanner/password";
+  const problem =
+    "account scanner has no password in Vault and no first password in config: set what APIsec mailed with `pulumi config set --secret --path 'firstPasswords.scanner'`";
+
+  test("is a problem where Vault has no version of its record", async () => {
+    expect(await problems(fresh, without)).toEqual([problem]);
+    expect(await problems({ ...ours, [key]: absent }, without)).toEqual([problem]);
+    // Settings of the key, and no value yet.
+    expect(await problems({ ...ours, [key]: found({ versions: {} }) }, without)).toEqual([problem]);
+  });
+
+  test("is none where Vault has one, or where the account was renamed", async () => {
+    const recorded = { ...ours, [key]: found({ versions: { "1": {} } }) };
+    await expect(look(recorded, without)).resolves.toEqual({ mountExists: true });
+    const accounts = [
+      { name: "scanner", username: "scanner@acme.example", renamedFrom: "scanner-old" },
+    ];
+    await expect(look(ours, { ...without, accounts })).resolves.toEqual({ mountExists: true });
+  });
 });

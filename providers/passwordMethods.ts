@@ -181,12 +181,4 @@ export const passwordMethods = {
     outs: await ensure(news, olds.host),
   }),
   read: async (id: string, stored: Stored) => ({ id, props: await observe(stored) }),
-  // An account cannot lose its password, and what Vault holds is the only copy.
-  delete: async (_id: string, stored: Stored) => {
-    // The engine shows what its provider process prints.
-    // eslint-disable-next-line no-console
-    console.log(
-      `Account ${stored.name}: its password stays as it is, at APIsec and in Vault at ${stored.mount}/${stored.name}/password.`,
-    );
-  },
 };

@@ -7,6 +7,7 @@ import { readGitlab, readVault } from "./config/environment";
 import { problemList, quote } from "./config/problems";
 import { readAccounts, readApisecPaths, readKeys } from "./config/read";
 import type { AllKeys } from "./config/read";
+import { runError } from "./config/runError";
 import { namePattern, nameText } from "./config/schema";
 import type { ApisecPaths } from "./core/apisec";
 
@@ -127,7 +128,7 @@ export function readConfig(source: ConfigSource): Settings {
 
 function configError(stack: string, problems: readonly string[]): pulumi.RunError {
   const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
-  return new pulumi.RunError(
+  return runError(
     `The configuration of stack ${stack} has ${count}; nothing was touched.\n` +
       problems.map((problem) => `  - ${problem}`).join("\n") +
       "\nREADME.md, section Configuration, lists every key.",

@@ -1,10 +1,11 @@
 import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import * as pulumi from "@pulumi/pulumi";
 import { authDescription } from "./components/tokenRotation";
 import { mountDescription } from "./components/secretStore";
+import * as pulumi from "@pulumi/pulumi";
 import type { Settings } from "./config";
+import { runError } from "./config/runError";
 import { isObject, jsonObject } from "./core/http";
 import { passwordKey } from "./core/passwordRecord";
 import { foreignText } from "./core/redact";
@@ -34,7 +35,7 @@ export async function preflight(settings: Settings): Promise<{ mountExists: bool
   ]);
   const problems = [...new Set(checks.flat())];
   if (problems.length === 0) return { mountExists: (await mount) !== undefined };
-  throw new pulumi.RunError(
+  throw runError(
     `Vault at ${settings.vaultAddress} is not ready for stack ${settings.stack}; nothing was touched.\n` +
       problems.map((problem) => `  - ${problem}`).join("\n"),
   );

@@ -4,6 +4,7 @@ import * as gitlab from "@pulumi/gitlab";
 import * as pulumi from "@pulumi/pulumi";
 import * as vault from "@pulumi/vault";
 import type { Settings } from "../config";
+import { runError } from "../config/runError";
 import { defaultApisecPaths } from "../core/apisec";
 import { formatDuration } from "../core/duration";
 import { ownerMarker, policyName } from "../policies/render";
@@ -267,8 +268,6 @@ function readScript(): string {
   try {
     return readFileSync(path, "utf8");
   } catch {
-    throw new pulumi.RunError(
-      "dist/rotate.mjs, the rotation job, has not been built: run `npm run build`.",
-    );
+    throw runError("dist/rotate.mjs, the rotation job, has not been built: run `npm run build`.");
   }
 }

@@ -1,9 +1,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import * as pulumi from "@pulumi/pulumi";
 import { authDescription } from "./components/tokenRotation";
 import { mountDescription } from "./components/secretStore";
-import * as pulumi from "@pulumi/pulumi";
 import type { Settings } from "./config";
 import { runError } from "./config/runError";
 import { isObject, jsonObject } from "./core/http";

@@ -133,11 +133,13 @@ export function encodePath(path: string): string {
 /** The KV v2 mount `mount` behind `vault`. */
 export function kvStore(vault: VaultConnection, mount: string): SecretStore {
   const pathOf = (key: string) => `${encodePath(mount)}/data/${encodePath(key)}`;
+  // What stands before Vault may quote a request, token and all.
+  const own = vault.token === undefined ? [] : [vault.token];
   return {
     async read(key, version) {
       const query = version === undefined ? "" : `?version=${version}`;
       const answer = await vaultCall(vault, "GET", pathOf(key) + query);
-      return readSecret(answer, `${mount}/data/${key}`);
+      return readSecret(answer, `${mount}/data/${key}`, own);
     },
     async write(key, data, cas) {
       const answer = await vaultCall(vault, "POST", pathOf(key), { options: { cas }, data });
@@ -148,12 +150,13 @@ export function kvStore(vault: VaultConnection, mount: string): SecretStore {
         return { state: "lost" };
       }
       const metadata = jsonObject(answer.body)?.["data"];
-      if (answer.status !== 200 || !isObject(metadata)) {
-        throw refused("POST", mount, key, answer, Object.values(data).map(String));
+      // Without a version it is not Vault's answer, and nothing says that the value is stored.
+      if (answer.status !== 200 || !isObject(metadata) || !isVersion(metadata["version"])) {
+        throw refused("POST", mount, key, answer, [...Object.values(data).map(String), ...own]);
       }
       return {
         state: "written",
-        version: Number(metadata["version"]),
+        version: metadata["version"],
         deletionTime: deletionTimeOf(metadata),
       };
     },
@@ -179,33 +182,32 @@ function deletionTimeOf(metadata: Record<string, unknown>): string {
   return typeof time === "string" ? time : "";
 }
 
-function readSecret(answer: HttpResponse, path: string): SecretRead {
+function isVersion(version: unknown): version is number {
+  return Number.isInteger(version);
+}
+
+function readSecret(answer: HttpResponse, path: string, secrets: readonly string[]): SecretRead {
   const outer = jsonObject(answer.body);
-  const body = outer?.["data"];
-  if (answer.status === 404 && isObject(body) && isObject(body["metadata"])) {
-    const metadata = body["metadata"];
-    return {
-      state: "deleted",
-      version: Number(metadata["version"]),
-      deletionTime: deletionTimeOf(metadata),
-    };
+  const body = isObject(outer?.["data"]) ? outer["data"] : {};
+  const metadata = isObject(body["metadata"]) ? body["metadata"] : {};
+  const { version } = metadata;
+  const deletionTime = deletionTimeOf(metadata);
+  if (answer.status === 404 && isVersion(version)) {
+    return { state: "deleted", version, deletionTime };
   }
   // `{"errors":[]}`: no such key, or one that has settings but no value yet. With a text: no such mount.
-  if (answer.status === 404 && vaultErrors(answer) === "") return { state: "absent" };
-  const metadata = isObject(body) ? body["metadata"] : undefined;
-  const data = isObject(body) ? body["data"] : undefined;
-  if (answer.status !== 200 || !isObject(metadata) || !isObject(data)) {
+  const errors = outer?.["errors"];
+  if (answer.status === 404 && Array.isArray(errors) && errors.length === 0) {
+    return { state: "absent" };
+  }
+  const { data } = body;
+  if (answer.status !== 200 || !isVersion(version) || !isObject(data)) {
     throw vaultError(
       "refused",
-      `Vault answers GET ${path} with ${answer.status}, not with a KV version 2 value ${foreignText(vaultErrors(answer), [])}`.trimEnd(),
+      `Vault answers GET ${path} with ${answer.status}, not with a KV version 2 value ${foreignText(vaultErrors(answer), secrets)}`.trimEnd(),
     );
   }
-  return {
-    state: "found",
-    version: Number(metadata["version"]),
-    data,
-    deletionTime: deletionTimeOf(metadata),
-  };
+  return { state: "found", version, data, deletionTime };
 }
 
 /** A Vault token bought with GitLab's ID token. `leaseSeconds`: how long it lives. */

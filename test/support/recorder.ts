@@ -1,4 +1,5 @@
 import { startProxy } from "../../lab/proxy";
+import type { FaultInput } from "../../lab/faults";
 import { startFaultyServer } from "../../lab/faultyServer";
 import type { Incoming } from "../../lab/faultyServer";
 
@@ -17,13 +18,27 @@ export interface Recorder {
   close(): Promise<void>;
 }
 
-/** Stands before `target` and writes down everything that passes, secrets and all. */
-export async function startRecorder(target: string): Promise<Recorder> {
+/**
+ * Stands before `target` and writes down everything that passes, secrets and all. `fault` may answer
+ * in the target's place, or after it has done its work.
+ */
+export async function startRecorder(
+  target: string,
+  fault: (request: Incoming) => FaultInput | undefined = () => undefined,
+): Promise<Recorder> {
   const exchanges: Exchange[] = [];
+  const keep = (request: Incoming, answer: string) =>
+    exchanges.push({ ...request, body: String(request.body), answer });
   const server = await startProxy({
     target,
+    async onRequest(request) {
+      const wanted = fault(request);
+      // Without its effect the target never sees it.
+      if (wanted !== undefined && wanted.when !== "after") keep(request, "");
+      return wanted ?? "pass";
+    },
     async onResponse(request, answer) {
-      exchanges.push({ ...request, body: String(request.body), answer: String(answer.body) });
+      keep(request, String(answer.body));
     },
   });
   return { url: server.url, exchanges, close: () => server.close() };

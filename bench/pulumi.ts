@@ -1,0 +1,227 @@
+import { cpSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { LocalWorkspace } from "@pulumi/pulumi/automation";
+import type { ConfigMap } from "@pulumi/pulumi/automation";
+import { rotationProject } from "../lab/world";
+import { startTestLab } from "../test/support/lab";
+import { inTurn, measure } from "./measure";
+import { programStart } from "./programStart";
+import { compared, counted } from "./report";
+import { auditEnd, vaultCalls } from "./world";
+import type { TestLab } from "../test/support/lab";
+import type { Job } from "./measure";
+import type { Start } from "./programStart";
+import type { Row } from "./report";
+
+const root = join(__dirname, "..");
+const up = ["up", "--yes", "--skip-preview"];
+
+const sizes = [
+  { count: 1, ups: 4, upAtMost: 1.5, previews: 7, previewAtMost: 1.5 },
+  { count: 10, ups: 3, upAtMost: 1.4, previews: 5, previewAtMost: 2 },
+  { count: 100, ups: 2, upAtMost: 1.3, previews: 5, previewAtMost: 3 },
+];
+
+/** A stack of a program, and what `pulumi` needs to run on it. */
+interface Target {
+  dir: string;
+  stack: string;
+  env: Record<string, string>;
+}
+
+/** The program under the real engine, beside programs that do nothing. */
+export async function benchPulumi(): Promise<Row[]> {
+  const lab = await startTestLab();
+  try {
+    const empty = await peerStack(lab, "empty", "", "empty");
+    await measure(pulumi(empty, up));
+    const rows = {
+      starts: await starts(lab),
+      previews: [] as Row[],
+      ups: [] as Row[],
+      states: [] as Row[],
+      writes: [] as Row[],
+    };
+    for (const size of sizes) {
+      const from = auditEnd(lab.world.vault);
+      const { row, stack } = await upFromNothing(lab, size);
+      const calls = vaultCalls(lab.world.vault, from);
+      if (size.count === 10) rows.writes = writes(calls, size.count * (size.ups + 1));
+      rows.ups.push(row);
+      rows.states.push(await codeInState(lab, stack, size.count));
+      rows.previews.push(await preview(lab, stack, empty, size));
+    }
+    return Object.values(rows).flat();
+  } finally {
+    await lab.stop();
+  }
+}
+
+const accounts = (count: number) => (count === 1 ? "1 account" : `${count} accounts`);
+
+function pulumi({ dir, stack, env }: Target, command: readonly string[]): Job {
+  const argv = ["pulumi", ...command, "--stack", stack, "--non-interactive", "--suppress-progress"];
+  return { name: `pulumi ${command[0]} of ${stack}`, argv, env, cwd: dir };
+}
+
+async function upFromNothing(
+  lab: TestLab,
+  { count, ups, upAtMost }: (typeof sizes)[number],
+): Promise<{ row: Row; stack: Target }> {
+  let stack: Target | undefined;
+  const ourUp = async (round: number) => {
+    stack = await newStack(lab, `s${count}-${round}`, count);
+    return pulumi(stack, up);
+  };
+  const idleUp = async (round: number) => {
+    const idle = await peerStack(lab, "nothing", "nothing.js", `n${count}-${round}`);
+    return pulumi({ ...idle, env: { ...idle.env, COUNT: `${count}` } }, up);
+  };
+  const [ours = [], theirs = []] = await inTurn([ourUp, idleUp], ups);
+  const work = `pulumi up from nothing, ${accounts(count)}`;
+  const beside = `${count} dynamic resources that do nothing`;
+  const row = compared("pulumi", work, beside, { ours, theirs }, upAtMost);
+  return { row, stack: stack! };
+}
+
+async function preview(
+  lab: TestLab,
+  stack: Target,
+  empty: Target,
+  { count, previews, previewAtMost }: (typeof sizes)[number],
+): Promise<Row> {
+  // As it is once the first passwords have been taken out of config.
+  const config = ["config", "rm", "firstPasswords", "--stack", stack.stack];
+  const { code, stderr } = await lab.pulumi(config, stack.env);
+  if (code !== 0) throw new Error(stderr);
+  await measure(pulumi(stack, up));
+  const unchanged: Job = {
+    ...pulumi(stack, ["preview"]),
+    check(output) {
+      if (!/^ +\d+ unchanged\n+$/m.test(output)) throw new Error(`not unchanged: ${output}`);
+    },
+  };
+  const [ours = [], theirs = []] = await inTurn([unchanged, pulumi(empty, ["preview"])], previews);
+  const work = `pulumi preview, nothing changed, ${accounts(count)}`;
+  return compared("pulumi", work, "an empty JavaScript program", { ours, theirs }, previewAtMost);
+}
+
+/** A stack of our program whose accounts still have their first passwords. */
+async function newStack(lab: TestLab, stack: string, count: number): Promise<Target> {
+  const list = accountsOf(stack, count);
+  await lab.apisec(
+    "POST",
+    "accounts",
+    list.map(({ name, username }, index) => ({
+      ...{ name, username, userId: `u-${name}`, password: `First-of-${name}` },
+      org: { id: "org-1", name: "Acme" },
+      roles: index === 0 ? ["ROLE_USER", "ROLE_ADMIN"] : ["ROLE_USER"],
+    })),
+  );
+  const made = await lab.stack(stack, configOf(lab, stack, count));
+  const passwords: ConfigMap = {};
+  for (const { name } of list) {
+    passwords[`firstPasswords.${name}`] = { value: `First-of-${name}`, secret: true };
+  }
+  await made.setAllConfig(passwords, true);
+  return { dir: lab.program, stack, env: { ...lab.env } };
+}
+
+function configOf(lab: TestLab, stack: string, count: number): Record<string, unknown> {
+  return {
+    apisecUrl: lab.world.apisec.url,
+    gitlabProject: rotationProject,
+    mount: `kv-${stack}`,
+    authPath: `jwt-${stack}`,
+    accounts: accountsOf(stack, count),
+  };
+}
+
+/** The first account changes the passwords of the others. */
+function accountsOf(stack: string, count: number): { name: string; username: string }[] {
+  return Array.from({ length: count }, (_, index) => {
+    const name = `${stack}-${index + 1}`;
+    const first = count === 1 ? { acceptAdminToken: true } : { publishToken: false };
+    return {
+      ...{ name, username: `${name}@acme.example`, organization: "Acme" },
+      ...(index === 0 ? first : { changedBy: `${stack}-1` }),
+    };
+  });
+}
+
+/** A new stack of a JavaScript program of bench/peers; "" is a program with nothing in it. */
+async function peerStack(
+  lab: TestLab,
+  project: string,
+  source: string,
+  stack: string,
+): Promise<Target> {
+  const dir = join(lab.world.dir, project);
+  mkdirSync(dir, { recursive: true });
+  writeFileSync(join(dir, "Pulumi.yaml"), `name: ${project}\nruntime: nodejs\n`);
+  writeFileSync(join(dir, "package.json"), JSON.stringify({ name: project, main: "index.js" }));
+  if (source === "") writeFileSync(join(dir, "index.js"), "");
+  else cpSync(join(__dirname, "peers", source), join(dir, "index.js"));
+  const modules = join(dir, "node_modules");
+  rmSync(modules, { force: true });
+  symlinkSync(join(root, "node_modules"), modules);
+  await LocalWorkspace.createStack(
+    { stackName: stack, workDir: dir },
+    { envVars: lab.env, pulumiHome: lab.env["PULUMI_HOME"] ?? "" },
+  );
+  return { dir, stack, env: { ...lab.env } };
+}
+
+/** From the start of the program's process to the first resource that it registers. */
+async function starts(lab: TestLab): Promise<Row[]> {
+  const stack = await newStack(lab, "start", 1);
+  const least = await peerStack(lab, "least", "least.js", "least");
+  const config = Object.entries(configOf(lab, "start", 1)).map(([key, value]) => [
+    `apisec-credentials:${key}`,
+    typeof value === "string" ? value : JSON.stringify(value),
+  ]);
+  const ours: Start[] = [];
+  const floor: Start[] = [];
+  const theirs: Start[] = [];
+  const required: Job = {
+    name: "node",
+    argv: [process.execPath, "-e", 'require("@pulumi/pulumi")'],
+    env: lab.env,
+    cwd: lab.program,
+  };
+  for (let round = 0; round <= 7; round += 1) {
+    ours.push(await programStart(stack, Object.fromEntries(config) as Record<string, string>));
+    floor.push(await programStart(least, { "least:key": "" }));
+    theirs.push(await measure(required));
+  }
+  for (const samples of [ours, floor, theirs]) samples.shift();
+  const beside = "node -e 'require(\"@pulumi/pulumi\")'";
+  const work = "program start, until its first resource";
+  return [
+    compared("pulumi", work, beside, { ours, theirs }, 1.6),
+    compared("pulumi", "… of a JavaScript program with one resource", beside, {
+      ours: floor,
+      theirs,
+    }),
+    compared("pulumi", "… ours", "that program's", { ours, theirs: floor }),
+  ];
+}
+
+/** The provider's code that the state holds of each account. */
+async function codeInState(lab: TestLab, stack: Target, count: number): Promise<Row> {
+  const { stdout } = await lab.pulumi(["stack", "export", "--stack", stack.stack], stack.env);
+  const { deployment } = JSON.parse(stdout) as {
+    deployment: { resources: { inputs?: { __provider?: string } }[] };
+  };
+  const sizesOfCode = deployment.resources.map(({ inputs }) => inputs?.__provider?.length ?? 0);
+  const work = `provider's code in the state, each of ${accounts(count)}`;
+  return counted("pulumi", work, Math.max(...sizesOfCode) / 1024, "KiB", 24);
+}
+
+function writes(calls: Record<string, number>, passwords: number): Row[] {
+  const each = (call: string) => (calls[call] ?? 0) / passwords;
+  return [
+    counted("pulumi", "Vault writes a password change", each("update password"), "", 2),
+    counted("pulumi", "… and for the key's settings", each("update metadata password"), "", 1),
+  ];
+}

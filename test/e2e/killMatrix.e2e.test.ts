@@ -5,6 +5,7 @@ import type { Call } from "../support/gate";
 import { callsOfChange, changes, eachOf, openPasswordCase, titleOf } from "../support/passwordCase";
 import type { Start } from "../support/passwordCase";
 import { providerPool } from "../support/processes";
+import type { ProviderRequest } from "../support/processes";
 import { arm, strikes, waitForRefused } from "../support/strikes";
 import type { Strike } from "../support/strikes";
 
@@ -128,3 +129,38 @@ describe.each([
     600_000,
   );
 });
+
+test("a change of before that lands in the middle of a later one: nothing is lost, and it heals", async () => {
+  const [start] = starts.filter(({ title }) => title === "once more, over an open change");
+  if (start === undefined) throw new Error("no such start");
+  const run = (request: ProviderRequest) => plain.use((provider) => provider.run(request));
+  const calls = await callsOfChange(lab, start, false, run);
+  const found: string[] = [];
+  await eachOf(calls, 8, async ({ n }) => {
+    const one = await openPasswordCase(lab, start, false);
+    const { account, gate, passwords, request } = one;
+    const key = `${account.name}/password`;
+    gate.before = async (call) => {
+      if (call.n === n) await lab.setPassword(account, passwords["p1"] ?? "");
+      return "pass";
+    };
+    await hurried.use((provider) => provider.run(request));
+    const stored = (await lab.history(key)).flatMap((data) => [
+      data["password"],
+      data["pending_password"],
+    ]);
+    const live = await Promise.all(stored.map((password) => lab.isLive(account, password)));
+    if (!live.includes(true)) found.push(`${n}: no version has the password that logs in`);
+    let answer = await run(request);
+    if (answer.error?.code === "changed-outside") {
+      answer = await run({ ...request, inputs: { ...request.inputs, generation: 3 } });
+    }
+    const newest = (await lab.read(key))?.data;
+    if (answer.outs === undefined) found.push(`${n}: ${answer.error?.message}`);
+    if (!(await lab.isLive(account, newest?.["password"]))) found.push(`${n}: locked out`);
+    await one.close();
+  });
+  cases += calls.length;
+  violations = [...violations, ...found];
+  expect(found).toEqual([]);
+}, 600_000);

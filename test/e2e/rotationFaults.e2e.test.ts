@@ -1,4 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import type { FaultInput } from "../../lab/faults";
+import { readToken } from "../../core/jwt";
+import { accessToken } from "../support/accessToken";
 import { startFaultLab } from "../support/faultLab";
 import type { FaultLab } from "../support/faultLab";
 import type { Side } from "../support/gate";
@@ -17,6 +20,8 @@ const starts: (TokenStart & { onlyKills?: true })[] = [
   { title: "the first token", stored: "none", password: "settled", onlyKills: true },
   { title: "after the token has ended", stored: "ended", password: "settled", onlyKills: true },
 ];
+
+const settled: TokenStart = { title: "settled", stored: "older", password: "settled" };
 
 let lab: FaultLab;
 let cases = 0;
@@ -84,3 +89,67 @@ test.each(starts)(
   },
   600_000,
 );
+
+describe("what is no good token is not stored", () => {
+  const seconds = () => Math.floor(Date.now() / 1000);
+  const sub = (username: string) => `Acme//${username}`;
+  const tokens: [string, (username: string) => unknown][] = [
+    ["no token", () => undefined],
+    ["an empty one", () => ""],
+    ["no JWT", () => "secret-that-is-none"],
+    ["an expired one", (name) => accessToken({ sub: sub(name), iat: 0, exp: seconds() - 1 })],
+    [
+      "a short-lived one",
+      (name) => accessToken({ sub: sub(name), iat: seconds(), exp: seconds() + 3600 }),
+    ],
+    [
+      "one of another user",
+      () => accessToken({ sub: sub("root"), iat: seconds(), exp: seconds() + 86_400 }),
+    ],
+    [
+      "one that does not work",
+      (name) => accessToken({ sub: sub(name), iat: seconds(), exp: seconds() + 86_400 }),
+    ],
+  ];
+  const answers: [string, (username: string) => FaultInput["action"]][] = [
+    ...tokens.map(([title, token]): (typeof answers)[number] => [
+      `the login gives ${title}`,
+      (name) => ({ status: 200, body: { token: token(name) } }),
+    ]),
+    ["the login is refused", () => ({ status: 401, body: { message: "Bad credentials" } })],
+  ];
+
+  test.each(answers)("%s: the old one stays, the exit code is 1", async (_, action) => {
+    const one = await openTokenCase(lab, settled);
+    const before = await lab.read(`${one.account.name}/token`);
+    one.watch();
+    one.gate.before = async ({ path }) =>
+      path === "/login" ? { action: action(one.account.username) } : "pass";
+    const rotation = await startRotation({ env: one.env }, lab.dir).ended;
+    one.lookAt(rotation);
+    expect(rotation.code).toBe(1);
+    expect(await lab.read(`${one.account.name}/token`)).toEqual(before);
+    await one.close();
+    expect(one.violations).toEqual([]);
+  });
+});
+
+test.each([
+  ["is no JWT", () => "planted"],
+  [
+    "is a forged one",
+    (username: string) => accessToken({ sub: `Acme//${username}`, iat: 0, exp: 4e9 }),
+  ],
+])("a planted token that %s makes way", async (_, planted) => {
+  const one = await openTokenCase(lab, { ...settled, stored: "none" });
+  const { name, username } = one.account;
+  await lab.write(`${name}/token`, {
+    token: planted(username),
+    expires_at: "2099-01-01T00:00:00Z",
+  });
+  expect((await startRotation({ env: one.env }, lab.dir).ended).code).toBe(0);
+  const claims = readToken(String((await lab.read(`${name}/token`))?.data["token"]));
+  expect(claims?.username).toBe(username);
+  expect(claims?.expiresAt).toBeLessThan(4e9);
+  await one.close();
+});

@@ -37,6 +37,8 @@ export interface FaultLab {
   history(key: string): Promise<Data[]>;
   /** What GitLab's job logs in with: role `rotator` at the auth mount `gitlab`. */
   idToken(): string;
+  /** What else is to be ended by `stop`: a test that failed half-way leaves nothing open. */
+  onStop: (() => Promise<void>)[];
   stop(): Promise<void>;
 }
 
@@ -155,7 +157,9 @@ export async function startFaultLab({ tls = false } = {}): Promise<FaultLab> {
       const text = `${encode({ alg: "RS256", typ: "JWT" })}.${encode({ ...claims, exp: seconds + 600 })}`;
       return `${text}.${sign("RSA-SHA256", Buffer.from(text), privateKey).toString("base64url")}`;
     },
+    onStop: [],
     async stop() {
+      await Promise.all(lab.onStop.map((end) => end()));
       await Promise.all([vault.kill(), apisec.close()]);
       rmSync(dir, { recursive: true, force: true });
     },

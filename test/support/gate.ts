@@ -26,7 +26,7 @@ export interface Gate {
   refuse(side: Side, ms: number): void;
   /** Sends a call that was held back, as it was, and gives APIsec's or Vault's status. */
   deliver(call: Call): Promise<number>;
-  close(): Promise<void>;
+  close: () => Promise<void>;
 }
 
 const letPass: Gate["before"] = async () => "pass";
@@ -87,5 +87,6 @@ export async function openGate(lab: FaultLab, vaultTarget = lab.vault.address): 
       await Promise.all([vault.close(), apisec.close()]);
     },
   };
+  lab.onStop.push(gate.close);
   return gate;
 }

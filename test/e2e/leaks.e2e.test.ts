@@ -198,15 +198,19 @@ const careless: Record<string, (text: string) => { status: number; body: unknown
   }),
 };
 
+/** Every kind of answer above, and a connection that breaks. */
+const kinds = [...Object.keys(careless), "reset", "truncate"] as const;
+
+/** Lets the requests of one kind go wrong; returns how many did. */
 function faultAt(method: string, path: RegExp, kind: string): () => number {
   let struck = 0;
   fault = (request) => {
     if (request.method !== method || !path.test(request.path)) return undefined;
     struck += 1;
+    if (kind === "reset" || kind === "truncate") return { action: kind };
     const answer = careless[kind]?.(echo(request)) ?? { status: 500, body: "" };
     const location = `http://127.0.0.1:9/${encodeURIComponent(echo(request)).slice(0, 4_000)}`;
-    const headers = answer.status === 307 ? { location } : undefined;
-    return { action: { ...answer, ...(headers && { headers }) } };
+    return { action: { ...answer, ...(answer.status === 307 && { headers: { location } }) } };
   };
   return () => struck;
 }
@@ -228,7 +232,7 @@ describe("servers that put into their answers what they were sent", () => {
   } as const;
   type Place = keyof typeof places;
   const everyKind = (names: Place[]) =>
-    names.flatMap((place) => Object.keys(careless).map((kind) => [place, kind] as const));
+    names.flatMap((place) => kinds.map((kind) => [place, kind] as const));
 
   let provider: Provider;
 
@@ -405,7 +409,7 @@ test("no environment holds what its process has no need of", () => {
     if (commandLine.includes("/@pulumi/pulumi/cmd/run")) return [...ofThePulumi, "first password"];
     return ofThePulumi;
   }
-  const kinds = new Set<string>();
+  const sorts = new Set<string>();
   for (const one of watch.seen) {
     const all = [...hunt.in(one.environment), ...manySecrets.in(one.environment)];
     const found = all.filter((name) => !allowed(one).includes(name));
@@ -413,10 +417,10 @@ test("no environment holds what its process has no need of", () => {
       of: one.commandLine.slice(0, 200),
       found: [],
     });
-    kinds.add(allowed(one).join());
+    sorts.add(allowed(one).join());
   }
   // Every sort of process was seen.
-  expect(kinds.size).toBeGreaterThanOrEqual(6);
+  expect(sorts.size).toBeGreaterThanOrEqual(6);
   const job = watch.seen.find(({ commandLine }) => /node rotate\.mjs$/.test(commandLine));
   expect(secretsIn(job?.environment ?? "")).toEqual(["ID token"]);
 });

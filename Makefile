@@ -23,7 +23,7 @@ test: node_modules/.package-lock.json
 	@$(TS) test/run.ts
 
 test-long: node_modules/.package-lock.json
-	@TEST_LONG=1 $(TS) test/run.ts
+	@TEST_LONG=1 EXPLORE=full $(TS) test/run.ts
 
 bench: node_modules/.package-lock.json
 	@$(TS) bench/run.ts

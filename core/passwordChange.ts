@@ -318,17 +318,14 @@ async function recover(
   run: Run,
   record: PasswordRecord | undefined,
 ): Promise<PasswordResult | "again"> {
-  const { wish } = run;
   if (await hasMoved(run, record)) return "again";
   if (record?.pending !== undefined) {
     if (await pendingWorks(run, record, record.pending.password)) return promoteFound(run, record);
   }
-  const ours = record?.pending !== undefined || wish.generation > (record?.generation ?? 0);
-  if (ours) {
-    const older = record === undefined ? undefined : await loginWithOlder(run, record);
-    const proof = older ?? (await anyToken(run, record));
-    if (proof !== undefined) return stageAndChange(run, record, proof);
-  }
+  // A change of ours is open or asked for: a record without either was only verified.
+  const older = record === undefined ? undefined : await loginWithOlder(run, record);
+  const proof = older ?? (await anyToken(run, record));
+  if (proof !== undefined) return stageAndChange(run, record, proof);
   // Another run may have ended meanwhile: no alarm over a record that is no longer the newest.
   if (await hasMoved(run, record)) return "again";
   throw nothingWorks(run, record);

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { ensureTools } from "../lab/tools";
 
 const root = join(__dirname, "..");
+const bin = (name: string) => join(root, "node_modules", ".bin", name);
 const results = join(root, ".lab", "test-results");
 
 interface Check {
@@ -17,14 +18,14 @@ interface Check {
 function jest(project: string, ...options: string[]): Check {
   const counts = join(results, `${project}.json`);
   const args = ["--selectProjects", project, "--json", "--outputFile", counts, ...options];
-  return { name: `${project} tests`, command: ["npx", "--no", "jest", ...args], counts };
+  return { name: `${project} tests`, command: [bin("jest"), ...args], counts };
 }
 
 const checks: Check[] = [
   { name: "build", command: ["npm", "run", "--silent", "build"] },
-  { name: "type check", command: ["npx", "--no", "tsc", "-p", "."] },
-  { name: "lint", command: ["npx", "--no", "eslint", "."] },
-  { name: "format", command: ["npx", "--no", "prettier", "--check", "--log-level=warn", "."] },
+  { name: "type check", command: [bin("tsc"), "-p", "."] },
+  { name: "lint", command: [bin("eslint"), "."] },
+  { name: "format", command: [bin("prettier"), "--check", "--log-level=warn", "."] },
   jest("unit"),
   // Each file has a lab of its own; two at once fill two cores.
   jest("e2e", "--maxWorkers=2"),

@@ -6,6 +6,7 @@ import { run, waitFor } from "../../lab/process";
 import type { RunResult } from "../../lab/process";
 import { devConfig, startTestLab } from "../support/lab";
 import type { TestLab } from "../support/lab";
+import { isLive, managedBy, recordOf } from "../support/managed";
 
 type Data = Record<string, unknown>;
 
@@ -50,24 +51,13 @@ const scanner = {
 };
 const scan = { ...scanner, name: "scan", renamedFrom: "scanner" };
 
-async function recordOf(name: string): Promise<{ data: Data; version: number }> {
-  const { body } = await lab.asRoot("GET", `apisec/data/${name}/password`);
-  const { data, metadata } = (body as { data: { data: Data; metadata: { version: number } } }).data;
-  return { data, version: metadata.version };
-}
-
-async function isLive(username: string, password: unknown): Promise<boolean> {
-  const path = `accounts/${username}@acme.example/check`;
-  return ((await lab.apisec("POST", path, { password })) as { live: boolean }).live;
-}
-
 /** Each account's stored password logs in, and no change is open. */
 async function expectInOrder(names: Record<string, string>): Promise<void> {
   for (const [name, username] of Object.entries(names)) {
-    const { data } = await recordOf(name);
+    const { data } = await recordOf(lab, name);
     expect(data).toMatchObject({ generation: 1, username: `${username}@acme.example` });
     expect(data).not.toHaveProperty("pending_password");
-    expect(await isLive(username, data["password"])).toBe(true);
+    expect(await isLive(lab, username, data["password"])).toBe(true);
   }
 }
 
@@ -130,15 +120,15 @@ test("up killed in the middle of a change: the lock is named, the next up goes o
   await interruptedUp(1, (pid) => {
     for (const one of family(pid)) process.kill(one, "SIGKILL");
   });
-  const { data } = await recordOf("admin");
+  const { data } = await recordOf(lab, "admin");
   expect(data).toMatchObject({ generation: 0, pending_generation: 1 });
-  expect(await isLive("admin", data["pending_password"])).toBe(true);
+  expect(await isLive(lab, "admin", data["pending_password"])).toBe(true);
 
   const locked = await pulumi("up", ...quiet);
   expect(locked.code).not.toBe(0);
   expect(textOf(locked)).toMatch(/locked by 1 lock.*pulumi cancel/s);
   await done(pulumi("cancel", "--yes"));
-  expect((await recordOf("admin")).data).toEqual(data);
+  expect((await recordOf(lab, "admin")).data).toEqual(data);
 });
 
 test("up interrupted by Ctrl-C ends what it has begun and leaves no lock", async () => {
@@ -177,42 +167,42 @@ const build = () =>
   done(run(process.execPath, ["scripts/build.mjs"], { cwd: lab.program, env: lab.env }));
 
 test("a renamed account takes its record along; nothing changes at APIsec", async () => {
-  const before = await recordOf("scanner");
+  const before = await recordOf(lab, "scanner");
   await configure(scan);
   const said = await up();
   expect(said).toContain(
     "Account scanner: its password stays as it is, at APIsec and in Vault at apisec/scanner/password.",
   );
-  expect((await recordOf("scan")).data).toEqual(before.data);
-  expect(await recordOf("scanner")).toEqual(before);
+  expect((await recordOf(lab, "scan")).data).toEqual(before.data);
+  expect(await recordOf(lab, "scanner")).toEqual(before);
   expect((await lab.asRoot("GET", "apisec/data/scan/token")).status).toBe(200);
 });
 
 test("removed from config and added again: the password is kept and used again", async () => {
-  const before = await recordOf("scan");
+  const before = await recordOf(lab, "scan");
   await configure(undefined);
   expect(await up()).toContain("in Vault at apisec/scan/password");
   await configure(scan);
   await up();
-  expect(await recordOf("scan")).toEqual(before);
+  expect(await recordOf(lab, "scan")).toEqual(before);
   const { body } = await lab.asRoot("GET", "apisec/metadata/scan/password");
   expect(body).toMatchObject({ data: { cas_required: true, max_versions: 10 } });
 });
 
 test("another host for the same accounts: the records follow, the passwords stay", async () => {
-  const before = await recordOf("scan");
+  const before = await recordOf(lab, "scan");
   const host = lab.world.apisec.url.replace("127.0.0.1", "localhost");
   expect(host).not.toBe(before.data["host"]);
   await configure(scan, { apisecUrl: host });
   await up();
-  const after = await recordOf("scan");
+  const after = await recordOf(lab, "scan");
   expect(after.data).toEqual({ ...before.data, host });
   expect(after.version).toBe(before.version + 1);
   expect(await changes()).toBe(0);
 });
 
 test("another user name under the same account name is refused before any login", async () => {
-  const before = await recordOf("scan");
+  const before = await recordOf(lab, "scan");
   const apisecUrl = String(before.data["host"]);
   await lab.apisec("DELETE", "requests");
   await configure({ ...scan, username: "other@acme.example" }, { apisecUrl });
@@ -221,7 +211,7 @@ test("another user name under the same account name is refused before any login"
   expect(textOf(refused)).toContain(
     "Account scan has a record of another account at apisec/scan/password: username is scanner@acme.example, config says other@acme.example. Give the new account a name of its own, or set the config back.",
   );
-  expect(await recordOf("scan")).toEqual(before);
+  expect(await recordOf(lab, "scan")).toEqual(before);
   expect(await lab.apisec("GET", "requests")).toMatchObject({ requests: [] });
   await configure(scan, { apisecUrl });
   await expectNoChanges();
@@ -234,7 +224,7 @@ async function tokenOf(...policies: string[]): Promise<string> {
 }
 
 test("a renamed stack: its mounts are handed over, policies and role get its name", async () => {
-  const before = [await recordOf("admin"), await recordOf("scan")];
+  const before = [await recordOf(lab, "admin"), await recordOf(lab, "scan")];
   const apisecUrl = before[0]?.data["host"];
   await done(pulumi("stack", "rename", "next"));
   stackName = "next";
@@ -254,7 +244,7 @@ test("a renamed stack: its mounts are handed over, policies and role get its nam
   // The old name's policies and role are taken away with the old name's rights.
   lab.env["VAULT_TOKEN"] = await tokenOf("apisec-dev-deployer", "apisec-next-deployer");
   await up();
-  expect([await recordOf("admin"), await recordOf("scan")]).toEqual(before);
+  expect([await recordOf(lab, "admin"), await recordOf(lab, "scan")]).toEqual(before);
   for (const path of [
     "sys/policies/acl/apisec-NAME-rotator",
     "auth/gitlab/role/apisec-NAME-rotator",
@@ -266,23 +256,10 @@ test("a renamed stack: its mounts are handed over, policies and role get its nam
   await expectNoChanges();
 });
 
-/** What is there, apart from the tokens; of GitLab's files their content, not their commits. */
-async function everything(): Promise<unknown> {
-  const inVault = [
-    ...["admin", "developer", "rotator"].map((role) => `sys/policies/acl/apisec-next-${role}`),
-    ...["sys/mounts/apisec", "sys/auth/gitlab", "auth/gitlab/config"],
-    "auth/gitlab/role/apisec-next-rotator",
-    ...["apisec/data/admin/password", "apisec/data/scan/password"],
-  ].map(async (path) => ((await lab.asRoot("GET", path)).body as Data)["data"]);
-  const inGitlab = [
-    "variables",
-    "pipeline_schedules",
-    ...["rotate.mjs", ".gitlab-ci.yml"].map((file) => `repository/files/${file}/raw?ref=main`),
-  ].map(async (path) =>
-    (await (await lab.gitlab("GET", path)).text()).replace(/"updated_at":"[^"]*"/g, ""),
-  );
-  return Promise.all([...inVault, ...inGitlab]);
-}
+const everything = async () => ({
+  managed: await managedBy(lab, "next", ["admin", "scan"]),
+  passwords: [await recordOf(lab, "admin"), await recordOf(lab, "scan")],
+});
 
 test("a lost state: adopt lists what is there, and up then changes none of it", async () => {
   const before = await everything();
@@ -306,16 +283,16 @@ test("a lost state: adopt lists what is there, and up then changes none of it", 
 });
 
 test("destroy keeps mount and passwords and says so; up takes them up again", async () => {
-  const before = [await recordOf("admin"), await recordOf("scan")];
+  const before = [await recordOf(lab, "admin"), await recordOf(lab, "scan")];
   const said = await destroy();
   for (const name of ["admin", "scan"]) {
     expect(said).toContain(`in Vault at apisec/${name}/password`);
   }
   expect((await lab.asRoot("GET", "sys/auth/gitlab")).status).toBe(400);
-  expect([await recordOf("admin"), await recordOf("scan")]).toEqual(before);
+  expect([await recordOf(lab, "admin"), await recordOf(lab, "scan")]).toEqual(before);
 
   expect(summary(await up())).toContain("1 imported");
-  expect([await recordOf("admin"), await recordOf("scan")]).toEqual(before);
+  expect([await recordOf(lab, "admin"), await recordOf(lab, "scan")]).toEqual(before);
   await expectNoChanges();
 });
 

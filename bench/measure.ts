@@ -58,6 +58,7 @@ export async function inTurn(
 ): Promise<Sample[][]> {
   const samples: Sample[][] = jobs.map(() => []);
   for (let round = 0; round <= rounds; round += 1) {
+    process.stderr.write(".");
     for (const [index, job] of jobs.entries()) {
       const sample = await measure(typeof job === "function" ? await job(round) : job);
       if (round > 0) samples[index]?.push(sample);

@@ -17,9 +17,9 @@ const root = join(__dirname, "..");
 const up = ["up", "--yes", "--skip-preview"];
 
 const sizes = [
-  { count: 1, ups: 4, upAtMost: 1.5, previews: 7, previewAtMost: 1.5 },
-  { count: 10, ups: 3, upAtMost: 1.4, previews: 5, previewAtMost: 2 },
-  { count: 100, ups: 2, upAtMost: 1.3, previews: 5, previewAtMost: 3 },
+  { count: 1, ups: 3, upAtMost: 1.5, previews: 5, previewAtMost: 1.5 },
+  { count: 10, ups: 2, upAtMost: 1.4, previews: 5, previewAtMost: 2 },
+  { count: 100, ups: 2, upAtMost: 1.3, previews: 3, previewAtMost: 3 },
 ];
 
 /** A stack of a program, and what `pulumi` needs to run on it. */

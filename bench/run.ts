@@ -1,12 +1,12 @@
-import { startBenchWorld } from "./world";
-import { ensureTools } from "../lab/tools";
+import { delimiter, join } from "node:path";
 import { findExecutable, run } from "../lab/process";
+import { ensureTools } from "../lab/tools";
 import { benchGrowth } from "./growth";
 import { benchPulumi } from "./pulumi";
 import { peerPython } from "./python";
 import { load, parts, save, screenTable, verdict } from "./report";
 import { benchRotation } from "./rotate";
-import { delimiter, join } from "node:path";
+import { startBenchWorld } from "./world";
 import type { Part, Row } from "./report";
 
 /** `make bench`: all parts, or the one that BENCH names. */
@@ -49,6 +49,9 @@ async function measured(part: Part, bao: string): Promise<Row[]> {
     await world.stop();
   }
 }
+
+// The servers end with this process, but only where it ends by itself.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
 
 main().then(
   () => process.exit(0),

@@ -7,7 +7,7 @@ import type { PasswordInputs, Stored } from "./passwordMethods";
  * The code behind the provider, built from passwordMethods.ts. It is loaded from the program's folder
  * at run time and not captured: the state then holds 2 KB an account instead of 73 KB, a new version
  * of the program never runs an old one's code out of the state, and nothing has to survive
- * serialisation but these few lines.
+ * serialisation but these few lines. Old states keep them: the path and the methods' names must stay.
  */
 function methods(): typeof built.passwordMethods {
   // eslint-disable-next-line @typescript-eslint/no-require-imports

@@ -79,14 +79,18 @@ async function play(
       return kept;
     });
     await one.look("after the run");
-    for (const call of held) {
-      await gate.deliver(call);
-      await one.look("after the late effect");
-    }
+    const deliver = async () => {
+      for (const call of held) {
+        await gate.deliver(call);
+        await one.look("after the late effect");
+      }
+    };
+    if (strike.late === 1) await deliver();
     if (strike.refuse) await sleep(waitForRefused);
     gate.reset();
     one.watch();
     const answer = await plain.use((provider) => provider.run(request));
+    if (strike.late === 2) await deliver();
     await one.lookAtEnd(answer);
   } finally {
     await one.close();

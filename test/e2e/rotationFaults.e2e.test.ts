@@ -50,14 +50,19 @@ async function play(
     const job = startRotation({ env, hurried: true }, lab.dir);
     one.lookAt(await job.ended);
     await one.look("after the run");
-    for (const call of held) {
-      await gate.deliver(call);
-      await one.look("after the late effect");
-    }
+    const deliver = async () => {
+      for (const call of held) {
+        await gate.deliver(call);
+        await one.look("after the late effect");
+      }
+    };
+    if (strike.late === 1) await deliver();
     if (strike.refuse) await sleep(waitForRefused);
     gate.reset();
     one.watch();
-    await one.lookAtEnd(await startRotation({ env }, lab.dir).ended);
+    const rotation = await startRotation({ env }, lab.dir).ended;
+    if (strike.late === 2) await deliver();
+    await one.lookAtEnd(rotation);
   } finally {
     await one.close();
   }

@@ -33,11 +33,11 @@ const letPass: Gate["before"] = async () => "pass";
 const nothing = async () => undefined;
 let gates = 0;
 
-export async function openGate(lab: FaultLab, vaultTarget = lab.vault.address): Promise<Gate> {
+export async function openGate(lab: FaultLab): Promise<Gate> {
   // An address of its own for each: while nothing listens there, no other server can take the port.
   gates += 1;
   const host = `127.${1 + (process.pid % 250)}.${gates >> 8}.${gates & 255}`;
-  const targets = { vault: vaultTarget, apisec: lab.apisecUrl };
+  const targets = { vault: lab.vault.address, apisec: lab.apisecUrl };
   const known = new WeakMap<Incoming, Call>();
 
   function start(side: Side): Promise<FaultyServer> {

@@ -57,7 +57,7 @@ export async function openPasswordCase(
   changedBy: boolean,
 ): Promise<PasswordCase> {
   const passwords: Record<string, string> = {};
-  for (const name of ["first", "p1", "p2", "lost", "changer"]) passwords[name] = newPassword();
+  for (const name of ["first", "p1", "p2", "changer"]) passwords[name] = newPassword();
   const secretOf = (name: string) => passwords[name] ?? "";
   const [account, changer] = await Promise.all([
     lab.account(secretOf(start.live), changedBy ? ["ROLE_USER"] : undefined),

@@ -11,8 +11,8 @@ export interface Strike {
   fault?: FaultInput;
   /** So many tries of the same call in a row go wrong. */
   tries?: number;
-  /** The call is held back and takes effect after the run. */
-  late?: true;
+  /** The call is held back, and takes effect after so many runs. */
+  late?: 1 | 2;
 }
 
 const answers: [string, FaultInput["action"], retried?: "retried"][] = [
@@ -59,7 +59,8 @@ export function strikes(changes: boolean, once: boolean): Strike[] {
             fault: { when: "late" as const, lateMs: 1_400, action: "hang" as const },
             tries: 1,
           },
-          { title: "no answer in time, and the effect after the run", late: true as const },
+          { title: "no answer in time, and the effect after the run", late: 1 as const },
+          { title: "no answer in time, and the effect after the next run", late: 2 as const },
         ]
       : []),
   ];

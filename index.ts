@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { FirstTokens } from "./components/firstTokens";
+import { findRotationProject } from "./components/rotationProject";
 import { SecretStore } from "./components/secretStore";
 import { ServiceAccount } from "./components/serviceAccount";
 import { TokenRotation } from "./components/tokenRotation";
@@ -17,6 +18,7 @@ export = async () => {
   const settings = loadConfig();
   for (const warning of settings.warnings) void pulumi.log.warn(warning);
   const { mountExists } = await preflight(settings);
+  const project = await findRotationProject(settings);
 
   const policy = policyValues(settings);
   const tokenKeptSeconds = settings.tokenLifetime - tokenMarginSeconds;
@@ -30,6 +32,7 @@ export = async () => {
 
   const rotation = new TokenRotation("rotation", {
     settings,
+    project,
     accounts: policy.publishedAccounts,
     mount: store.mount,
     minLifetimeSeconds: tokenKeptSeconds,

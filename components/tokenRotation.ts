@@ -9,9 +9,11 @@ import { defaultApisecPaths } from "../core/apisec";
 import { formatDuration } from "../core/duration";
 import { ownerMarker, policyName } from "../policies/render";
 import { defaultImage, renderPipeline } from "../rotator/pipelineFile";
+import type { RotationProject } from "./rotationProject";
 
 export interface TokenRotationArgs {
   settings: Settings;
+  project: RotationProject;
   /** Accounts whose tokens the job keeps fresh. */
   accounts: readonly string[];
   mount: pulumi.Input<string>;
@@ -37,14 +39,12 @@ export class TokenRotation extends pulumi.ComponentResource {
 
   constructor(name: string, args: TokenRotationArgs, opts?: pulumi.ComponentResourceOptions) {
     super("apisec:index:TokenRotation", name, {}, opts);
-    const { settings } = args;
-    const project = this.findProject(settings);
-    const projectId = project.apply(({ id }) => id);
-    const files = settings.manageProjectFiles ? this.createFiles(name, args, projectId) : [];
+    const { settings, project } = args;
+    const files = settings.manageProjectFiles ? this.createFiles(name, args) : [];
     const schedule = new gitlab.PipelineSchedule(
       name,
       {
-        project: projectId,
+        project: project.id,
         description: `Rotate the APIsec tokens of ${settings.project}/${settings.stack} into Vault`,
         ref: `refs/heads/${settings.gitlabBranch}`,
         cron: settings.cron,
@@ -55,30 +55,14 @@ export class TokenRotation extends pulumi.ComponentResource {
       { parent: this, dependsOn: files },
     );
     this.scheduleId = schedule.pipelineScheduleId;
-    this.createVariables(name, args, projectId);
-    this.role = this.createRole(name, args, project, schedule.owner);
+    this.createVariables(name, args);
+    this.role = this.createRole(name, args, schedule.owner);
     this.registerOutputs({ scheduleId: this.scheduleId, role: this.role });
   }
 
-  private findProject(settings: Settings): pulumi.Output<{ id: string; uri: string }> {
-    const { gitlabProject } = settings;
-    const key = /^\d+$/.test(gitlabProject)
-      ? { id: gitlabProject }
-      : { pathWithNamespace: gitlabProject };
-    const found = gitlab.getProjectOutput(key, { parent: this });
-    return pulumi.output({
-      id: found.id,
-      uri: found.webUrl.apply((url) => url.replace(/^https?:\/\//, "")),
-    });
-  }
-
   /** The script stands before the pipeline file that calls it. */
-  private createFiles(
-    name: string,
-    args: TokenRotationArgs,
-    project: pulumi.Output<string>,
-  ): gitlab.RepositoryFile[] {
-    const { settings, accounts } = args;
+  private createFiles(name: string, args: TokenRotationArgs): gitlab.RepositoryFile[] {
+    const { settings, project, accounts } = args;
     const accountsFile = needsFile(accounts) ? `apisec-accounts-${settings.stack}.txt` : undefined;
     const create = (
       suffix: string,
@@ -89,7 +73,7 @@ export class TokenRotation extends pulumi.ComponentResource {
       new gitlab.RepositoryFile(
         `${name}-${suffix}`,
         {
-          project,
+          project: project.id,
           branch: settings.gitlabBranch,
           filePath,
           content,
@@ -111,17 +95,13 @@ export class TokenRotation extends pulumi.ComponentResource {
     return [pipeline];
   }
 
-  private createVariables(
-    name: string,
-    args: TokenRotationArgs,
-    project: pulumi.Output<string>,
-  ): void {
-    const { settings, accounts, mount } = args;
+  private createVariables(name: string, args: TokenRotationArgs): void {
+    const { settings, project, accounts, mount } = args;
     const create = (key: string, value: pulumi.Input<string>, variableType = "env_var") =>
       new gitlab.ProjectVariable(
         `${name}-${key.toLowerCase().replaceAll("_", "-")}`,
         {
-          project,
+          project: project.id,
           key,
           value,
           variableType,
@@ -144,10 +124,9 @@ export class TokenRotation extends pulumi.ComponentResource {
   private createRole(
     name: string,
     args: TokenRotationArgs,
-    project: pulumi.Output<{ id: string; uri: string }>,
     owner: pulumi.Output<number>,
   ): pulumi.Output<string> {
-    const { settings } = args;
+    const { settings, project } = args;
     const backend = settings.createAuth
       ? this.createAuth(name, settings).path.apply((path) => path ?? settings.authPath)
       : pulumi.output(settings.authPath);
@@ -161,15 +140,13 @@ export class TokenRotation extends pulumi.ComponentResource {
         boundAudiences: [audience(settings)],
         boundClaimsType: "string",
         boundClaims: {
-          project_id: project.apply(({ id }) => id),
+          project_id: project.id,
           ref: settings.gitlabBranch,
           ref_type: "branch",
           ref_protected: "true",
           pipeline_source: "schedule",
           user_id: owner.apply(String),
-          ci_config_ref_uri: project.apply(
-            ({ uri }) => `${uri}//${pipelinePath}@refs/heads/${settings.gitlabBranch}`,
-          ),
+          ci_config_ref_uri: `${project.uri}//${pipelinePath}@refs/heads/${settings.gitlabBranch}`,
           environment: environmentName(settings.stack),
         },
         claimMappings: {

@@ -59,6 +59,7 @@ export async function withMocks<T>(
     },
     call(args) {
       calls.push(args);
+      if ((args.inputs as { id?: string }).id === "404") throw new Error("404 Not Found");
       if (args.token === "gitlab:index/getProject:getProject") return gitlabProject;
       throw new Error(`No mock for ${args.token}`);
     },

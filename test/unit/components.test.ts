@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { parse } from "yaml";
+import { findRotationProject } from "../../components/rotationProject";
 import { SecretStore } from "../../components/secretStore";
 import { TokenRotation } from "../../components/tokenRotation";
 import { readConfig } from "../../config";
@@ -60,6 +61,7 @@ function runRotation(keys: Record<string, unknown>, rest?: Parameters<typeof sou
     () =>
       new TokenRotation("rotation", {
         settings,
+        project: { id: "42", uri: "gitlab.example.com/platform/apisec-rotation" },
         accounts: policyValues(settings).publishedAccounts,
         mount: settings.mount,
         minLifetimeSeconds: 84_600,
@@ -418,13 +420,19 @@ describe("other settings", () => {
     expect(resource(resources, type.mount, "store").importId).toBe("apisec");
   });
 
-  test("a project is found by its path or its id", async () => {
-    const byPath = await runRotation({ gitlabProject: "platform/rotation" });
+  test("a project is found by its path or its id, or named with the reason", async () => {
+    const find = (gitlabProject: string) =>
+      withMocks(() => findRotationProject(readConfig(sourceOf({ gitlabProject }))));
+    const byPath = await find("platform/rotation");
     expect(byPath.calls.map(({ inputs }) => inputs as unknown)).toEqual([
       { pathWithNamespace: "platform/rotation" },
     ]);
-    const byId = await runRotation({ gitlabProject: "4711" });
+    expect(byPath.result).toEqual({ id: "42", uri: "gitlab.example.com/platform/apisec-rotation" });
+    const byId = await find("4711");
     expect(byId.calls.map(({ inputs }) => inputs as unknown)).toEqual([{ id: "4711" }]);
+    await expect(find("404")).rejects.toThrow(
+      /^GitLab at https:\S+ is not ready for stack prod; nothing was touched\.\n {2}- project 404: .*\. Check gitlabProject and GITLAB_TOKEN/,
+    );
   });
 
   test("GitLab's keys come by discovery, from a URL, or as given", async () => {

@@ -26,7 +26,7 @@ const checks: Check[] = [
   { name: "type check", command: [bin("tsc"), "-p", "."] },
   { name: "lint", command: [bin("eslint"), "."] },
   { name: "format", command: [bin("prettier"), "--check", "--log-level=warn", "."] },
-  jest("unit"),
+  jest("unit", "--maxWorkers=2"),
   // Each file has a lab of its own; two at once fill two cores.
   jest("e2e", "--maxWorkers=2"),
 ];

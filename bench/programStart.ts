@@ -8,10 +8,10 @@ import {
   SetRootResourceResponse,
   type LogRequest,
 } from "@pulumi/pulumi/proto/engine_pb";
-import { InvokeResponse } from "@pulumi/pulumi/proto/provider_pb";
 import { ResourceMonitorService } from "@pulumi/pulumi/proto/resource_grpc_pb";
 import {
   RegisterResourceResponse,
+  ResourceInvokeResponse,
   SupportsFeatureResponse,
   type RegisterResourceRequest,
 } from "@pulumi/pulumi/proto/resource_pb";
@@ -55,8 +55,11 @@ export async function programStart(
       response.setHassupport(true);
       answer(null, response);
     },
-    invoke(_call: unknown, answer: grpc.sendUnaryData<InvokeResponse>) {
-      answer(null, new InvokeResponse());
+    // The one function that is asked for is GitLab's getProject.
+    invoke(_call: unknown, answer: grpc.sendUnaryData<ResourceInvokeResponse>) {
+      const response = new ResourceInvokeResponse();
+      response.setReturn(Struct.fromJavaScript({ id: "1", webUrl: "http://127.0.0.1/a/b" }));
+      answer(null, response);
     },
     registerResource(
       call: grpc.ServerUnaryCall<RegisterResourceRequest, RegisterResourceResponse>,

@@ -29,8 +29,8 @@ interface Target {
   env: Record<string, string>;
 }
 
-/** The program under the real engine, beside programs that do nothing. */
-export async function benchPulumi(): Promise<Row[]> {
+/** The program under the real engine, beside programs that do nothing. `save` gets the rows so far. */
+export async function benchPulumi(save: (rows: Row[]) => void): Promise<Row[]> {
   const lab = await startTestLab();
   try {
     const empty = await peerStack(lab, "empty", "", "empty");
@@ -50,6 +50,7 @@ export async function benchPulumi(): Promise<Row[]> {
       rows.ups.push(row);
       rows.states.push(await codeInState(lab, stack, size.count));
       rows.previews.push(await preview(lab, stack, empty, size));
+      save(Object.values(rows).flat());
     }
     return Object.values(rows).flat();
   } finally {

@@ -26,8 +26,9 @@ async function main(): Promise<void> {
       console.log(`-- ${part}: the machine is busy (load ${before.toFixed(1)}): ratios suffer`);
     }
     console.log(`-- ${part} …`);
-    const rows = await measured(part, bao);
-    save(part, rows, before);
+    const keep = (found: Row[]) => save(part, found, before);
+    const rows = await measured(part, bao, keep);
+    keep(rows);
     all.push(...rows);
   }
   console.log(`\n${screenTable(all)}\n`);
@@ -39,8 +40,8 @@ async function main(): Promise<void> {
   );
 }
 
-async function measured(part: Part, bao: string): Promise<Row[]> {
-  if (part === "pulumi") return benchPulumi();
+async function measured(part: Part, bao: string, keep: (rows: Row[]) => void): Promise<Row[]> {
+  if (part === "pulumi") return benchPulumi(keep);
   const world = await startBenchWorld(bao);
   try {
     if (part === "growth") return await benchGrowth(world);

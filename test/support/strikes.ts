@@ -85,6 +85,7 @@ export function arm(
   if (strike.refuse && n === 1) refuse();
 
   gate.before = async (call) => {
+    const verdict = await pass.before(call);
     if (call.n === n) struck = call;
     const isSame = call.method === struck?.method && call.path === struck.path;
     count += isSame ? 1 : 0;
@@ -97,7 +98,7 @@ export function arm(
       return { when: "before", action: "hang" };
     }
     if (strike.fault !== undefined && isSame && count <= (strike.tries ?? 1)) return strike.fault;
-    return pass.before(call);
+    return verdict;
   };
   gate.after = async (call, answer) => {
     await pass.after(call, answer);

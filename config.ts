@@ -1,6 +1,4 @@
 import { existsSync, readFileSync } from "node:fs";
-import { homedir } from "node:os";
-import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { checkAccounts, checkFirstPasswords, checkKeySource, checkSchedule } from "./config/checks";
 import { readGitlab, readVault } from "./config/environment";
@@ -10,6 +8,7 @@ import type { AllKeys } from "./config/read";
 import { runError } from "./config/runError";
 import { namePattern, nameText } from "./config/schema";
 import type { ApisecPaths } from "./core/apisec";
+import { vaultTokenFile } from "./core/vaultToken";
 
 /** One service account as configured, defaults filled in. */
 export interface Account {
@@ -79,7 +78,7 @@ export function loadConfig(): Settings {
     values: pulumi.runtime.allConfig(),
     secretKeys: JSON.parse(process.env["PULUMI_CONFIG_SECRET_KEYS"] ?? "[]") as string[],
     env: process.env,
-    hasTokenFile: existsSync(join(homedir(), ".vault-token")),
+    hasTokenFile: existsSync(vaultTokenFile()),
     readText: (path) => readFileSync(path, "utf8"),
     now: Date.now(),
   });

@@ -1,16 +1,15 @@
-import { existsSync, readFileSync } from "node:fs";
-import { homedir } from "node:os";
-import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { authDescription } from "./components/tokenRotation";
 import { mountDescription } from "./components/secretStore";
 import type { Settings } from "./config";
 import { runError } from "./config/runError";
-import { isObject, jsonObject } from "./core/http";
+import { eachOf } from "./core/eachOf";
+import { isObject, jsonObject, systemClock } from "./core/http";
 import { passwordKey } from "./core/passwordRecord";
 import { foreignText } from "./core/redact";
 import { encodePath, vaultCall, vaultErrors } from "./core/vault";
 import type { VaultConnection } from "./core/vault";
+import { findVaultToken } from "./core/vaultToken";
 import { ownerMarker, policyName } from "./policies/render";
 import { nodeSend } from "./rotator/transport";
 
@@ -43,16 +42,12 @@ export async function preflight(settings: Settings): Promise<{ mountExists: bool
 
 /** Vault with the caller's token. */
 export function connect(settings: Settings): VaultConnection {
-  const file = join(homedir(), ".vault-token");
-  const token =
-    process.env["VAULT_TOKEN"] ||
-    (existsSync(file) ? readFileSync(file, "utf8").trim() : undefined);
   return {
     send: nodeSend({ ca: settings.vaultCa }),
-    clock: { now: Date.now, sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)) },
+    clock: systemClock,
     address: settings.vaultAddress,
     namespace: settings.vaultNamespace,
-    token,
+    token: findVaultToken(),
   };
 }
 
@@ -188,14 +183,10 @@ function checkFirstPasswords(
   return problemsOf(async () => {
     const mountExists = (await mount) !== undefined;
     const missing: string[] = [];
-    const queue = names.values();
     // A few at a time, on connections that are kept alive.
-    const worker = async () => {
-      for (const name of queue) {
-        if (!mountExists || !(await hasRecord(vault, settings, name))) missing.push(name);
-      }
-    };
-    await Promise.all(Array.from({ length: 8 }, worker));
+    await eachOf(names, 8, async (name) => {
+      if (!mountExists || !(await hasRecord(vault, settings, name))) missing.push(name);
+    });
     return missing.map(
       (name) =>
         `account ${name} has no password in Vault and no first password in config: set what APIsec mailed with \`pulumi config set --secret --path 'firstPasswords.${name}'\``,

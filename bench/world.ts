@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { createInterface } from "node:readline";
+import { systemClock } from "../core/http";
 import { passwordKey } from "../core/passwordRecord";
 import { kvStore, vaultCall } from "../core/vault";
 import type { VaultConnection } from "../core/vault";
@@ -50,7 +51,7 @@ export async function startBenchWorld(bao: string): Promise<BenchWorld> {
   const apisec = await startApisec();
   const connection: VaultConnection = {
     send: nodeSend(),
-    clock: { now: Date.now, sleep: (ms) => new Promise((wake) => setTimeout(wake, ms)) },
+    clock: systemClock,
     address: vault.address,
     token: vault.rootToken,
   };

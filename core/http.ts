@@ -30,6 +30,12 @@ export interface Clock {
   sleep(ms: number): Promise<void>;
 }
 
+/** The machine's own clock. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+};
+
 const transportTexts: Record<TransportCode, string> = {
   timeout: "did not answer in time",
   refused: "refused the connection",

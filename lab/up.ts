@@ -9,9 +9,10 @@ import type { LabEnvironment } from "./environment";
 import { baoRequest } from "./openbao";
 import { buildStandIns } from "./plugins/build";
 import { findExecutable, run } from "./process";
+import { runSchedule } from "./schedule";
 import { ensureTools } from "./tools";
 import type { ToolReport } from "./tools";
-import { labAccounts, rotationProject, startWorld, tokenWith } from "./world";
+import { labAccounts, startWorld, tokenWith } from "./world";
 import type { World } from "./world";
 
 const root = path.join(__dirname, "..");
@@ -38,7 +39,7 @@ async function up(): Promise<void> {
     console.log("\n== pulumi up ==");
   }
   await pulumiUp(env, []);
-  await step("Schedule runs its pipeline once", () => runSchedule(world, env));
+  await step("Schedule runs its pipeline once", () => rotateOnce(world, env));
   await showAccess(world);
   showTools(tools);
   console.log("\nGo on with: . .lab/env; pulumi preview, bao kv get …; end with: make down");
@@ -155,32 +156,15 @@ async function pulumiUp(env: NodeJS.ProcessEnv, options: string[]): Promise<void
   if (code !== 0) throw new Error(`pulumi up failed (see ${logFile})`);
 }
 
-async function runSchedule(world: World, env: NodeJS.ProcessEnv): Promise<void> {
-  const id = (await inRoot("pulumi", ["stack", "output", "scheduleId"], env)).trim();
-  const project = encodeURIComponent(rotationProject);
-  const answer = await fetch(
-    `${world.gitlab.url}/-/lab/projects/${project}/schedules/${id}/run?wait=true`,
-    { method: "POST" },
-  );
-  const { id: pipeline } = (await answer.json()) as { id: number };
-  const api = async (apiPath: string) =>
-    fetch(`${world.gitlab.url}/api/v4/projects/${project}/${apiPath}`, {
-      headers: { authorization: `Bearer ${world.secrets.gitlabToken}` },
-    });
-  const jobs = (await (await api(`pipelines/${pipeline}/jobs`)).json()) as {
-    id: number;
-    name: string;
-    status: string;
-  }[];
-  for (const job of jobs) {
-    const trace = await (await api(`jobs/${job.id}/trace`)).text();
+async function rotateOnce(world: World, env: NodeJS.ProcessEnv): Promise<void> {
+  const schedule = await inRoot("pulumi", ["stack", "output", "scheduleId"], env);
+  const { id, jobs } = await runSchedule(world, Number(schedule));
+  for (const { name, status, trace } of jobs) {
     const lines = trace.trim().split("\n").slice(-12);
-    console.log(
-      `   job ${job.name}: ${job.status}\n${lines.map((line) => `   | ${line}`).join("\n")}`,
-    );
+    console.log(`   job ${name}: ${status}\n${lines.map((line) => `   | ${line}`).join("\n")}`);
   }
   if (jobs.length === 0 || jobs.some(({ status }) => status !== "success")) {
-    throw new Error(`pipeline ${pipeline} did not succeed (see ${lab}/log/gitlab.log)`);
+    throw new Error(`pipeline ${id} did not succeed (see ${lab}/log/gitlab.log)`);
   }
 }
 

@@ -37,8 +37,9 @@ export function ownerMarker(project: string, stack: string): string {
 /**
  * Renders `policies/<name>.hcl`: a block that names `${account}`, `${publishedAccount}` or
  * `${oldAccount}` is written once for each of them, one that names `${ownMount}`, `${sharedMount}` and
- * so on only where that is the case; the other placeholders are replaced where they stand. The values are checked by config.ts; a character that HCL or a policy path would read as
- * something else is refused here all the same.
+ * so on only where that is the case; the other placeholders are replaced where they stand. The values
+ * are checked by config.ts; a character that HCL or a policy path would read as something else is
+ * refused here all the same.
  */
 export function renderPolicy(name: PolicyName, values: PolicyValues): string {
   const template = readFileSync(join(__dirname, `${name}.hcl`), "utf8");

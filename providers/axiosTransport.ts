@@ -6,7 +6,7 @@ import type { HttpResponse, Send } from "../core/http";
 
 /**
  * `Send` on axios, with connections kept alive. `ca`: PEM text that replaces the system's certificate
- * authorities. Everything is built inside: the function is serialised into a dynamic provider.
+ * authorities.
  */
 export function axiosSend(options: { ca?: string | undefined } = {}): Send {
   const client = axios.create({

@@ -1,14 +1,13 @@
 import { readFileSync } from "node:fs";
-import { homedir } from "node:os";
-import { join } from "node:path";
 import { apisecAt } from "../core/apisec";
 import type { ApisecPaths } from "../core/apisec";
-import { jsonObject } from "../core/http";
+import { jsonObject, systemClock } from "../core/http";
 import { newPassword } from "../core/newPassword";
 import { changePassword } from "../core/passwordChange";
 import { parseRecord, passwordKey } from "../core/passwordRecord";
 import { kvStore } from "../core/vault";
 import type { SecretStore } from "../core/vault";
+import { findVaultToken } from "../core/vaultToken";
 import { axiosSend } from "./axiosTransport";
 
 /** What `up` decides about one account's password. No field is a secret. */
@@ -43,23 +42,13 @@ export type Stored = PasswordInputs & PasswordState;
 /** The stack config's `firstPasswords` as JSON text: it comes this way and never as an input. */
 let firstPasswords: string | undefined;
 
-const clock = {
-  now: () => Date.now(),
-  sleep: (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms)),
-};
-
 /** A login is tried this often while APIsec is passing busy. */
 const loginTries = 3;
 
-/** The token that `up` works with, as the Vault CLI finds it. */
 function vaultToken(): string {
-  const fromEnvironment = process.env["VAULT_TOKEN"];
-  if (fromEnvironment !== undefined && fromEnvironment !== "") return fromEnvironment;
-  try {
-    return readFileSync(join(homedir(), ".vault-token"), "utf8").trim();
-  } catch {
-    throw new Error("No Vault token: set VAULT_TOKEN or log in with `vault login`.");
-  }
+  const token = findVaultToken();
+  if (token !== undefined) return token;
+  throw new Error("No Vault token: set VAULT_TOKEN or log in with `vault login`.");
 }
 
 /** The certificate authorities that Vault is checked against, as the Vault CLI reads them. */
@@ -71,7 +60,7 @@ function vaultCa(): string | undefined {
 function storeOf(inputs: PasswordInputs): SecretStore {
   const vault = {
     send: axiosSend({ ca: vaultCa() }),
-    clock,
+    clock: systemClock,
     address: inputs.vaultAddress,
     namespace: inputs.vaultNamespace,
     token: vaultToken(),
@@ -106,9 +95,9 @@ async function ensure(inputs: PasswordInputs, previousHost?: string): Promise<St
     {
       store: storeOf(inputs),
       mount: inputs.mount,
-      apisec: (host) => apisecAt(send, host, inputs.apisecPaths, clock, loginTries),
+      apisec: (host) => apisecAt(send, host, inputs.apisecPaths, systemClock, loginTries),
       newPassword,
-      clock,
+      clock: systemClock,
     },
   );
   return {

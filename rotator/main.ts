@@ -1,3 +1,4 @@
+import { systemClock } from "../core/http";
 import { nodeKnowsProxies, proxyFor } from "./proxy";
 import { exitCodes, run } from "./run";
 import { proxyAdvice, readSettings } from "./settings";
@@ -28,10 +29,7 @@ async function main(): Promise<number> {
       if (wanted === undefined || nodeKnowsProxies()) return apisecSend;
       throw new Error(`${wanted.variable} names a proxy for ${host}: use ${proxyAdvice}`);
     },
-    clock: {
-      now: Date.now,
-      sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
-    },
+    clock: systemClock,
     out: (line) => void process.stdout.write(`${line}\n`),
     err,
     writeReport: writeFileSync,

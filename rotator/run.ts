@@ -1,4 +1,5 @@
 import { apisecAt } from "../core/apisec";
+import { eachOf } from "../core/eachOf";
 import { redact } from "../core/redact";
 import { rfc3339, rotateToken } from "../core/tokenRotation";
 import { junit } from "./report";
@@ -61,19 +62,6 @@ export async function run(settings: Settings, world: World): Promise<number> {
     world.err(`warning  the Vault token could not be revoked: ${(error as Error).message}`);
   }
   return finish(outcomes, settings, world);
-}
-
-/** Runs `work` over `items`, at most `limit` at once. */
-async function eachOf<T>(
-  items: readonly T[],
-  limit: number,
-  work: (item: T) => Promise<void>,
-): Promise<void> {
-  const queue = items.values();
-  const worker = async () => {
-    for (const item of queue) await work(item);
-  };
-  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker));
 }
 
 async function rotateOne(

@@ -1,8 +1,8 @@
 import * as fc from "fast-check";
 import { apisecAt, defaultApisecPaths } from "../../core/apisec";
 import type { Apisec as ApisecClient, Identity } from "../../core/apisec";
-import { transportError } from "../../core/http";
-import type { Clock, Send } from "../../core/http";
+import { systemClock as clock, transportError } from "../../core/http";
+import type { Send } from "../../core/http";
 import { readToken } from "../../core/jwt";
 import { kvStore } from "../../core/vault";
 import type { SecretStore } from "../../core/vault";
@@ -38,10 +38,6 @@ import type { World } from "../support/world";
  * give the same answers.
  */
 
-const clock: Clock = {
-  now: () => Date.now(),
-  sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
-};
 const send = nodeSend();
 
 let lab: FaultLab;

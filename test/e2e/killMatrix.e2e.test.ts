@@ -1,8 +1,9 @@
+import { eachOf } from "../../core/eachOf";
 import { setTimeout as sleep } from "node:timers/promises";
 import { startFaultLab } from "../support/faultLab";
 import type { FaultLab } from "../support/faultLab";
 import type { Call } from "../support/gate";
-import { callsOfChange, changes, eachOf, openPasswordCase, titleOf } from "../support/passwordCase";
+import { callsOfChange, changes, openPasswordCase, titleOf } from "../support/passwordCase";
 import type { Start } from "../support/passwordCase";
 import { providerPool } from "../support/processes";
 import type { ProviderRequest } from "../support/processes";

@@ -5,7 +5,7 @@ import { accessToken } from "../support/accessToken";
 import { startFaultLab } from "../support/faultLab";
 import type { FaultLab } from "../support/faultLab";
 import type { Side } from "../support/gate";
-import { eachOf } from "../support/passwordCase";
+import { eachOf } from "../../core/eachOf";
 import { startRotation } from "../support/processes";
 import { arm, strikes, waitForRefused } from "../support/strikes";
 import type { Strike } from "../support/strikes";

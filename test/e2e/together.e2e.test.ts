@@ -1,10 +1,11 @@
+import { eachOf } from "../../core/eachOf";
 import { readToken } from "../../core/jwt";
 import { startFaultLab } from "../support/faultLab";
 import type { FaultLab } from "../support/faultLab";
 import type { Call } from "../support/gate";
 import { interleave } from "../support/interleave";
 import type { Halt, Runner } from "../support/interleave";
-import { callsOfChange, changes, eachOf, openPasswordCase } from "../support/passwordCase";
+import { callsOfChange, changes, openPasswordCase } from "../support/passwordCase";
 import type { Start } from "../support/passwordCase";
 import { providerPool, startRotation } from "../support/processes";
 import type { Provider, ProviderAnswer, ProviderRequest, Rotation } from "../support/processes";

@@ -10,6 +10,7 @@ import type { BaoAnswer } from "../../lab/openbao";
 import { buildStandIns } from "../../lab/plugins/build";
 import { findExecutable, run } from "../../lab/process";
 import type { RunResult } from "../../lab/process";
+import { runSchedule } from "../../lab/schedule";
 import { ensureTools } from "../../lab/tools";
 import { rotationProject, startWorld, tokenWith } from "../../lab/world";
 import type { World } from "../../lab/world";
@@ -161,19 +162,8 @@ export async function startTestLab(): Promise<TestLab> {
       });
     },
     async runSchedule(id) {
-      const project = encodeURIComponent(rotationProject);
-      const answer = await fetch(
-        `${world.gitlab.url}/-/lab/projects/${project}/schedules/${id}/run?wait=true`,
-        { method: "POST" },
-      );
-      const pipeline = (await answer.json()) as { id: number; status: string };
-      const jobs = (await (await lab.gitlab("GET", `pipelines/${pipeline.id}/jobs`)).json()) as {
-        id: number;
-      }[];
-      const traces = await Promise.all(
-        jobs.map(async (job) => (await lab.gitlab("GET", `jobs/${job.id}/trace`)).text()),
-      );
-      return { status: pipeline.status, trace: traces.join("\n") };
+      const { status, jobs } = await runSchedule(world, id);
+      return { status, trace: jobs.map(({ trace }) => trace).join("\n") };
     },
     async stop() {
       await world.stop();

@@ -213,16 +213,3 @@ export function titleOf({ side, method, path }: Pick<Call, "side" | "method" | "
   if (path.endsWith("/login-status")) return "who-am-I";
   return path.includes("reset-password") ? "change" : "probe";
 }
-
-/** Runs `work` over `items`, at most `limit` at once. */
-export async function eachOf<T>(
-  items: readonly T[],
-  limit: number,
-  work: (item: T) => Promise<void>,
-): Promise<void> {
-  const queue = items.values();
-  const worker = async () => {
-    for (const item of queue) await work(item);
-  };
-  await Promise.all(Array.from({ length: limit }, worker));
-}

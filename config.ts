@@ -1,9 +1,16 @@
 import { existsSync, readFileSync } from "node:fs";
 import * as pulumi from "@pulumi/pulumi";
-import { checkAccounts, checkFirstPasswords, checkKeySource, checkSchedule } from "./config/checks";
+import {
+  checkAccounts,
+  checkConsumers,
+  checkFirstPasswords,
+  checkKeySource,
+  checkSchedule,
+  checkWebhook,
+} from "./config/checks";
 import { readGitlab, readVault } from "./config/environment";
 import { problemList, quote } from "./config/problems";
-import { readAccounts, readApisecPaths, readKeys } from "./config/read";
+import { readAccounts, readApisecPaths, readConsumers, readKeys } from "./config/read";
 import type { AllKeys } from "./config/read";
 import { runError } from "./config/runError";
 import { namePattern, nameText } from "./config/schema";
@@ -23,7 +30,16 @@ export interface Account {
   renamedFrom?: string | undefined;
 }
 
-/** The stack's whole configuration, checked. No field is a secret. Durations are in seconds. */
+/** Pipelines that read tokens with their own ID token: those of one project, or of a group's own projects. */
+export interface Consumer {
+  name: string;
+  project?: string | undefined;
+  group?: string | undefined;
+  /** Whose tokens it reads; undefined = all that are published. */
+  accounts?: string[] | undefined;
+}
+
+/** The stack's whole configuration, checked. No field but `webhookUrl` is a secret. Durations are in seconds. */
 export interface Settings {
   project: string;
   stack: string;
@@ -42,11 +58,22 @@ export interface Settings {
   gitlabProject: string;
   gitlabBranch: string;
   manageProjectFiles: boolean;
+  /**
+   * `own`: `.gitlab-ci.yml` is this stack's job; `shared`: it includes `apisec/*.yml`, one of each stack;
+   * `included`: it is somebody else's, and includes `apisec/<stack>.yml`.
+   */
+  pipelineFile: "own" | "shared" | "included";
   jobImage?: string | undefined;
   cron: string;
   cronTimezone: string;
   tokenLifetime: number;
   apisecPaths: ApisecPaths;
+  /** Vault identity groups whose members are given the policies. */
+  adminGroups: string[];
+  developerGroups: string[];
+  consumers: Consumer[];
+  /** Where the job tells of failures. A secret. */
+  webhookUrl?: string | undefined;
   vaultAddress: string;
   vaultNamespace?: string | undefined;
   /** PEM text of the certificate authorities that Vault is checked against (VAULT_CACERT). */
@@ -92,6 +119,7 @@ export function readConfig(source: ConfigSource): Settings {
   const problems = problemList(source);
   const keys = readKeys(source, problems);
   const accounts = readAccounts(keys, problems);
+  const consumers = readConsumers(keys, problems);
   const apisecPaths = readApisecPaths(keys, problems);
   const vault = readVault(source, problems);
   const gitlabUrl = readGitlab(source, problems);
@@ -105,7 +133,9 @@ export function readConfig(source: ConfigSource): Settings {
   }
   checkAccounts(accounts, problems);
   checkFirstPasswords(keys, accounts, source, problems);
+  checkConsumers(consumers, accounts, problems);
   checkKeySource(keys, problems);
+  checkWebhook(keys, source, problems);
   const warnings = checkSchedule(keys, source, problems);
   if (problems.lines.length > 0) throw configError(source.stack, problems.lines);
   // Without a problem every key has been read.
@@ -117,6 +147,7 @@ export function readConfig(source: ConfigSource): Settings {
     accounts: accounts as Account[],
     firstPasswordsFor: Object.keys(firstPasswords),
     apisecPaths,
+    consumers: consumers as Consumer[],
     vaultAddress: vault.address,
     vaultNamespace: vault.namespace,
     vaultCa: vault.ca,

@@ -1,12 +1,14 @@
 import * as pulumi from "@pulumi/pulumi";
+import { Consumer } from "./components/consumer";
 import { FirstTokens } from "./components/firstTokens";
-import { findRotationProject } from "./components/rotationProject";
+import { GroupPolicies } from "./components/groupPolicies";
 import { SecretStore } from "./components/secretStore";
 import { ServiceAccount } from "./components/serviceAccount";
 import { TokenRotation } from "./components/tokenRotation";
 import { loadConfig } from "./config";
 import { tokenMarginSeconds } from "./config/checks";
 import { nextRuns } from "./core/schedule";
+import { findInGitlab } from "./findInGitlab";
 import { policyValues } from "./policies/values";
 import { preflight } from "./preflight";
 
@@ -17,8 +19,8 @@ if (!process.env["PULUMI_DEBUG_PROMISE_LEAKS"]) Error.stackTraceLimit = 1;
 export = async () => {
   const settings = loadConfig();
   for (const warning of settings.warnings) void pulumi.log.warn(warning);
-  const { mountExists } = await preflight(settings);
-  const project = await findRotationProject(settings);
+  const { mountExists, groupIds } = await preflight(settings);
+  const gitlab = await findInGitlab(settings);
 
   const policy = policyValues(settings);
   const tokenKeptSeconds = settings.tokenLifetime - tokenMarginSeconds;
@@ -32,11 +34,30 @@ export = async () => {
 
   const rotation = new TokenRotation("rotation", {
     settings,
-    project,
+    project: gitlab.project,
     accounts: policy.publishedAccounts,
     mount: store.mount,
     minLifetimeSeconds: tokenKeptSeconds,
     policy: store.policies.rotator,
+  });
+
+  if (groupIds.size > 0) {
+    const { adminGroups, developerGroups } = settings;
+    const { admin, developer } = store.policies;
+    const policies = { admin, developer };
+    new GroupPolicies("groups", { groupIds, adminGroups, developerGroups, policies });
+  }
+
+  const readers = settings.consumers.map(({ name, accounts }) => {
+    const claim = gitlab.consumers.get(name);
+    if (claim === undefined) throw new Error(`Consumer ${name} was not looked for.`);
+    return new Consumer(name, {
+      settings,
+      policy,
+      backend: rotation.authPath,
+      accounts: accounts ?? policy.publishedAccounts,
+      claim,
+    });
   });
 
   const made = new Map<string, ServiceAccount>();
@@ -76,5 +97,12 @@ export = async () => {
         `vault kv get -mount=${settings.mount} -field=token ${a.accountName}/token`,
       ]),
     ),
+    ...(readers.length === 0
+      ? {}
+      : {
+          consumers: Object.fromEntries(
+            readers.map(({ consumerName, role, snippet }) => [consumerName, { role, snippet }]),
+          ),
+        }),
   };
 };

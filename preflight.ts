@@ -10,16 +10,27 @@ import { foreignText } from "./core/redact";
 import { encodePath, vaultCall, vaultErrors } from "./core/vault";
 import type { VaultConnection } from "./core/vault";
 import { findVaultToken } from "./core/vaultToken";
-import { ownerMarker, policyName } from "./policies/render";
+import { consumerName, ownerMarker, policyName } from "./policies/render";
+import { groupNames } from "./policies/values";
 import { nodeSend } from "./rotator/transport";
+
+/** What the program needs to know of Vault before it begins. */
+export interface VaultFindings {
+  /** The mount outlives `destroy`, and a state that was lost. */
+  mountExists: boolean;
+  /** Ids of the identity groups in config, by name. */
+  groupIds: ReadonlyMap<string, string>;
+}
 
 /**
  * Looks at Vault before anything is registered: is it there, is the mount KV version 2 and ours, does
- * a policy or auth mount of that name belong to somebody else? Reads only, in `preview` and in `up`.
- * Throws one RunError that lists every conflict. `mountExists`: it outlives `destroy`.
+ * a policy or auth mount of that name belong to somebody else, are the groups there? Reads only, in
+ * `preview` and in `up`. Throws one RunError that lists every conflict.
  */
-export async function preflight(settings: Settings): Promise<{ mountExists: boolean }> {
+export async function preflight(settings: Settings): Promise<VaultFindings> {
   const vault = connect(settings);
+  const { policyPrefix, stack, consumers } = settings;
+  let groupIds: ReadonlyMap<string, string> = new Map();
   const mount = look(vault, `sys/mounts/${encodePath(settings.mount)}`);
   const mountProblems = checkMount(vault, settings, mount);
   const checks = await Promise.all([
@@ -28,12 +39,19 @@ export async function preflight(settings: Settings): Promise<{ mountExists: bool
     mountProblems.then((found) =>
       found.length > 0 ? [] : checkFirstPasswords(vault, settings, mount),
     ),
-    ...(["admin", "developer", "rotator"] as const).map((role) =>
-      checkPolicy(vault, settings, policyName(settings.policyPrefix, settings.stack, role)),
-    ),
+    ...[
+      ...(["admin", "developer", "rotator"] as const).map((role) =>
+        policyName(policyPrefix, stack, role),
+      ),
+      ...consumers.map(({ name }) => consumerName(policyPrefix, stack, name)),
+    ].map((name) => checkPolicy(vault, settings, name)),
+    problemsOf(async () => {
+      groupIds = await findGroups(vault, settings);
+      return [];
+    }),
   ]);
   const problems = [...new Set(checks.flat())];
-  if (problems.length === 0) return { mountExists: (await mount) !== undefined };
+  if (problems.length === 0) return { mountExists: (await mount) !== undefined, groupIds };
   throw runError(
     `Vault at ${settings.vaultAddress} is not ready for stack ${settings.stack}; nothing was touched.\n` +
       problems.map((problem) => `  - ${problem}`).join("\n"),
@@ -68,6 +86,25 @@ export async function look(
   if (isAbsent) return undefined;
   // Such as a namespace that does not exist.
   throw new Error(`Vault answers GET ${path} with ${answer.status}: ${foreignText(text, [])}`);
+}
+
+/** The ids of the identity groups that config names. Throws an error that names those Vault does not know. */
+export async function findGroups(
+  vault: VaultConnection,
+  settings: Settings,
+): Promise<ReadonlyMap<string, string>> {
+  const ids = new Map<string, string>();
+  const missing: string[] = [];
+  await eachOf(groupNames(settings), 8, async (name) => {
+    const id = (await look(vault, `identity/group/name/${encodePath(name)}`))?.["id"];
+    if (typeof id === "string") ids.set(name, id);
+    else missing.push(name);
+  });
+  if (missing.length === 0) return ids;
+  const [first] = missing;
+  throw new Error(
+    `Vault knows no identity group ${missing.map((name) => JSON.stringify(name)).join(", ")}: correct adminGroups and developerGroups, or create it with \`vault write identity/group name="${first}"\` (type=external for a group of OIDC or LDAP)`,
+  );
 }
 
 /** Turns an error of Vault into a problem of the list. */

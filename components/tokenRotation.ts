@@ -8,8 +8,9 @@ import { runError } from "../config/runError";
 import { defaultApisecPaths } from "../core/apisec";
 import { formatDuration } from "../core/duration";
 import { ownerMarker, policyName } from "../policies/render";
-import { defaultImage, renderPipeline } from "../rotator/pipelineFile";
-import type { RotationProject } from "./rotationProject";
+import type { RotationProject } from "../findInGitlab";
+import { defaultImage, renderPipeline, renderRoot } from "../rotator/pipelineFile";
+import { audience, jobLogin, timeoutMinutes } from "./jobLogin";
 
 export interface TokenRotationArgs {
   settings: Settings;
@@ -23,19 +24,19 @@ export interface TokenRotationArgs {
   policy: pulumi.Input<string>;
 }
 
-/** A job's longest run, and by that the life of its ID token and of its Vault token. */
-const timeoutMinutes = 15;
 /** GitLab stores at most 10,000 characters in a CI variable; a longer list goes into a file. */
 const longestVariable = 8_000;
 const accountsPerJob = 500;
-const pipelinePath = ".gitlab-ci.yml";
-const scriptPath = "rotate.mjs";
+/** GitLab reads it first; the ID token names it even where it only includes the job. */
+const rootFile = ".gitlab-ci.yml";
 
 /** The GitLab side: the schedule that rotates the tokens, its job, and the job's login at Vault. */
 export class TokenRotation extends pulumi.ComponentResource {
   public readonly scheduleId: pulumi.Output<number>;
   /** Name of the Vault role that the job logs in with. */
   public readonly role: pulumi.Output<string>;
+  /** The JWT auth mount of GitLab's jobs. */
+  public readonly authPath: pulumi.Output<string>;
 
   constructor(name: string, args: TokenRotationArgs, opts?: pulumi.ComponentResourceOptions) {
     super("apisec:index:TokenRotation", name, {}, opts);
@@ -45,7 +46,7 @@ export class TokenRotation extends pulumi.ComponentResource {
       name,
       {
         project: project.id,
-        description: `Rotate the APIsec tokens of ${settings.project}/${settings.stack} into Vault`,
+        description: scheduleDescription(settings),
         ref: `refs/heads/${settings.gitlabBranch}`,
         cron: settings.cron,
         cronTimezone: settings.cronTimezone,
@@ -56,48 +57,44 @@ export class TokenRotation extends pulumi.ComponentResource {
     );
     this.scheduleId = schedule.pipelineScheduleId;
     this.createVariables(name, args);
+    this.authPath = settings.createAuth
+      ? this.createAuth(name, settings).path.apply((path) => path ?? settings.authPath)
+      : pulumi.output(settings.authPath);
     this.role = this.createRole(name, args, schedule.owner);
     this.registerOutputs({ scheduleId: this.scheduleId, role: this.role });
   }
 
-  /** The script stands before the pipeline file that calls it. */
+  /** Each file stands before the one that calls for it. */
   private createFiles(name: string, args: TokenRotationArgs): gitlab.RepositoryFile[] {
-    const { settings, project, accounts } = args;
-    const accountsFile = needsFile(accounts) ? `apisec-accounts-${settings.stack}.txt` : undefined;
-    const create = (
-      suffix: string,
-      filePath: string,
-      content: string,
-      dependsOn: pulumi.Resource[],
-    ) =>
-      new gitlab.RepositoryFile(
+    const { settings, project } = args;
+    const made: gitlab.RepositoryFile[] = [];
+    for (const { suffix, path, content } of projectFiles(args)) {
+      const file = new gitlab.RepositoryFile(
         `${name}-${suffix}`,
         {
           project: project.id,
           branch: settings.gitlabBranch,
-          filePath,
+          filePath: path,
           content,
           encoding: "text",
-          commitMessage: `Deliver ${filePath} from ${settings.project}/${settings.stack} [skip ci]`,
+          commitMessage: `Deliver ${path} from ${settings.project}/${settings.stack} [skip ci]`,
           overwriteOnCreate: true,
         },
-        { parent: this, dependsOn },
+        { parent: this, dependsOn: made.slice(-1) },
       );
-    const script = create("script", scriptPath, readScript(), []);
-    const list =
-      accountsFile === undefined
-        ? []
-        : [create("accounts", accountsFile, `${accounts.join("\n")}\n`, [])];
-    const pipeline = create("pipeline", pipelinePath, pipelineText(args, accountsFile), [
-      script,
-      ...list,
-    ]);
-    return [pipeline];
+      made.push(file);
+    }
+    return made.slice(-1);
   }
 
   private createVariables(name: string, args: TokenRotationArgs): void {
     const { settings, project, accounts, mount } = args;
-    const create = (key: string, value: pulumi.Input<string>, variableType = "env_var") =>
+    const create = (
+      key: string,
+      value: pulumi.Input<string>,
+      variableType = "env_var",
+      masked = false,
+    ) =>
       new gitlab.ProjectVariable(
         `${name}-${key.toLowerCase().replaceAll("_", "-")}`,
         {
@@ -106,7 +103,7 @@ export class TokenRotation extends pulumi.ComponentResource {
           value,
           variableType,
           protected: true,
-          masked: false,
+          masked,
           raw: true,
           environmentScope: environmentName(settings.stack),
           description: ownerMarker(settings.project, settings.stack).slice(2),
@@ -118,6 +115,9 @@ export class TokenRotation extends pulumi.ComponentResource {
     }
     if (!needsFile(accounts)) create("APISEC_ACCOUNTS", accounts.join(","));
     if (settings.vaultCa !== undefined) create("VAULT_CACERT", settings.vaultCa, "file");
+    if (settings.webhookUrl !== undefined) {
+      create("APISEC_WEBHOOK", pulumi.secret(settings.webhookUrl), "env_var", true);
+    }
   }
 
   /** Only this project's protected branch, this pipeline file, and a schedule of this owner may log in. */
@@ -127,39 +127,23 @@ export class TokenRotation extends pulumi.ComponentResource {
     owner: pulumi.Output<number>,
   ): pulumi.Output<string> {
     const { settings, project } = args;
-    const backend = settings.createAuth
-      ? this.createAuth(name, settings).path.apply((path) => path ?? settings.authPath)
-      : pulumi.output(settings.authPath);
-    const role = new vault.jwt.AuthBackendRole(
+    const role = jobLogin(
       name,
       {
-        backend,
+        backend: this.authPath,
         roleName: roleName(settings),
-        roleType: "jwt",
-        userClaim: "project_id",
-        boundAudiences: [audience(settings)],
-        boundClaimsType: "string",
-        boundClaims: {
+        audience: audience(settings.vaultAddress, settings.stack),
+        claims: {
           project_id: project.id,
           ref: settings.gitlabBranch,
           ref_type: "branch",
           ref_protected: "true",
           pipeline_source: "schedule",
           user_id: owner.apply(String),
-          ci_config_ref_uri: `${project.uri}//${pipelinePath}@refs/heads/${settings.gitlabBranch}`,
+          ci_config_ref_uri: `${project.uri}//${rootFile}@refs/heads/${settings.gitlabBranch}`,
           environment: environmentName(settings.stack),
         },
-        claimMappings: {
-          pipeline_id: "pipeline_id",
-          job_id: "job_id",
-          user_login: "user_login",
-        },
-        tokenType: "service",
-        tokenPolicies: [args.policy],
-        tokenNoDefaultPolicy: true,
-        tokenTtl: timeoutMinutes * 60,
-        tokenMaxTtl: timeoutMinutes * 60,
-        tokenExplicitMaxTtl: timeoutMinutes * 60,
+        policy: args.policy,
       },
       { parent: this },
     );
@@ -197,15 +181,12 @@ function roleName(settings: Settings): string {
   return policyName(settings.policyPrefix, settings.stack, "rotator");
 }
 
-function environmentName(stack: string): string {
-  return `apisec/${stack}`;
+function scheduleDescription({ project, stack }: Settings): string {
+  return `Rotate the APIsec tokens of ${project}/${stack} into Vault`;
 }
 
-/** One audience a stack, so that a token for one is no token for another at the same Vault. */
-function audience(settings: Settings): string {
-  // The brackets of an IPv6 address, for one, have no place in the pipeline file.
-  const address = settings.vaultAddress.replaceAll(/[^A-Za-z0-9:/._~-]/g, "_");
-  return `${address}/apisec/${settings.stack}`;
+function environmentName(stack: string): string {
+  return `apisec/${stack}`;
 }
 
 /** Where the job logs in and what it calls; "" = not set, whatever else might set it. */
@@ -226,22 +207,45 @@ function needsFile(accounts: readonly string[]): boolean {
   return accounts.join(",").length > longestVariable;
 }
 
-function pipelineText(args: TokenRotationArgs, accountsFile: string | undefined): string {
+interface ProjectFile {
+  /** Of the resource's name. */
+  suffix: string;
+  path: string;
+  content: string;
+}
+
+/** The files of the rotation project, in the order in which they are written. */
+function projectFiles(args: TokenRotationArgs): ProjectFile[] {
   const { settings, accounts } = args;
-  return renderPipeline({
-    stack: settings.stack,
-    audience: audience(settings),
+  const { stack, pipelineFile } = settings;
+  const alone = pipelineFile === "own";
+  const scriptPath = alone ? "rotate.mjs" : `apisec/${stack}.mjs`;
+  const accountsPath = alone ? `apisec-accounts-${stack}.txt` : `apisec/${stack}.txt`;
+  const job = renderPipeline({
+    stack,
+    audience: audience(settings.vaultAddress, stack),
     image: settings.jobImage ?? defaultImage,
     minLifetime: formatDuration(args.minLifetimeSeconds),
     timeoutMinutes,
     shards: Math.max(1, Math.ceil(accounts.length / accountsPerJob)),
-    accountsFile,
+    accountsFile: needsFile(accounts) ? accountsPath : undefined,
+    script: scriptPath,
+    ...(alone ? {} : { sharedWith: scheduleDescription(settings) }),
     settings: jobSettings(settings),
   });
+  const files: ProjectFile[] = [{ suffix: "script", path: scriptPath, content: readScript() }];
+  if (needsFile(accounts)) {
+    files.push({ suffix: "accounts", path: accountsPath, content: `${accounts.join("\n")}\n` });
+  }
+  if (alone) return [...files, { suffix: "pipeline", path: rootFile, content: job }];
+  files.push({ suffix: "job", path: `apisec/${stack}.yml`, content: job });
+  if (pipelineFile === "included") return files;
+  const root = renderRoot(ownerMarker(settings.project, stack));
+  return [...files, { suffix: "pipeline", path: rootFile, content: root }];
 }
 
 function readScript(): string {
-  const path = join(__dirname, "..", "dist", scriptPath);
+  const path = join(__dirname, "..", "dist", "rotate.mjs");
   try {
     return readFileSync(path, "utf8");
   } catch {

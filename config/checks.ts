@@ -1,4 +1,4 @@
-import type { Account, ConfigSource } from "../config";
+import type { Account, ConfigSource, Consumer } from "../config";
 import { scheduleGaps } from "../core/schedule";
 import type { ProblemList } from "./problems";
 import { nameOf, setFirstPassword } from "./read";
@@ -9,18 +9,23 @@ const mostGapHours = 12;
 /** A token leaves Vault this long before APIsec ends it. */
 export const tokenMarginSeconds = 30 * 60;
 
+/** The earlier entry with the same value; the value is noted for those that follow. */
+function twin(
+  seen: Map<string, number>,
+  value: string | undefined,
+  index: number,
+): number | undefined {
+  if (value === undefined) return undefined;
+  const earlier = seen.get(value);
+  if (earlier === undefined) seen.set(value, index);
+  return earlier;
+}
+
 /** Names, identities and `changedBy` across the accounts. */
 export function checkAccounts(accounts: Partial<Account>[], problems: ProblemList): void {
   const names = new Map<string, number>();
   const formerNames = new Map<string, number>();
   const identities = new Map<string, number>();
-  /** The earlier account with the same value; the value is noted for those that follow. */
-  const twin = (seen: Map<string, number>, value: string | undefined, index: number) => {
-    if (value === undefined) return undefined;
-    const earlier = seen.get(value);
-    if (earlier === undefined) seen.set(value, index);
-    return earlier;
-  };
   accounts.forEach((account, index) => {
     const at = ["accounts", index];
     const { name, host, username, renamedFrom } = account;
@@ -114,6 +119,62 @@ function checkChanger(
 
 function differ(a: string | undefined, b: string | undefined): boolean {
   return a !== undefined && b !== undefined && a !== b;
+}
+
+/** Each consumer has a name and a project or group, and reads tokens that are published. */
+export function checkConsumers(
+  consumers: Partial<Consumer>[],
+  accounts: Partial<Account>[],
+  problems: ProblemList,
+): void {
+  const names = new Map<string, number>();
+  consumers.forEach((consumer, index) => {
+    const at = ["consumers", index];
+    const { name, project, group } = consumer;
+    const sameName = twin(names, name, index);
+    if (sameName !== undefined) {
+      const path = [...at, "name"];
+      const found = `${problems.is(path, name)}, as that of consumers[${sameName}]`;
+      problems.add(path, found, "a name of its own");
+    }
+    // A key that could not be read is not there; one that is not set is undefined.
+    if (
+      "project" in consumer &&
+      "group" in consumer &&
+      (project === undefined) === (group === undefined)
+    ) {
+      const found = project === undefined ? "names no project and no group" : "names both";
+      const fix =
+        project === undefined
+          ? `set it with ${problems.set([...at, "project"])}`
+          : `remove one with ${problems.remove([...at, "group"])}`;
+      problems.add(at, found, "a project, or a group", fix);
+    }
+    consumer.accounts?.forEach((wanted, position) => {
+      const path = [...at, "accounts", position];
+      const account = accounts.find((one) => one.name === wanted);
+      if (account === undefined && accounts.some((one) => one.name === undefined)) return;
+      if (account === undefined) {
+        problems.add(path, problems.is(path, wanted), "the name of an account of this stack");
+      } else if (account.publishToken === false) {
+        const found = `${problems.is(path, wanted)}, whose token is not published`;
+        problems.add(path, found, "an account whose token may be read");
+      }
+    });
+  });
+}
+
+/** The webhook's address is a secret. */
+export function checkWebhook(keys: Keys, source: ConfigSource, problems: ProblemList): void {
+  const path = ["webhookUrl"];
+  const key = `${source.project}:webhookUrl`;
+  if (keys.webhookUrl === undefined || source.secretKeys.includes(key)) return;
+  problems.add(
+    path,
+    "stands in clear in the stack's file",
+    "a secret: who knows the address can write there",
+    "make a new address and set it with `pulumi config set --secret webhookUrl`",
+  );
 }
 
 /** First passwords are secret, and of accounts that exist. */

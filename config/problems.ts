@@ -24,6 +24,7 @@ export interface ProblemList {
 export function problemList(source: Pick<ConfigSource, "project" | "secretKeys">): ProblemList {
   const lines: string[] = [];
   const keyOf = (path: Path) => `${source.project}:${String(path[0])}`;
+  const secretNames = ["firstPasswords", "webhookUrl"];
   const list: ProblemList = {
     lines,
     add(path, found, expected, fix = `set it with ${list.set(path)}`) {
@@ -36,10 +37,13 @@ export function problemList(source: Pick<ConfigSource, "project" | "secretKeys">
       return value === undefined ? "is missing" : `is ${list.shown(keyOf(path), value)}`;
     },
     shown(key, value) {
-      const secret = key === `${source.project}:firstPasswords` || source.secretKeys.includes(key);
+      const secret =
+        secretNames.some((name) => key === `${source.project}:${name}`) ||
+        source.secretKeys.includes(key);
       return secret ? "a secret value" : quote(value);
     },
-    isSecret: (path) => path[0] === "firstPasswords" || source.secretKeys.includes(keyOf(path)),
+    isSecret: (path) =>
+      secretNames.includes(String(path[0])) || source.secretKeys.includes(keyOf(path)),
     set(path, value = "…") {
       return list.isSecret(path)
         ? `\`pulumi config set --secret ${argument(path)}\``

@@ -2,9 +2,9 @@ import type { z } from "zod";
 import { defaultApisecPaths } from "../core/apisec";
 import type { ApisecPaths } from "../core/apisec";
 import { isObject } from "../core/http";
-import type { Account, ConfigSource } from "../config";
+import type { Account, ConfigSource, Consumer } from "../config";
 import type { Path, ProblemList } from "./problems";
-import { accountShape, namePattern, pathsShape, shape } from "./schema";
+import { accountShape, consumerShape, namePattern, pathsShape, shape } from "./schema";
 
 type Shape = Record<string, z.ZodType>;
 /** What could be read; a key that is wrong is not there. */
@@ -26,6 +26,8 @@ const textKeys = new Set([
   "cron",
   "cronTimezone",
   "tokenLifetime",
+  "pipelineFile",
+  "webhookUrl",
 ]);
 
 /** Reads the project's keys; what is wrong, or no key at all, goes into `problems`. */
@@ -94,6 +96,9 @@ const innerKeys: Record<string, Path> = {
   accounts: [0, "name"],
   apisecPaths: ["login"],
   jwtPublicKeys: [0],
+  adminGroups: [0],
+  developerGroups: [0],
+  consumers: [0, "name"],
 };
 
 function fixOf(
@@ -140,16 +145,29 @@ function describeExtra(path: Path, known: string[], problems: ProblemList): void
 
 /** The accounts in their order, each with what could be read of it. */
 export function readAccounts(keys: Keys, problems: ProblemList): Partial<Account>[] {
-  return (keys.accounts ?? []).map((raw, index) => {
-    const path = ["accounts", index];
-    if (!isObject(raw)) {
-      const expected = "an object with name and username";
-      const fix = `set it with ${problems.set([...path, "name"])}`;
-      problems.add(path, problems.is(path, raw), expected, fix);
-      return {};
-    }
-    const read = readShape(accountShape, new Map(Object.entries(raw)), path, problems);
-    return "host" in read ? { ...read, host: read.host ?? keys.apisecUrl } : read;
+  return readList("accounts", keys.accounts, accountShape, "name and username", problems).map(
+    (read) => ("host" in read ? { ...read, host: read.host ?? keys.apisecUrl } : read),
+  );
+}
+
+/** The consumers in their order, each with what could be read of it. */
+export function readConsumers(keys: Keys, problems: ProblemList): Partial<Consumer>[] {
+  return readList("consumers", keys.consumers, consumerShape, "name and project", problems);
+}
+
+function readList<S extends Shape>(
+  key: string,
+  list: readonly unknown[] | undefined,
+  fields: S,
+  expected: string,
+  problems: ProblemList,
+): Read<S>[] {
+  return (list ?? []).map((raw, index) => {
+    const path = [key, index];
+    if (isObject(raw)) return readShape(fields, new Map(Object.entries(raw)), path, problems);
+    const fix = `set it with ${problems.set([...path, "name"])}`;
+    problems.add(path, problems.is(path, raw), `an object with ${expected}`, fix);
+    return {};
   });
 }
 

@@ -19,6 +19,7 @@ export const urlText =
   "an https:// address without user, query or trailing path (http:// on this machine only)";
 export const cronText = "five cron fields, such as 17 */6 * * *";
 const lifetimeText = "a duration of 2h or more, such as 24h";
+const webhookText = "an https:// address without user or blanks, set with --secret";
 const zoneText = "a time zone such as UTC or Europe/Berlin";
 
 /** A text of one line. `pulumi config set --path` makes a number of what looks like one: that is a text, too. */
@@ -57,6 +58,39 @@ export const accountShape = {
   renamedFrom: text("the account's former name", namePattern).optional(),
 };
 
+const projectPath = "[A-Za-z0-9_][\\w.-]*";
+const projectPattern = new RegExp(`^(\\d+|${projectPath}(/${projectPath})+)$`);
+
+/** A GitLab project, or the projects of a group, whose pipelines read tokens. */
+export const consumerShape = {
+  name: text(nameText, namePattern),
+  project: text(
+    "a GitLab project's id or full path, such as payments/api",
+    projectPattern,
+  ).optional(),
+  group: text(
+    "a GitLab group's id or full path, such as payments",
+    new RegExp(`^(\\d+|${projectPath}(/${projectPath})*)$`),
+  ).optional(),
+  accounts: z
+    .array(text("the name of an account of this stack", namePattern), {
+      error: "a list of accounts",
+    })
+    .min(1, "at least one account, or no list at all: then it reads all tokens")
+    .optional(),
+};
+
+const groups = z
+  .array(
+    text(
+      "the name of a Vault identity group",
+      // No wildcard of a policy path, and nothing that HCL or a URL reads as something else.
+      /^[A-Za-z0-9](?:[\w .@/-]*[\w.@-])?$/,
+    ),
+    { error: "a list of identity groups" },
+  )
+  .default([]);
+
 export const pathsShape = {
   login: apiPath.optional(),
   whoAmI: apiPath.optional(),
@@ -64,7 +98,7 @@ export const pathsShape = {
   probe: apiPath.optional(),
 };
 
-/** Every key. `accounts` and `apisecPaths` are read field by field, with the shapes above. */
+/** Every key. `accounts`, `consumers` and `apisecPaths` are read field by field, with the shapes above. */
 export const shape = {
   accounts: z
     .array(z.unknown(), { error: "a list of accounts" })
@@ -89,13 +123,16 @@ export const shape = {
   policyPrefix: text(nameText, namePattern).default("apisec"),
   gitlabProject: text(
     "the rotation project's id or full path, such as platform/apisec-rotation",
-    /^(\d+|[A-Za-z0-9_][\w.-]*(\/[A-Za-z0-9_][\w.-]*)+)$/,
+    projectPattern,
   ),
   gitlabBranch: text(
     "a branch name",
     /^(?!.*(\.\.|\/\/|@\{))[A-Za-z0-9_][A-Za-z0-9_./-]*$/,
   ).default("main"),
   manageProjectFiles: flag.default(true),
+  pipelineFile: z
+    .enum(["own", "shared", "included"], { error: "own, shared or included" })
+    .default("own"),
   jobImage: text(
     "a container image with node 20 or newer and an exact version or digest, such as node:22.21.1-alpine3.22",
     /^[a-z0-9][\w./:-]*(:[\w-]*\d[\w.-]*|@sha256:[0-9a-f]{64})$/,
@@ -112,7 +149,22 @@ export const shape = {
     .transform((value) => parseDuration(value) ?? 0)
     .default(24 * 3600),
   apisecPaths: z.unknown(),
+  adminGroups: groups,
+  developerGroups: groups,
+  consumers: z.array(z.unknown(), { error: "a list of consumers" }).default([]),
+  webhookUrl: z
+    .string({ error: webhookText })
+    .max(2_000, webhookText)
+    .refine(isWebhook, webhookText)
+    .optional(),
 };
+
+/** A webhook's secret is in its path or query. */
+function isWebhook(value: string): boolean {
+  if (!/^[!-~]+$/.test(value) || !URL.canParse(value)) return false;
+  const url = new URL(value);
+  return "address" in readEndpoint(url.origin, "origin") && url.username + url.password === "";
+}
 
 function isCron(value: string): boolean {
   return works(() => nextRuns(value, "UTC", 0, 1));

@@ -72,6 +72,10 @@ path "auth/${authPath}/role/${prefix}-${stack}-rotator" {
   capabilities = ["create", "read", "update", "delete"]
 }
 
+path "auth/${authPath}/role/${prefix}-${stack}-consumer.${consumer}" {
+  capabilities = ["create", "read", "update", "delete"]
+}
+
 # This stack's policies, each by its name: a pattern such as prod-* would be those of prod-eu, too,
 # and this policy itself.
 path "sys/policies/acl/${prefix}-${stack}-admin" {
@@ -84,6 +88,19 @@ path "sys/policies/acl/${prefix}-${stack}-developer" {
 
 path "sys/policies/acl/${prefix}-${stack}-rotator" {
   capabilities = ["create", "read", "update", "delete"]
+}
+
+path "sys/policies/acl/${prefix}-${stack}-consumer.${consumer}" {
+  capabilities = ["create", "read", "update", "delete"]
+}
+
+# The groups whose members are given this stack's policies: their other policies and their members stay.
+path "identity/group/name/${group}" {
+  capabilities = ["read"]
+}
+
+path "identity/group/id/${groupId}" {
+  capabilities = ["read", "update"]
 }
 
 # The Vault plugin works with a child token of its own.

@@ -25,6 +25,14 @@ path "sys/policies/acl/${prefix}-${stack}-rotator" {
   capabilities = ["read"]
 }
 
+path "sys/policies/acl/${prefix}-${stack}-consumer.${consumer}" {
+  capabilities = ["read"]
+}
+
+path "identity/group/name/${group}" {
+  capabilities = ["read"]
+}
+
 # The Vault plugin works with a child token of its own.
 path "auth/token/create" {
   capabilities = ["update"]

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
 /** One file of this folder. */
-export type PolicyName = "admin" | "developer" | "rotator" | "deployer" | "preview";
+export type PolicyName = "admin" | "developer" | "rotator" | "consumer" | "deployer" | "preview";
 
 /** What the placeholders of the policy files stand for. */
 export interface PolicyValues {
@@ -18,6 +18,13 @@ export interface PolicyValues {
   publishedAccounts: readonly string[];
   /** Former names of renamed accounts. */
   oldAccounts: readonly string[];
+  /** Names of the stack's consumers. */
+  consumers: readonly string[];
+  /** Whose tokens one consumer reads. */
+  consumerAccounts?: readonly string[];
+  /** Vault identity groups that are given policies; their ids are known where Vault was asked. */
+  groups: readonly string[];
+  groupIds?: readonly string[];
 }
 
 /** Vault's name of a policy or role of this stack, such as `apisec-dev-developer`. */
@@ -29,14 +36,19 @@ export function policyName(
   return `${prefix}-${stack}-${name}`;
 }
 
+/** Vault's name of a consumer's policy and role. The dot is in no stack's name: no other stack has the same. */
+export function consumerName(prefix: string, stack: string, consumer: string): string {
+  return `${prefix}-${stack}-consumer.${consumer}`;
+}
+
 /** The first line of every policy of a stack: a policy without it belongs to somebody else. */
 export function ownerMarker(project: string, stack: string): string {
   return `# managed by ${project}/${stack}`;
 }
 
 /**
- * Renders `policies/<name>.hcl`: a block that names `${account}`, `${publishedAccount}` or
- * `${oldAccount}` is written once for each of them, one that names `${ownMount}`, `${sharedMount}` and
+ * Renders `policies/<name>.hcl`: a block that names `${account}`, `${consumer}`,
+ * `${group}` and so on is written once for each of them, one that names `${ownMount}`, `${sharedMount}` and
  * so on only where that is the case; the other placeholders are replaced where they stand. The values
  * are checked by config.ts; a character that HCL or a policy path would read as something else is
  * refused here all the same.
@@ -53,6 +65,10 @@ function renderBlock(block: string, values: PolicyValues): string[] {
     account: values.accounts,
     publishedAccount: values.publishedAccounts,
     oldAccount: values.oldAccounts,
+    consumer: values.consumers,
+    consumerAccount: values.consumerAccounts ?? [],
+    group: values.groups,
+    groupId: values.groupIds ?? [],
     ownMount: values.ownsMount ? [values.mount] : [],
     sharedMount: values.ownsMount ? [] : [values.mount],
     ownAuthPath: values.ownsAuth ? [values.authPath] : [],
@@ -77,7 +93,8 @@ function fill(block: string, values: object): string {
   const table = values as Record<string, unknown>;
   return block.replace(/\$\{(\w+)\}/g, (_, key: string) => {
     const value = table[key];
-    if (typeof value !== "string" || !/^[A-Za-z0-9][A-Za-z0-9/_.-]*$/.test(value)) {
+    const shape = key === "group" ? /^[A-Za-z0-9][\w/. @-]*$/ : /^[A-Za-z0-9][\w/.-]*$/;
+    if (typeof value !== "string" || !shape.test(value)) {
       throw new Error(`A policy placeholder cannot be filled: ${key}`);
     }
     return value;

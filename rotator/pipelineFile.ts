@@ -15,12 +15,20 @@ export interface PipelineOptions {
   shards: number;
   /** The file in the project with one account a line; without it the accounts are in APISEC_ACCOUNTS. */
   accountsFile?: string | undefined;
+  /** The path of the rotation job's script in the project. */
+  script: string;
+  /**
+   * The description of the stack's schedule, where the pipeline file is one that other files include too:
+   * the jobs then run for that schedule alone, and their names are of this stack.
+   */
+  sharedWith?: string | undefined;
   /** Variables that the job is given in its script; those named here are safe from CI variables. */
   settings?: Record<string, string>;
 }
 
 /** The image of the rotation job where the stack names none. */
-export const defaultImage = "node:22.21.1-alpine3.22";
+export const defaultImage =
+  "node:22.21.1-alpine3.22@sha256:b2358485e3e33bc3a33114d2b1bdb18cdbe4df01bd2b257198eb51beb1f026c5";
 
 const shapes: Record<string, RegExp> = {
   stack: /^[\w.-]{1,100}$/,
@@ -28,32 +36,62 @@ const shapes: Record<string, RegExp> = {
   // Pinned: a tag that is more than a word such as `latest` or `lts`, or a digest.
   image: /^[a-z0-9][\w./:-]*(:[\w-]*\d[\w.-]*|@sha256:[0-9a-f]{64})$/,
   accountsFile: /^(?!.*\.\.)[\w-][\w./-]*$/,
+  script: /^(?!.*\.\.)[\w-][\w./-]*$/,
+  sharedWith: /^[\w ./-]{1,255}$/,
 };
 
+const scheduled = '$CI_PIPELINE_SOURCE == "schedule"';
+/** Only for schedules does GitLab begin a pipeline at all. */
+const workflow = ["workflow:", "  rules:", `    - if: ${scheduled}`, "", ""].join("\n");
+
 /**
- * The `.gitlab-ci.yml` of the rotation project: a job, or one a shard, each with a resource group of
- * its own (in a common one they would wait for each other). Throws where a value does not fit: all of
- * them end up in YAML, where GitLab also expands `$`.
+ * The `.gitlab-ci.yml` of the rotation project, or the file that it includes: a job, or one a shard, each
+ * with a resource group of its own (in a common one they would wait for each other). Throws where a
+ * value does not fit: all of them end up in YAML, where GitLab also expands `$`.
  */
 export function renderPipeline(options: PipelineOptions): string {
   check(options);
+  const { settings = {}, sharedWith, shards, ...plain } = options;
   const template = readFileSync(join(__dirname, "gitlab-ci.yml"), "utf8");
   const start = template.indexOf("{{job}}:");
   const head = fill(template.slice(0, start), { stack: options.stack });
-  const jobs = Array.from({ length: options.shards }, (_, position) => {
-    const sharded = options.shards > 1;
-    const { settings = {}, ...plain } = options;
+  const alone = sharedWith === undefined;
+  const values = {
+    ...plain,
+    stage: alone ? "deploy" : "$[[ inputs.stage ]]",
+    // Before GitLab 17.8 a job does not know whose schedule it runs for: then it runs for all of them.
+    condition: alone
+      ? scheduled
+      : `${scheduled} && ($CI_PIPELINE_SCHEDULE_DESCRIPTION == null || $CI_PIPELINE_SCHEDULE_DESCRIPTION == "${sharedWith}")`,
+    settings: Object.entries(settings)
+      .map(([name, value]) => `${name}=${shellQuote(value)} `)
+      .join(""),
+  };
+  const jobs = Array.from({ length: shards }, (_, position) => {
+    const number = shards > 1 ? `-${position + 1}` : "";
     return fill(template.slice(start), {
-      ...plain,
-      job: sharded ? `rotate-${position + 1}` : "rotate",
-      index: sharded ? position + 1 : undefined,
-      total: sharded ? options.shards : undefined,
-      settings: Object.entries(settings)
-        .map(([name, value]) => `${name}=${shellQuote(value)} `)
-        .join(""),
+      ...values,
+      job: `${alone ? "rotate" : `apisec-${options.stack}`}${number}`,
+      resourceGroup: `apisec-${options.stack}-rotate${number}`,
+      index: shards > 1 ? position + 1 : undefined,
+      total: shards > 1 ? shards : undefined,
     });
   });
-  return head + jobs.join("\n");
+  return (alone ? head + workflow : stageInput + head) + jobs.join("\n");
+}
+
+/** Whoever includes the file may have no stage `deploy`. */
+const stageInput = "spec:\n  inputs:\n    stage:\n      default: deploy\n---\n";
+
+/** The `.gitlab-ci.yml` of a rotation project that stacks share: it includes the file of each. */
+export function renderRoot(ownerMarker: string): string {
+  return [
+    ownerMarker,
+    "# The jobs that rotate APIsec's access tokens, a file of each stack. Written by `pulumi up`.",
+    `${workflow}include:`,
+    "  - local: /apisec/*.yml",
+    "",
+  ].join("\n");
 }
 
 function shellQuote(text: string): string {

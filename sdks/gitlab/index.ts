@@ -1,3 +1,4 @@
+export * from "./getGroup";
 export * from "./getProject";
 export * from "./pipelineSchedule";
 export * from "./projectVariable";

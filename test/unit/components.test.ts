@@ -2,17 +2,19 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { parse } from "yaml";
-import { findRotationProject } from "../../components/rotationProject";
 import { SecretStore } from "../../components/secretStore";
 import { TokenRotation } from "../../components/tokenRotation";
 import { readConfig } from "../../config";
+import { findInGitlab } from "../../findInGitlab";
 import { renderPolicy } from "../../policies/render";
 import { policyValues } from "../../policies/values";
 import { sourceOf } from "../support/configSource";
 import { resource, withMocks } from "../support/programMocks";
 import type { Registered } from "../support/programMocks";
 
-jest.mock("../../preflight", () => ({ preflight: async () => ({ mountExists: false }) }));
+jest.mock("../../preflight", () => ({
+  preflight: async () => ({ mountExists: false, groupIds: new Map() }),
+}));
 
 const type = {
   mount: "vault:index/mount:Mount",
@@ -422,12 +424,15 @@ describe("other settings", () => {
 
   test("a project is found by its path or its id, or named with the reason", async () => {
     const find = (gitlabProject: string) =>
-      withMocks(() => findRotationProject(readConfig(sourceOf({ gitlabProject }))));
+      withMocks(() => findInGitlab(readConfig(sourceOf({ gitlabProject }))));
     const byPath = await find("platform/rotation");
     expect(byPath.calls.map(({ inputs }) => inputs as unknown)).toEqual([
       { pathWithNamespace: "platform/rotation" },
     ]);
-    expect(byPath.result).toEqual({ id: "42", uri: "gitlab.example.com/platform/apisec-rotation" });
+    expect(byPath.result.project).toEqual({
+      id: "42",
+      uri: "gitlab.example.com/platform/apisec-rotation",
+    });
     const byId = await find("4711");
     expect(byId.calls.map(({ inputs }) => inputs as unknown)).toEqual([{ id: "4711" }]);
     await expect(find("404")).rejects.toThrow(

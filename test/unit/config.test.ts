@@ -42,6 +42,10 @@ describe("a configuration that is right", () => {
       gitlabProject: "platform/apisec-rotation",
       gitlabBranch: "main",
       manageProjectFiles: true,
+      pipelineFile: "own",
+      adminGroups: [],
+      developerGroups: [],
+      consumers: [],
       cron: "17 */6 * * *",
       cronTimezone: "UTC",
       tokenLifetime: 86_400,
@@ -198,7 +202,7 @@ const wrong: [string, Record<string, unknown>, string, string][] = [
   [
     "an unknown key",
     { mounts: "x" },
-    "mounts: does not exist; expected one of accounts, firstPasswords, apisecUrl, mount, createMount, authPath, createAuth, jwksUrl, jwtPublicKeys, policyPrefix, gitlabProject, gitlabBranch, manageProjectFiles, jobImage, cron, cronTimezone, tokenLifetime, apisecPaths",
+    "mounts: does not exist; expected one of accounts, firstPasswords, apisecUrl, mount, createMount, authPath, createAuth, jwksUrl, jwtPublicKeys, policyPrefix, gitlabProject, gitlabBranch, manageProjectFiles, pipelineFile, jobImage, cron, cronTimezone, tokenLifetime, apisecPaths, adminGroups, developerGroups, consumers, webhookUrl",
     "config rm mounts",
   ],
   [

@@ -143,6 +143,7 @@ function canBeBuilt(settings: Settings): void {
     image: settings.jobImage ?? defaultImage,
     minLifetime: formatDuration(settings.tokenLifetime),
     timeoutMinutes: 15,
+    script: "rotate.mjs",
     shards: 1,
   });
   for (const { host } of settings.accounts) {

@@ -15,6 +15,8 @@ const values: PolicyValues = {
   accounts: ["admin", "scanner"],
   publishedAccounts: ["scanner"],
   oldAccounts: [],
+  consumers: [],
+  groups: [],
 };
 const everyPolicy: PolicyName[] = ["admin", "developer", "rotator", "deployer", "preview"];
 
@@ -156,6 +158,8 @@ test("the values come from the configuration", () => {
     accounts: ["admin", "scanner"],
     publishedAccounts: ["scanner"],
     oldAccounts: ["scan"],
+    consumers: [],
+    groups: [],
   });
   expect(policyName("creds", "prod", "developer")).toBe("creds-prod-developer");
 });

@@ -5,6 +5,7 @@ import { junit } from "../../rotator/report";
 import type { PipelineOptions } from "../../rotator/pipelineFile";
 
 const options: PipelineOptions = {
+  script: "rotate.mjs",
   stack: "dev",
   audience: "https://vault.example.com:8200",
   image: defaultImage,
@@ -24,6 +25,7 @@ describe("the pipeline file", () => {
       workflow: { rules },
       rotate: {
         stage: "deploy",
+        inherit: { default: false, variables: false },
         image: defaultImage,
         rules,
         environment: { name: "apisec/dev", action: "access" },

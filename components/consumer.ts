@@ -1,0 +1,80 @@
+import * as pulumi from "@pulumi/pulumi";
+import * as vault from "@pulumi/vault";
+import type { Settings } from "../config";
+import { tokenKey } from "../core/passwordRecord";
+import type { ConsumerClaim } from "../findInGitlab";
+import { consumerName as roleNameOf, renderPolicy } from "../policies/render";
+import type { PolicyValues } from "../policies/render";
+import { audience, jobLogin } from "./jobLogin";
+
+export interface ConsumerArgs {
+  settings: Pick<Settings, "vaultAddress" | "vaultNamespace" | "authPath" | "mount">;
+  policy: PolicyValues;
+  /** The JWT auth mount. */
+  backend: pulumi.Input<string>;
+  /** Accounts whose tokens it reads. */
+  accounts: readonly string[];
+  /** The project or group, as its ID tokens name it. */
+  claim: ConsumerClaim;
+}
+
+/** Pipelines of a GitLab project, or of a group's projects, that read tokens with their own ID token. */
+export class Consumer extends pulumi.ComponentResource {
+  public readonly consumerName: string;
+  /** Name of the Vault role, and of its policy. */
+  public readonly role: pulumi.Output<string>;
+  /** What a job's `.gitlab-ci.yml` needs, for the first of the accounts. */
+  public readonly snippet: pulumi.Output<string>;
+
+  constructor(name: string, args: ConsumerArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("apisec:index:Consumer", name, {}, opts);
+    this.consumerName = name;
+    const { settings, policy, accounts } = args;
+    const role = roleNameOf(policy.prefix, policy.stack, name);
+    const readsTokens = new vault.Policy(
+      `consumer-${name}`,
+      { name: role, policy: renderPolicy("consumer", { ...policy, consumerAccounts: accounts }) },
+      { parent: this },
+    );
+    const aud = audience(settings.vaultAddress, policy.stack, "read");
+    const login = jobLogin(
+      `consumer-${name}`,
+      {
+        backend: args.backend,
+        roleName: role,
+        audience: aud,
+        claims: { ...args.claim, ref_type: "branch", ref_protected: "true" },
+        policy: readsTokens.name,
+      },
+      { parent: this },
+    );
+    this.role = login.roleName;
+    this.snippet = login.roleName.apply((roleName) =>
+      readingJob(settings, roleName, aud, accounts[0] ?? ""),
+    );
+    this.registerOutputs({ role: this.role });
+  }
+}
+
+/** A job that reads one token. The ID token goes through standard input: arguments can be read by everybody. */
+function readingJob(
+  settings: ConsumerArgs["settings"],
+  role: string,
+  aud: string,
+  account: string,
+): string {
+  const { vaultAddress, vaultNamespace, authPath, mount } = settings;
+  return [
+    "read-token:",
+    "  # An image with Vault's command line, such as hashicorp/vault; protected branches only.",
+    "  id_tokens:",
+    `    VAULT_ID_TOKEN: { aud: "${aud}" }`,
+    "  script:",
+    `    - export VAULT_ADDR="${vaultAddress}"`,
+    ...(vaultNamespace === undefined ? [] : [`    - export VAULT_NAMESPACE="${vaultNamespace}"`]),
+    `    - export VAULT_TOKEN="$(printf %s "$VAULT_ID_TOKEN" | vault write -field=token auth/${authPath}/login role=${role} jwt=-)"`,
+    `    - APISEC_TOKEN="$(vault kv get -mount=${mount} -field=token ${tokenKey(account)})"`,
+    "    - vault token revoke -self",
+    "",
+  ].join("\n");
+}

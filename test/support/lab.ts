@@ -17,7 +17,8 @@ import type { World } from "../../lab/world";
 
 const root = join(__dirname, "..", "..");
 const programFiles = [
-  ...["Pulumi.yaml", "package.json", "tsconfig.json", "index.ts", "config.ts", "preflight.ts"],
+  ...["Pulumi.yaml", "package.json", "tsconfig.json"],
+  ...["index.ts", "config.ts", "preflight.ts", "findInGitlab.ts"],
   ...[
     "components",
     "config",

@@ -28,7 +28,19 @@ export interface VaultFindings {
  * `preview` and in `up`. Throws one RunError that lists every conflict.
  */
 export async function preflight(settings: Settings): Promise<VaultFindings> {
-  const vault = connect(settings);
+  const { problems, ...findings } = await lookAtVault(connect(settings), settings);
+  if (problems.length === 0) return findings;
+  throw runError(
+    `Vault at ${settings.vaultAddress} is not ready for stack ${settings.stack}; nothing was touched.\n` +
+      problems.map((problem) => `  - ${problem}`).join("\n"),
+  );
+}
+
+/** What is in Vault, and what of it is in this stack's way. Reads only, never throws. */
+export async function lookAtVault(
+  vault: VaultConnection,
+  settings: Settings,
+): Promise<VaultFindings & { problems: string[] }> {
   const { policyPrefix, stack, consumers } = settings;
   let groupIds: ReadonlyMap<string, string> = new Map();
   const mount = look(vault, `sys/mounts/${encodePath(settings.mount)}`);
@@ -51,11 +63,8 @@ export async function preflight(settings: Settings): Promise<VaultFindings> {
     }),
   ]);
   const problems = [...new Set(checks.flat())];
-  if (problems.length === 0) return { mountExists: (await mount) !== undefined, groupIds };
-  throw runError(
-    `Vault at ${settings.vaultAddress} is not ready for stack ${settings.stack}; nothing was touched.\n` +
-      problems.map((problem) => `  - ${problem}`).join("\n"),
-  );
+  const mountExists = problems.length === 0 && (await mount) !== undefined;
+  return { problems, mountExists, groupIds };
 }
 
 /** Vault with the caller's token. */
@@ -100,6 +109,13 @@ export async function findGroups(
     if (typeof id === "string") ids.set(name, id);
     else missing.push(name);
   });
+  for (const [name, id] of ids) {
+    const other = [...ids].find(([before, same]) => same === id && before !== name)?.[0];
+    if (other === undefined) continue;
+    throw new Error(
+      `${JSON.stringify(name)} and ${JSON.stringify(other)} are one identity group: write its name the same way in adminGroups and developerGroups`,
+    );
+  }
   if (missing.length === 0) return ids;
   const [first] = missing;
   throw new Error(

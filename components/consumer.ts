@@ -6,6 +6,7 @@ import type { ConsumerClaim } from "../findInGitlab";
 import { consumerName as roleNameOf, renderPolicy } from "../policies/render";
 import type { PolicyValues } from "../policies/render";
 import { audience, jobLogin } from "./jobLogin";
+import type { LoginRole } from "./jobLogin";
 
 export interface ConsumerArgs {
   settings: Pick<Settings, "vaultAddress" | "vaultNamespace" | "authPath" | "mount">;
@@ -30,30 +31,42 @@ export class Consumer extends pulumi.ComponentResource {
     super("apisec:index:Consumer", name, {}, opts);
     this.consumerName = name;
     const { settings, policy, accounts } = args;
-    const role = roleNameOf(policy.prefix, policy.stack, name);
+    const role = consumerRole(name, settings.vaultAddress, policy, args.claim);
     const readsTokens = new vault.Policy(
       `consumer-${name}`,
-      { name: role, policy: renderPolicy("consumer", { ...policy, consumerAccounts: accounts }) },
+      {
+        name: role.policy,
+        policy: renderPolicy("consumer", { ...policy, consumerAccounts: accounts }),
+      },
       { parent: this },
     );
-    const aud = audience(settings.vaultAddress, policy.stack, "read");
     const login = jobLogin(
       `consumer-${name}`,
-      {
-        backend: args.backend,
-        roleName: role,
-        audience: aud,
-        claims: { ...args.claim, ref_type: "branch", ref_protected: "true" },
-        policy: readsTokens.name,
-      },
+      { ...role, backend: args.backend, policy: readsTokens.name },
       { parent: this },
     );
     this.role = login.roleName;
     this.snippet = login.roleName.apply((roleName) =>
-      readingJob(settings, roleName, aud, accounts[0] ?? ""),
+      readingJob(settings, roleName, role.audience, accounts[0] ?? ""),
     );
     this.registerOutputs({ role: this.role });
   }
+}
+
+/** The role of a consumer's jobs, which has the name of its policy. */
+export function consumerRole(
+  name: string,
+  vaultAddress: string,
+  policy: Pick<PolicyValues, "prefix" | "stack">,
+  claim: ConsumerClaim,
+): LoginRole<string> & { policy: string } {
+  const roleName = roleNameOf(policy.prefix, policy.stack, name);
+  return {
+    roleName,
+    audience: audience(vaultAddress, policy.stack, "read"),
+    claims: { ...claim, ref_type: "branch", ref_protected: "true" },
+    policy: roleName,
+  };
 }
 
 /** A job that reads one token. The ID token goes through standard input: arguments can be read by everybody. */

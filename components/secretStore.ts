@@ -16,8 +16,13 @@ export interface SecretStoreArgs {
   tokenKeptSeconds: number;
 }
 
-/** Versions kept of a password: an older change that lands late is found among them. */
-const passwordVersions = 10;
+/** Ten versions of a password: an older change that lands late is found among them. */
+export const passwordKeySettings = { cas_required: true, max_versions: 10 };
+
+/** A token leaves Vault some seconds after it was written. */
+export function tokenKeySettings(keptSeconds: number) {
+  return { cas_required: true, delete_version_after: formatDuration(keptSeconds) };
+}
 
 /** The Vault side: KV mount, the settings of each account's two keys, and who may read what. */
 export class SecretStore extends pulumi.ComponentResource {
@@ -87,13 +92,10 @@ export class SecretStore extends pulumi.ComponentResource {
       this.keySettings.set(account, [...(this.keySettings.get(account) ?? []), endpoint]);
     };
     for (const account of policy.accounts) {
-      setKey(account, passwordKey(account), { cas_required: true, max_versions: passwordVersions });
+      setKey(account, passwordKey(account), passwordKeySettings);
     }
     for (const account of policy.publishedAccounts) {
-      setKey(account, tokenKey(account), {
-        cas_required: true,
-        delete_version_after: formatDuration(tokenKeptSeconds),
-      });
+      setKey(account, tokenKey(account), tokenKeySettings(tokenKeptSeconds));
     }
   }
 

@@ -11,6 +11,7 @@ import { ownerMarker, policyName } from "../policies/render";
 import type { RotationProject } from "../findInGitlab";
 import { defaultImage, renderPipeline, renderRoot } from "../rotator/pipelineFile";
 import { audience, jobLogin, timeoutMinutes } from "./jobLogin";
+import type { LoginRole } from "./jobLogin";
 
 export interface TokenRotationArgs {
   settings: Settings;
@@ -28,7 +29,7 @@ export interface TokenRotationArgs {
 const longestVariable = 8_000;
 const accountsPerJob = 500;
 /** GitLab reads it first; the ID token names it even where it only includes the job. */
-const rootFile = ".gitlab-ci.yml";
+export const rootFile = ".gitlab-ci.yml";
 
 /** The GitLab side: the schedule that rotates the tokens, its job, and the job's login at Vault. */
 export class TokenRotation extends pulumi.ComponentResource {
@@ -46,11 +47,7 @@ export class TokenRotation extends pulumi.ComponentResource {
       name,
       {
         project: project.id,
-        description: scheduleDescription(settings),
-        ref: `refs/heads/${settings.gitlabBranch}`,
-        cron: settings.cron,
-        cronTimezone: settings.cronTimezone,
-        active: true,
+        ...scheduleFields(settings),
         takeOwnership: true,
       },
       { parent: this, dependsOn: files },
@@ -120,52 +117,24 @@ export class TokenRotation extends pulumi.ComponentResource {
     }
   }
 
-  /** Only this project's protected branch, this pipeline file, and a schedule of this owner may log in. */
   private createRole(
     name: string,
     args: TokenRotationArgs,
     owner: pulumi.Output<number>,
   ): pulumi.Output<string> {
-    const { settings, project } = args;
-    const role = jobLogin(
-      name,
-      {
-        backend: this.authPath,
-        roleName: roleName(settings),
-        audience: audience(settings.vaultAddress, settings.stack),
-        claims: {
-          project_id: project.id,
-          ref: settings.gitlabBranch,
-          ref_type: "branch",
-          ref_protected: "true",
-          pipeline_source: "schedule",
-          user_id: owner.apply(String),
-          ci_config_ref_uri: `${project.uri}//${rootFile}@refs/heads/${settings.gitlabBranch}`,
-          environment: environmentName(settings.stack),
-        },
-        policy: args.policy,
-      },
-      { parent: this },
-    );
-    return role.roleName;
+    const { settings, project, policy } = args;
+    const role = rotatorRole<pulumi.Input<string>>(settings, project, owner.apply(String), policy);
+    return jobLogin(name, { ...role, backend: this.authPath }, { parent: this }).roleName;
   }
 
-  /** Where Vault finds GitLab's keys: by discovery, at a URL, or as given. */
   private createAuth(name: string, settings: Settings): vault.jwt.AuthBackend {
-    const keys =
-      settings.jwksUrl !== undefined
-        ? { jwksUrl: settings.jwksUrl }
-        : settings.jwtPublicKeys !== undefined
-          ? { jwtValidationPubkeys: settings.jwtPublicKeys }
-          : { oidcDiscoveryUrl: settings.gitlabUrl };
     return new vault.jwt.AuthBackend(
       name,
       {
         type: "jwt",
         path: settings.authPath,
         description: authDescription(settings.project, settings.stack),
-        boundIssuer: settings.gitlabUrl,
-        ...keys,
+        ...authKeys(settings),
       },
       { parent: this },
     );
@@ -175,6 +144,52 @@ export class TokenRotation extends pulumi.ComponentResource {
 /** The auth mount's description in Vault, by which its owner is known. */
 export function authDescription(project: string, stack: string): string {
   return `Logins of GitLab jobs, managed by ${project}/${stack}`;
+}
+
+/** The schedule as declared. */
+export function scheduleFields(settings: Settings) {
+  return {
+    description: scheduleDescription(settings),
+    ref: `refs/heads/${settings.gitlabBranch}`,
+    cron: settings.cron,
+    cronTimezone: settings.cronTimezone,
+    active: true,
+  };
+}
+
+/** Only this project's protected branch, this pipeline file, and a schedule of this owner may log in. */
+export function rotatorRole<Value>(
+  settings: Settings,
+  project: RotationProject,
+  owner: Value,
+  policy: Value,
+): LoginRole<Value> {
+  return {
+    roleName: roleName(settings),
+    audience: audience(settings.vaultAddress, settings.stack),
+    claims: {
+      project_id: project.id,
+      ref: settings.gitlabBranch,
+      ref_type: "branch",
+      ref_protected: "true",
+      pipeline_source: "schedule",
+      user_id: owner,
+      ci_config_ref_uri: `${project.uri}//${rootFile}@refs/heads/${settings.gitlabBranch}`,
+      environment: environmentName(settings.stack),
+    },
+    policy,
+  };
+}
+
+/** Where Vault finds GitLab's keys: by discovery, at a URL, or as given. */
+export function authKeys(settings: Settings) {
+  const keys =
+    settings.jwksUrl !== undefined
+      ? { jwksUrl: settings.jwksUrl }
+      : settings.jwtPublicKeys !== undefined
+        ? { jwtValidationPubkeys: settings.jwtPublicKeys }
+        : { oidcDiscoveryUrl: settings.gitlabUrl };
+  return { boundIssuer: settings.gitlabUrl, ...keys };
 }
 
 function roleName(settings: Settings): string {
@@ -215,7 +230,9 @@ interface ProjectFile {
 }
 
 /** The files of the rotation project, in the order in which they are written. */
-function projectFiles(args: TokenRotationArgs): ProjectFile[] {
+export function projectFiles(
+  args: Pick<TokenRotationArgs, "settings" | "accounts" | "minLifetimeSeconds">,
+): ProjectFile[] {
   const { settings, accounts } = args;
   const { stack, pipelineFile } = settings;
   const alone = pipelineFile === "own";

@@ -132,7 +132,8 @@ async function problemsOf(check: () => Promise<string[]>): Promise<string[]> {
   }
 }
 
-function checkMount(
+/** Problems of the KV mount that `looked` found, none where it is not there yet. */
+export function checkMount(
   vault: VaultConnection,
   settings: Settings,
   looked: ReturnType<typeof look>,
@@ -169,7 +170,8 @@ function checkMount(
   });
 }
 
-function checkAuth(vault: VaultConnection, settings: Settings): Promise<string[]> {
+/** Problems of the auth mount. */
+export function checkAuth(vault: VaultConnection, settings: Settings): Promise<string[]> {
   const { authPath, createAuth, project, stack } = settings;
   return problemsOf(async () => {
     const found = await look(vault, `sys/auth/${encodePath(authPath)}`);

@@ -8,8 +8,8 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { readConfig } from "../config";
 import type { Settings } from "../config";
-import { jsonObject } from "../core/http";
-import { foreignText } from "../core/redact";
+import { gitlabReader } from "../core/gitlab";
+import { jsonObject, systemClock } from "../core/http";
 import { encodePath } from "../core/vault";
 import { connect, look } from "../preflight";
 import { nodeSend } from "../rotator/transport";
@@ -120,7 +120,8 @@ function finders(settings: Settings): Finders {
   const vault = connect(settings);
   const inVault = async (path: string, id: string) =>
     (await look(vault, encodePath(path))) === undefined ? undefined : id;
-  const gitlab = gitlabReader(settings.gitlabUrl);
+  const token = process.env["GITLAB_TOKEN"] ?? "";
+  const gitlab = gitlabReader(nodeSend(), systemClock, settings.gitlabUrl, token);
   return {
     "vault:index/policy:Policy": ({ name }) => inVault(`sys/policies/acl/${name}`, `${name}`),
     "vault:jwt/authBackend:AuthBackend": ({ path }) => inVault(`sys/auth/${path}`, `${path}`),
@@ -138,23 +139,5 @@ function finders(settings: Settings): Finders {
       const ours = all?.find((schedule) => schedule.description === description);
       return ours === undefined ? undefined : `${project}:${ours.id}`;
     },
-  };
-}
-
-/** GET of GitLab's REST API; undefined for 404. */
-function gitlabReader(base: string): (path: string) => Promise<unknown> {
-  const send = nodeSend();
-  return async (path) => {
-    const answer = await send({
-      method: "GET",
-      url: `${base}/api/v4/${path}`,
-      headers: { authorization: `Bearer ${process.env["GITLAB_TOKEN"] ?? ""}` },
-      timeoutMs: 20_000,
-      maxBytes: 10_000_000,
-    });
-    if (answer.status === 404) return undefined;
-    if (answer.status === 200) return JSON.parse(answer.body) as unknown;
-    const text = foreignText(answer.body, []);
-    throw new Error(`GitLab answers GET ${path} with ${answer.status}: ${text}`);
   };
 }

@@ -2,7 +2,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
 /** One file of this folder. */
-export type PolicyName = "admin" | "developer" | "rotator" | "consumer" | "deployer" | "preview";
+export type PolicyName =
+  "admin" | "developer" | "rotator" | "consumer" | "deployer" | "preview" | "monitor";
 
 /** What the placeholders of the policy files stand for. */
 export interface PolicyValues {

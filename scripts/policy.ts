@@ -1,16 +1,19 @@
-// Prints a Vault policy of a stack for the person who sets up who runs Pulumi:
+// Prints a Vault policy of a stack for the person who sets up who runs Pulumi, or `npm run check`:
 //   npm run --silent policy -- deployer prod | vault policy write apisec-prod-deployer -
 //   npm run --silent policy -- preview prod | vault policy write apisec-prod-preview -
+//   npm run --silent policy -- monitor prod | vault policy write apisec-prod-monitor -
 // Where config names identity groups, Vault is asked for their ids, with the caller's token.
 import { connect, findGroups } from "../preflight";
 import { renderPolicy } from "../policies/render";
 import { groupNames, policyValues } from "../policies/values";
 import { stackSettings } from "./stackSettings";
 
-const [name, stack] = process.argv.slice(2);
-if ((name !== "deployer" && name !== "preview") || stack === undefined) {
+const names = ["deployer", "preview", "monitor"] as const;
+const [given, stack] = process.argv.slice(2);
+const name = names.find((one) => one === given);
+if (name === undefined || stack === undefined) {
   console.error(
-    "Which policy of which stack? npm run --silent policy -- <deployer|preview> <stack>",
+    `Which policy of which stack? npm run --silent policy -- <${names.join("|")}> <stack>`,
   );
   process.exit(2);
 }
@@ -22,7 +25,7 @@ policyOf(name, stack).then(
   },
 );
 
-async function policyOf(policy: "deployer" | "preview", stackName: string): Promise<string> {
+async function policyOf(policy: (typeof names)[number], stackName: string): Promise<string> {
   const offline = stackSettings(stackName, true);
   if (groupNames(offline).length === 0) return renderPolicy(policy, policyValues(offline));
   const settings = stackSettings(stackName);

@@ -18,7 +18,10 @@ const values: PolicyValues = {
   consumers: [],
   groups: [],
 };
-const everyPolicy: PolicyName[] = ["admin", "developer", "rotator", "deployer", "preview"];
+const everyPolicy: PolicyName[] = [
+  ...(["admin", "developer", "rotator"] as const),
+  ...(["deployer", "preview", "monitor"] as const),
+];
 
 /** The rights of a policy, by path. Anything but comments and plain path blocks is an error. */
 function rightsOf(name: PolicyName, changed: Partial<PolicyValues> = {}): Record<string, string> {
@@ -105,6 +108,14 @@ test("the previewer reads no secret", () => {
   for (const [path, rights] of Object.entries(rightsOf("preview"))) {
     expect(path).not.toMatch(/\/(data|metadata)\//);
     if (!path.startsWith("auth/token/")) expect(rights).toMatch(/^read(, sudo)?$/);
+  }
+});
+
+test("the monitor sees settings and dates, and no value of any key", () => {
+  for (const [path, rights] of Object.entries(rightsOf("monitor", { consumers: ["ci"] }))) {
+    expect(path).not.toContain("/data/");
+    if (/^(auth\/token\/|sys\/capabilities-self$)/.test(path)) expect(rights).toBe("update");
+    else expect(rights).toMatch(/^read(, sudo)?$/);
   }
 });
 

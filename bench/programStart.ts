@@ -12,6 +12,7 @@ import { ResourceMonitorService } from "@pulumi/pulumi/proto/resource_grpc_pb";
 import {
   RegisterResourceResponse,
   ResourceInvokeResponse,
+  type ResourceInvokeRequest,
   SupportsFeatureResponse,
   type RegisterResourceRequest,
 } from "@pulumi/pulumi/proto/resource_pb";
@@ -55,8 +56,15 @@ export async function programStart(
       response.setHassupport(true);
       answer(null, response);
     },
-    // The one function that is asked for is GitLab's getProject.
-    invoke(_call: unknown, answer: grpc.sendUnaryData<ResourceInvokeResponse>) {
+    // GitLab's project is there, and its repository is empty.
+    invoke(
+      call: grpc.ServerUnaryCall<ResourceInvokeRequest, ResourceInvokeResponse>,
+      answer: grpc.sendUnaryData<ResourceInvokeResponse>,
+    ) {
+      if (call.request.getTok() !== "gitlab:index/getProject:getProject") {
+        answer({ code: grpc.status.UNKNOWN, message: "404 Not Found" });
+        return;
+      }
       const response = new ResourceInvokeResponse();
       response.setReturn(Struct.fromJavaScript({ id: "1", webUrl: "http://127.0.0.1/a/b" }));
       answer(null, response);

@@ -25,7 +25,7 @@ export interface JobYaml {
   rules?: Rule[];
   parallel?: number | object;
   variables?: Record<string, unknown>;
-  inherit?: { variables?: boolean | string[] };
+  inherit?: { default?: boolean | string[]; variables?: boolean | string[] };
   environment?: string | { name: string; action?: string; deployment_tier?: string };
   id_tokens?: Record<string, { aud: string | string[] }>;
   timeout?: string;
@@ -131,7 +131,7 @@ function toConfig(root: Record<string, unknown>, defaults: JobYaml): Config {
     for (const keyword of ["only", "except", "trigger"]) {
       if (keyword in job) throw new ConfigError(`jobs:${name}: ${keyword} is not supported here`);
     }
-    jobs[name] = { ...defaults, ...job };
+    jobs[name] = { ...inherited(defaults, job.inherit?.default), ...job };
   }
   return { stages, workflow, variables, jobs } as Config;
 }
@@ -154,7 +154,10 @@ export async function planPipeline(
   const fromWorkflow = texts(workflow.variables);
 
   const jobs = Object.entries(config.jobs).flatMap(([name, yaml]): JobPlan[] => {
-    const own = { ...inherited(global, yaml), ...fromWorkflow, ...texts(yaml.variables) };
+    const own = {
+      ...inherited({ ...global, ...fromWorkflow }, yaml.inherit?.variables),
+      ...texts(yaml.variables),
+    };
     const known = { ...predefined, CI_JOB_NAME: name, ...own, ...override };
     const rule = yaml.rules ? firstRule(yaml.rules, known) : {};
     const when = rule?.when ?? yaml.when ?? "on_success";
@@ -198,11 +201,12 @@ function firstRule(rules: Rule[], variables: Variables): Rule | undefined {
   });
 }
 
-function inherited(global: Variables, { inherit }: JobYaml): Variables {
-  const wanted = inherit?.variables ?? true;
-  if (wanted === true) return global;
-  if (wanted === false) return {};
-  return Object.fromEntries(Object.entries(global).filter(([key]) => wanted.includes(key)));
+/** What a job takes of `default:` or the global variables. */
+function inherited<T>(all: Record<string, T>, wanted: boolean | string[] = true) {
+  const taken = Object.entries(all).filter(([key]) =>
+    Array.isArray(wanted) ? wanted.includes(key) : wanted,
+  );
+  return Object.fromEntries(taken) as Record<string, T>;
 }
 
 /** Variables as text; in the long form the value alone. */

@@ -49,6 +49,7 @@ export function pipelineVariables(
   pipeline: Pick<Pipeline, "ref" | "ref_type" | "protected" | "sha" | "source">,
   user: User,
   commit: Commit | undefined,
+  schedule: Schedule | undefined,
 ): Variables {
   const path = fullPath(app, project);
   const server = new URL(app.url);
@@ -67,6 +68,7 @@ export function pipelineVariables(
     CI_SERVER_VERSION: "19.1.0-ee",
     CI_API_V4_URL: `${app.url}/api/v4`,
     CI_PIPELINE_SOURCE: pipeline.source,
+    ...(schedule && { CI_PIPELINE_SCHEDULE_DESCRIPTION: schedule.description }),
     CI_PROJECT_ID: String(project.id),
     CI_PROJECT_NAME: project.path,
     CI_PROJECT_TITLE: project.name,

@@ -69,7 +69,7 @@ export async function createPipeline(
     schedule,
     own,
   });
-  const predefined = pipelineVariables(app, project, pipeline, user, commit);
+  const predefined = pipelineVariables(app, project, pipeline, user, commit, schedule);
   let plan: Plan;
   try {
     plan = await planPipeline(

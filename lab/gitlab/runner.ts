@@ -74,17 +74,26 @@ async function runStages(
   // Whoever created the pipeline is told of it before it begins.
   await setImmediate();
   let failed = false;
+  const start = async (job: Job, own: JobPlan) => {
+    const wanted = own.when === "always" || (own.when === "on_failure" ? failed : !failed);
+    if (canceled.aborted) job.status = "canceled";
+    else if (own.when === "manual") job.status = "manual";
+    else if (!wanted) job.status = "skipped";
+    else await takeTurn({ app, project, pipeline, job, own, canceled, ...run });
+  };
+  const planOf = ({ name }: Job) => run.plan.jobs.find((own) => own.name === name);
+  const started = new Map<Job, Promise<void>>();
+  for (const job of pipeline.jobs) {
+    const own = planOf(job);
+    // A job that needs no other waits for no stage.
+    if (own?.yaml.needs?.length === 0) started.set(job, start(job, own));
+  }
   for (const stage of run.plan.stages) {
     const stageJobs = pipeline.jobs.filter((job) => job.stage === stage);
     await Promise.all(
       stageJobs.map(async (job) => {
-        const own = run.plan.jobs.find(({ name }) => name === job.name);
-        if (!own) return;
-        const wanted = own.when === "always" || (own.when === "on_failure" ? failed : !failed);
-        if (canceled.aborted) job.status = "canceled";
-        else if (own.when === "manual") job.status = "manual";
-        else if (!wanted) job.status = "skipped";
-        else await takeTurn({ app, project, pipeline, job, own, canceled, ...run });
+        const own = planOf(job);
+        await (started.get(job) ?? (own && start(job, own)));
       }),
     );
     failed ||= stageJobs.some((job) => job.status === "failed" && !job.allow_failure);

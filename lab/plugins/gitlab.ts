@@ -320,6 +320,7 @@ async function getProject(args: Props): Promise<Props> {
   const found = await call("GET", `projects/${segment(id ?? pathWithNamespace)}`);
   return {
     archived: found.archived,
+    ciConfigPath: found.ci_config_path ?? "",
     defaultBranch: found.default_branch,
     description: found.description,
     httpUrlToRepo: found.http_url_to_repo,
@@ -331,6 +332,55 @@ async function getProject(args: Props): Promise<Props> {
     sshUrlToRepo: found.ssh_url_to_repo,
     visibility: found.visibility,
     webUrl: found.web_url,
+  };
+}
+
+async function getGroup(args: Props): Promise<Props> {
+  const { groupId, fullPath, ...rest } = args;
+  const [surplus] = Object.keys(rest);
+  if (surplus !== undefined) {
+    throw new Error(`this stand-in does not know the argument ${surplus} of getGroup`);
+  }
+  if ((groupId === undefined) === (fullPath === undefined)) {
+    throw new Error("exactly one of groupId and fullPath must be given");
+  }
+  const found = await call("GET", `groups/${segment(groupId ?? fullPath)}`);
+  return {
+    description: found.description,
+    fullName: found.full_name,
+    fullPath: found.full_path,
+    groupId: found.id,
+    id: text(found.id),
+    name: found.name,
+    parentId: found.parent_id ?? 0,
+    path: found.path,
+    visibilityLevel: found.visibility,
+    webUrl: found.web_url,
+  };
+}
+
+async function getRepositoryFile(args: Props): Promise<Props> {
+  const { project, ref, filePath: path, ...rest } = args;
+  const [surplus] = Object.keys(rest);
+  if (surplus !== undefined) {
+    throw new Error(`this stand-in does not know the argument ${surplus} of getRepositoryFile`);
+  }
+  const id = [project, ref, path].map(text).join(":");
+  const found = await existingFile(id);
+  return {
+    id,
+    project,
+    blobId: found.blob_id,
+    commitId: found.commit_id,
+    content: found.content,
+    contentSha256: found.content_sha256,
+    encoding: found.encoding,
+    executeFilemode: found.execute_filemode,
+    fileName: found.file_name,
+    filePath: found.file_path,
+    lastCommitId: found.last_commit_id,
+    ref: found.ref,
+    size: found.size,
   };
 }
 
@@ -354,5 +404,9 @@ serve({
     "gitlab:index/projectVariable:ProjectVariable": projectVariable,
     "gitlab:index/repositoryFile:RepositoryFile": repositoryFile,
   },
-  functions: { "gitlab:index/getProject:getProject": getProject },
+  functions: {
+    "gitlab:index/getGroup:getGroup": getGroup,
+    "gitlab:index/getProject:getProject": getProject,
+    "gitlab:index/getRepositoryFile:getRepositoryFile": getRepositoryFile,
+  },
 });

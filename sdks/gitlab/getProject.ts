@@ -37,6 +37,8 @@ export interface GetProjectOutputArgs {
 
 export interface GetProjectResult {
   readonly archived: boolean;
+  /** Where the pipeline file is; empty = `.gitlab-ci.yml`. */
+  readonly ciConfigPath: string;
   readonly defaultBranch: string;
   readonly description: string;
   readonly httpUrlToRepo: string;

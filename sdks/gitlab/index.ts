@@ -1,5 +1,6 @@
 export * from "./getGroup";
 export * from "./getProject";
+export * from "./getRepositoryFile";
 export * from "./pipelineSchedule";
 export * from "./projectVariable";
 export * from "./provider";

@@ -8,7 +8,7 @@ import {
   checkSchedule,
   checkWebhook,
 } from "./config/checks";
-import { readGitlab, readVault } from "./config/environment";
+import { checkProxies, readGitlab, readVault } from "./config/environment";
 import { problemList, quote } from "./config/problems";
 import { readAccounts, readApisecPaths, readConsumers, readKeys } from "./config/read";
 import type { AllKeys } from "./config/read";
@@ -78,6 +78,8 @@ export interface Settings {
   vaultNamespace?: string | undefined;
   /** PEM text of the certificate authorities that Vault is checked against (VAULT_CACERT). */
   vaultCa?: string | undefined;
+  /** The client certificate that Vault is shown, and its key: PEM texts, for this program's own calls. */
+  vaultClient?: { cert: string; key: string } | undefined;
   gitlabUrl: string;
   warnings: string[];
 }
@@ -134,6 +136,7 @@ export function readConfig(source: ConfigSource): Settings {
   checkAccounts(accounts, problems);
   checkFirstPasswords(keys, accounts, source, problems);
   checkConsumers(consumers, accounts, problems);
+  checkProxies([vault.address, ...accounts.map(({ host }) => host)], source, problems);
   checkKeySource(keys, problems);
   checkWebhook(keys, source, problems);
   const warnings = checkSchedule(keys, source, problems);
@@ -151,6 +154,7 @@ export function readConfig(source: ConfigSource): Settings {
     vaultAddress: vault.address,
     vaultNamespace: vault.namespace,
     vaultCa: vault.ca,
+    vaultClient: vault.client,
     gitlabUrl,
     warnings,
   };

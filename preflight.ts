@@ -12,6 +12,7 @@ import type { VaultConnection } from "./core/vault";
 import { findVaultToken } from "./core/vaultToken";
 import { consumerName, ownerMarker, policyName } from "./policies/render";
 import { groupNames } from "./policies/values";
+import { proxyFor } from "./rotator/proxy";
 import { nodeSend } from "./rotator/transport";
 
 /** What the program needs to know of Vault before it begins. */
@@ -70,7 +71,11 @@ export async function lookAtVault(
 /** Vault with the caller's token. */
 export function connect(settings: Settings): VaultConnection {
   return {
-    send: nodeSend({ ca: settings.vaultCa }),
+    send: nodeSend({
+      ca: settings.vaultCa,
+      ...settings.vaultClient,
+      proxyFor: (origin) => proxyFor(origin, process.env)?.url,
+    }),
     clock: systemClock,
     address: settings.vaultAddress,
     namespace: settings.vaultNamespace,

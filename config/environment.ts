@@ -1,6 +1,8 @@
 import type { ConfigSource } from "../config";
 import { readEndpoint } from "../core/endpoint";
-import { quote } from "./problems";
+import { readVaultTls } from "../core/vaultTls";
+import type { VaultTls } from "../core/vaultTls";
+import { proxyFor, proxyProblem } from "../rotator/proxy";
 import type { ProblemList } from "./problems";
 import { urlText } from "./schema";
 
@@ -13,9 +15,10 @@ interface VaultSettings {
   address: string;
   namespace: string | undefined;
   ca: string | undefined;
+  client: { cert: string; key: string } | undefined;
 }
 
-/** Where Vault is and whom it is checked against, from config and environment. */
+/** Where Vault is and how it is reached, from config and environment. */
 export function readVault(source: ConfigSource, problems: ProblemList): VaultSettings {
   if ((source.env["VAULT_TOKEN"] ?? "") === "" && !source.hasTokenFile) {
     problems.addOther(
@@ -34,10 +37,12 @@ export function readVault(source: ConfigSource, problems: ProblemList): VaultSet
       "set it with `pulumi config set vault:namespace …`",
     );
   }
+  const { ca, cert, key } = readTls(source, problems);
   return {
     address: readVaultAddress(source, problems),
     namespace: namespace ?? undefined,
-    ca: readCa(source, problems),
+    ca,
+    client: cert === undefined || key === undefined ? undefined : { cert, key },
   };
 }
 
@@ -57,24 +62,54 @@ function readVaultAddress(source: ConfigSource, problems: ProblemList): string {
   return complain(found, `an address of at most ${longestAddress} characters`);
 }
 
-function readCa(source: ConfigSource, problems: ProblemList): string | undefined {
-  const file = source.env["VAULT_CACERT"] ?? "";
-  if (file === "") return undefined;
-  let pemText = "";
-  try {
-    pemText = source.readText(file);
-  } catch {
-    // Said below: a missing file and a file of something else have one remedy.
+/** What the Vault plugin alone would follow: the rest of the program reads Vault's variables. */
+const pluginsOwn: Record<string, string> = {
+  skipTlsVerify: "a Vault that has proven who it is; for a private CA set VAULT_CACERT",
+  caCertFile: "VAULT_CACERT, the name of a file",
+  caCertDir: "VAULT_CACERT, the name of a file",
+  clientAuth: "VAULT_CLIENT_CERT and VAULT_CLIENT_KEY, names of files",
+  tlsServerName: "an address with a name that Vault's certificate has",
+};
+
+function readTls(source: ConfigSource, problems: ProblemList): VaultTls {
+  for (const [name, expected] of Object.entries(pluginsOwn)) {
+    const key = `vault:${name}`;
+    const value = source.values[key];
+    if (value === undefined || value === "false") continue;
+    problems.addOther(key, "is set", expected, `remove it with \`pulumi config rm ${key}\``);
   }
-  const isPem = pemText.includes("-----BEGIN CERTIFICATE-----");
-  if (isPem && pemText.length <= longestVariable) return pemText;
-  problems.addOther(
-    "VAULT_CACERT",
-    `is ${quote(file)}${isPem ? `, of ${pemText.length} characters` : ""}`,
-    `a readable file with the PEM certificates that Vault needs, at most ${longestVariable} characters: the job gets it as a CI variable`,
-    "set it with `export VAULT_CACERT=…`",
-  );
-  return undefined;
+  const tls = readVaultTls(source.env, source.readText, (variable, found, expected) => {
+    const fix = expected.includes("file")
+      ? `set it with \`export ${variable}=…\``
+      : `\`unset ${variable}\``;
+    problems.addOther(variable, `is ${found}`, expected, fix);
+  });
+  if (tls.ca !== undefined && tls.ca.length > longestVariable) {
+    problems.addOther(
+      "VAULT_CACERT",
+      `is a file of ${tls.ca.length} characters`,
+      `those certificates that Vault needs, at most ${longestVariable} characters: the job gets it as a CI variable`,
+      "set it with `export VAULT_CACERT=…`",
+    );
+  }
+  return tls;
+}
+
+/** The ways to Vault and to every APIsec host: a proxy that no way leads through is a problem. */
+export function checkProxies(
+  addresses: readonly (string | undefined)[],
+  source: ConfigSource,
+  problems: ProblemList,
+): void {
+  for (const address of addresses) {
+    const proxy = address ? proxyFor(address, source.env) : undefined;
+    const expected = proxyProblem(proxy);
+    if (proxy === undefined || expected === undefined) continue;
+    const { variable } = proxy;
+    // The value is not shown: it may hold a password.
+    problems.addOther(variable, "is no proxy's address", expected, `\`export ${variable}=…\``);
+    return;
+  }
 }
 
 /**

@@ -15,8 +15,20 @@ export interface HttpResponse {
   body: string;
 }
 
-/** Why no answer came. Every code but `refused`, `dns` and `tls` leaves open whether the request took effect. */
-export type TransportCode = "timeout" | "refused" | "reset" | "dns" | "tls" | "too-large" | "other";
+/**
+ * Why no answer came. Only `refused`, `dns`, `tls`, `client-certificate` and `proxy` mean that the request
+ * took no effect.
+ */
+export type TransportCode =
+  | "timeout"
+  | "refused"
+  | "reset"
+  | "dns"
+  | "tls"
+  | "client-certificate"
+  | "proxy"
+  | "too-large"
+  | "other";
 
 /**
  * Sends one request, once. Rejects with an error made by `transportError`, and with nothing else.
@@ -42,20 +54,30 @@ const transportTexts: Record<TransportCode, string> = {
   reset: "closed the connection before the answer was complete",
   dns: "has a host name that cannot be resolved",
   tls: "has a certificate that is not trusted here",
+  "client-certificate": "asks for a client certificate, or refuses the one that it was shown",
+  proxy: "cannot be reached through the proxy",
   "too-large": "sent more than the accepted number of bytes",
   other: "could not be reached",
 };
 
 /** An error that says who did not answer and why: origin and code, never a header, query or body. */
-export function transportError(code: TransportCode, url: string): Error & { code: TransportCode } {
+export function transportError(
+  code: TransportCode,
+  url: string,
+  detail?: string,
+): Error & { code: TransportCode } {
   const origin = new URL(url).origin;
+  const reason = detail === undefined ? "" : ` (${detail})`;
   // A factory and no subclass: a subclass loses its message on the way out of a dynamic provider.
-  return Object.assign(new Error(`${origin} ${transportTexts[code]}`), {
+  return Object.assign(new Error(`${origin} ${transportTexts[code]}${reason}`), {
     name: "TransportError",
     code,
   });
 }
 
+/** What a server says that wants to know who is calling. */
+const clientCertificateCode =
+  /ALERT_(CERTIFICATE_REQUIRED|BAD_CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)/;
 const tlsCode =
   /CERT|SELF_SIGNED|UNABLE_TO_(GET_ISSUER|VERIFY_LEAF)|ERR_TLS|ERR_SSL|EPROTO|DEPTH_ZERO/;
 
@@ -80,7 +102,9 @@ export function transportCode(nodeCode: string | undefined): TransportCode {
     case "ERR_BAD_RESPONSE":
       return "reset";
     default:
-      return nodeCode !== undefined && tlsCode.test(nodeCode) ? "tls" : "other";
+      if (nodeCode === undefined) return "other";
+      if (clientCertificateCode.test(nodeCode)) return "client-certificate";
+      return tlsCode.test(nodeCode) ? "tls" : "other";
   }
 }
 

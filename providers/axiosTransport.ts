@@ -1,14 +1,12 @@
 import axios from "axios";
-import { Agent as HttpAgent } from "node:http";
-import { Agent as HttpsAgent } from "node:https";
 import { transportCode, transportError } from "../core/http";
 import type { HttpResponse, Send } from "../core/http";
+import { agentsFor } from "../rotator/transport";
+import type { TransportOptions } from "../rotator/transport";
 
-/**
- * `Send` on axios, with connections kept alive. `ca`: PEM text that replaces the system's certificate
- * authorities.
- */
-export function axiosSend(options: { ca?: string | undefined } = {}): Send {
+/** `Send` on axios, over the same connections as the job's: one reading of TLS and proxies. */
+export function axiosSend(options: TransportOptions = {}): Send {
+  const agentFor = agentsFor(options);
   const client = axios.create({
     adapter: "http",
     maxRedirects: 0,
@@ -18,16 +16,13 @@ export function axiosSend(options: { ca?: string | undefined } = {}): Send {
     transformResponse: [(data: unknown) => data],
     // A compressed answer could be small on the wire and huge here.
     decompress: false,
-    httpAgent: new HttpAgent({ keepAlive: true }),
-    httpsAgent: new HttpsAgent({
-      keepAlive: true,
-      rejectUnauthorized: true,
-      ...(options.ca === undefined ? {} : { ca: options.ca }),
-    }),
+    // Its own reading of proxy variables is another one.
+    proxy: false,
   });
   return async (request) => {
     const deadline = AbortSignal.timeout(request.timeoutMs);
     try {
+      const agent = agentFor(new URL(request.url));
       const answer = await client.request<unknown>({
         method: request.method,
         url: request.url,
@@ -35,6 +30,8 @@ export function axiosSend(options: { ca?: string | undefined } = {}): Send {
         data: request.body,
         maxContentLength: request.maxBytes,
         signal: deadline,
+        httpAgent: agent,
+        httpsAgent: agent,
       });
       const headers: HttpResponse["headers"] = {};
       for (const [name, value] of Object.entries(answer.headers)) {
@@ -44,7 +41,8 @@ export function axiosSend(options: { ca?: string | undefined } = {}): Send {
       return { status: answer.status, headers, body };
     } catch (error) {
       // The error of axios holds the whole request, password and token: nothing of it leaves here.
-      const { code, message } = error as { code?: string; message?: string };
+      const { code, message, cause } = error as { code?: string; message?: string; cause?: Error };
+      if (cause?.name === "TransportError") throw cause;
       if (deadline.aborted) throw transportError("timeout", request.url);
       if (message?.startsWith("maxContentLength")) throw transportError("too-large", request.url);
       throw transportError(transportCode(code), request.url);

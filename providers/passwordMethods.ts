@@ -7,7 +7,9 @@ import { changePassword } from "../core/passwordChange";
 import { parseRecord, passwordKey } from "../core/passwordRecord";
 import { kvStore } from "../core/vault";
 import type { SecretStore } from "../core/vault";
+import { vaultTls } from "../core/vaultTls";
 import { findVaultToken } from "../core/vaultToken";
+import { proxyFor } from "../rotator/proxy";
 import { axiosSend } from "./axiosTransport";
 
 /** What `up` decides about one account's password. No field is a secret. */
@@ -51,15 +53,14 @@ function vaultToken(): string {
   throw new Error("No Vault token: set VAULT_TOKEN or log in with `vault login`.");
 }
 
-/** The certificate authorities that Vault is checked against, as the Vault CLI reads them. */
-function vaultCa(): string | undefined {
-  const file = process.env["VAULT_CACERT"];
-  return file === undefined || file === "" ? undefined : readFileSync(file, "utf8");
-}
+const proxy = (origin: string) => proxyFor(origin, process.env)?.url;
 
 function storeOf(inputs: PasswordInputs): SecretStore {
   const vault = {
-    send: axiosSend({ ca: vaultCa() }),
+    send: axiosSend({
+      ...vaultTls(process.env, (path) => readFileSync(path, "utf8")),
+      proxyFor: proxy,
+    }),
     clock: systemClock,
     address: inputs.vaultAddress,
     namespace: inputs.vaultNamespace,
@@ -77,7 +78,7 @@ function firstPasswordOf(name: string): string | undefined {
 }
 
 async function ensure(inputs: PasswordInputs, previousHost?: string): Promise<Stored> {
-  const send = axiosSend();
+  const send = axiosSend({ proxyFor: proxy });
   const result = await changePassword(
     {
       name: inputs.name,

@@ -5,9 +5,9 @@ set -eu
 for name in $(awk 'BEGIN { for (name in ENVIRON) print name }'); do
   case $name in
     PATH | HOME | VAULT_ADDR | VAULT_NAMESPACE | VAULT_CACERT | VAULT_TOKEN) ;;
+    VAULT_CLIENT_CERT | VAULT_CLIENT_KEY) ;;
     APISEC_MOUNT | APISEC_PATHS | APISEC_MIN_LIFETIME | APISEC_REPORT) ;;
-    HTTP_PROXY | HTTPS_PROXY | NO_PROXY | http_proxy | https_proxy | no_proxy) ;;
-    NODE_USE_ENV_PROXY | NODE_EXTRA_CA_CERTS) ;;
+    HTTPS_PROXY | NO_PROXY | https_proxy | no_proxy | NODE_EXTRA_CA_CERTS) ;;
     *[!A-Za-z0-9_]* | [0-9]*) ;;
     *) unset "$name" ;;
   esac

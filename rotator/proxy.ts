@@ -8,16 +8,26 @@ export interface Proxy {
   url: string;
 }
 
-/** The proxy that the environment asks for on the way to `address`; this machine is always direct. */
+/**
+ * The proxy that the environment asks for on the way to `address`; this machine is always direct. Only https
+ * leaves it, so HTTP_PROXY counts for nothing.
+ */
 export function proxyFor(address: string, env: Environment): Proxy | undefined {
   const url = new URL(address);
   if (isLoopback(url.hostname) || isExempt(url, env["no_proxy"] || env["NO_PROXY"] || "")) {
     return undefined;
   }
-  const names =
-    url.protocol === "https:" ? ["https_proxy", "HTTPS_PROXY"] : ["http_proxy", "HTTP_PROXY"];
-  const variable = names.find((name) => env[name]);
-  return variable === undefined ? undefined : { variable, url: env[variable] ?? "" };
+  const variable = ["https_proxy", "HTTPS_PROXY"].find((name) => env[name]);
+  const value = variable === undefined ? undefined : env[variable];
+  if (variable === undefined || value === undefined) return undefined;
+  return { variable, url: value.includes("://") ? value : `http://${value}` };
+}
+
+/** What to expect of a proxy variable whose value no way leads through; undefined where it is good. */
+export function proxyProblem(proxy: Proxy | undefined): string | undefined {
+  if (proxy === undefined) return undefined;
+  const good = URL.canParse(proxy.url) && /^https?:$/.test(new URL(proxy.url).protocol);
+  return good ? undefined : "a proxy such as http://proxy.example.com:3128";
 }
 
 /** NO_PROXY as curl reads it: `*`, or names (with or without a port) that stand for their subdomains too. */
@@ -32,9 +42,4 @@ function isExempt(url: URL, noProxy: string): boolean {
       if (name === undefined || (only !== undefined && only !== port)) return false;
       return url.hostname === name || url.hostname.endsWith(`.${name}`);
     });
-}
-
-/** Whether this node's own http client can use a proxy (22.21, 24.5 and newer). */
-export function nodeKnowsProxies(): boolean {
-  return process.allowedNodeEnvironmentFlags.has("--use-env-proxy");
 }

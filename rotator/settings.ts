@@ -3,11 +3,13 @@ import { parseDuration } from "../core/duration";
 import { readEndpoint } from "../core/endpoint";
 import { jsonObject } from "../core/http";
 import { foreignText } from "../core/redact";
-import { proxyFor } from "./proxy";
+import { readVaultTls } from "../core/vaultTls";
+import { proxyFor, proxyProblem } from "./proxy";
 import type { ApisecPaths } from "../core/apisec";
+import type { Report, VaultTls } from "../core/vaultTls";
 
 export interface Settings {
-  vault: { address: string; namespace: string | undefined; ca: string | undefined };
+  vault: { address: string; namespace: string | undefined; tls: VaultTls };
   login:
     | { kind: "idToken"; idToken: string; authPath: string; role: string }
     | { kind: "token"; token: string };
@@ -25,13 +27,9 @@ export interface Settings {
 /** What the settings need to know of the machine. `readText` throws where a file cannot be read. */
 export interface Machine {
   readText(path: string): string;
-  /** Whether this node can use a proxy. */
-  nodeKnowsProxies(): boolean;
 }
 
 type Environment = Record<string, string | undefined>;
-/** Notes one problem: the variable, what was found, what was expected. */
-type Report = (variable: string, found: string, expected: string) => void;
 
 /**
  * Reads every setting from the environment. Throws one `SettingsError` that lists all problems; it never
@@ -39,7 +37,9 @@ type Report = (variable: string, found: string, expected: string) => void;
  */
 export function readSettings(env: Environment, machine: Machine): Settings {
   const problems: string[] = [];
-  const secrets = [env["VAULT_TOKEN"] ?? "", env["VAULT_ID_TOKEN"] ?? ""];
+  const secrets = ["VAULT_TOKEN", "VAULT_ID_TOKEN", "APISEC_WEBHOOK"].map(
+    (variable) => env[variable] ?? "",
+  );
   const report: Report = (variable, found, expected) => {
     problems.push(`${variable}: found ${foreignText(found, secrets)}, expected ${expected}`);
   };
@@ -49,7 +49,7 @@ export function readSettings(env: Environment, machine: Machine): Settings {
     vault: {
       address: vaultAddress(env, report),
       namespace: env["VAULT_NAMESPACE"] || undefined,
-      ca: certificate(env, machine, report),
+      tls: readVaultTls(env, (path) => machine.readText(path), report),
     },
     login: loginOf(env, report),
     mount: pathOf(env, "APISEC_MOUNT", report),
@@ -66,9 +66,9 @@ export function readSettings(env: Environment, machine: Machine): Settings {
   }
   for (const address of [settings.vault.address, settings.apisecUrl ?? ""]) {
     const proxy = address === "" ? undefined : proxyFor(address, env);
-    if (proxy !== undefined && !machine.nodeKnowsProxies()) {
-      report(proxy.variable, `a proxy for ${address}`, proxyAdvice);
-    }
+    const expected = proxyProblem(proxy);
+    // The value is not shown: it may hold a password.
+    if (expected !== undefined) report(proxy?.variable ?? "", "something else", expected);
   }
 
   if (problems.length > 0) {
@@ -79,10 +79,6 @@ export function readSettings(env: Environment, machine: Machine): Settings {
   }
   return settings;
 }
-
-/** What to do about a proxy on a node that would pass it by. */
-export const proxyAdvice =
-  "node 22.21, 24.5 or newer (this one cannot use a proxy), or the host in NO_PROXY";
 
 const quoted = (text: string) => `"${text}"`;
 
@@ -128,20 +124,6 @@ function endpoint(
   if ("address" in read) return read.address;
   // The text is shown without what stands before an @: it could be a password.
   report(variable, `${quoted(text.replace(/\/\/.*@/, "//…@"))}, which ${read.problem}`, expected);
-  return undefined;
-}
-
-function certificate(env: Environment, machine: Machine, report: Report): string | undefined {
-  const file = env["VAULT_CACERT"];
-  if (!file) return undefined;
-  const expected = "a readable file with PEM certificates";
-  try {
-    const text = machine.readText(file);
-    if (text.includes("-----BEGIN CERTIFICATE-----")) return text;
-    report("VAULT_CACERT", `no certificate in ${quoted(file)}`, expected);
-  } catch {
-    report("VAULT_CACERT", `the unreadable file ${quoted(file)}`, expected);
-  }
   return undefined;
 }
 

@@ -133,6 +133,7 @@ describe("a configuration that is right", () => {
       vaultAddress: "https://vault.example.com",
       vaultNamespace: "teams/security",
       vaultCa: "-----BEGIN CERTIFICATE-----\n/ca.pem",
+      vaultClient: undefined,
       gitlabUrl: "https://git.example.com/gitlab",
     });
   });
@@ -547,7 +548,7 @@ describe("the surroundings", () => {
     [
       "a CA file that is not there",
       { env: { VAULT_ADDR: "https://v", VAULT_TOKEN: "t", VAULT_CACERT: "/ca.pem" } },
-      'VAULT_CACERT: is "/ca.pem"; expected a readable file with the PEM certificates that Vault needs, at most 10000 characters: the job gets it as a CI variable; set it with `export VAULT_CACERT=…`',
+      'VAULT_CACERT: is the unreadable file "/ca.pem"; expected a readable file with PEM certificates; set it with `export VAULT_CACERT=…`',
     ],
     [
       "a CA bundle too long for a CI variable",
@@ -555,7 +556,41 @@ describe("the surroundings", () => {
         env: { VAULT_ADDR: "https://v", VAULT_TOKEN: "t", VAULT_CACERT: "/ca.pem" },
         readText: () => `-----BEGIN CERTIFICATE-----${"x".repeat(9_980)}`,
       },
-      'VAULT_CACERT: is "/ca.pem", of 10007 characters; expected',
+      "VAULT_CACERT: is a file of 10007 characters; expected those certificates that Vault needs, at most 10000 characters: the job gets it as a CI variable; set it",
+    ],
+    [
+      "a client certificate without its key",
+      {
+        env: { VAULT_ADDR: "https://v", VAULT_TOKEN: "t", VAULT_CLIENT_CERT: "/client.pem" },
+        readText: () => "-----BEGIN CERTIFICATE-----",
+      },
+      "VAULT_CLIENT_KEY: is nothing; expected a file's name, as for VAULT_CLIENT_CERT: Vault is shown both or neither; set it with `export VAULT_CLIENT_KEY=…`",
+    ],
+    [
+      "a Vault that is not checked",
+      { env: { VAULT_ADDR: "https://v", VAULT_TOKEN: "t", VAULT_SKIP_VERIFY: "true" } },
+      "VAULT_SKIP_VERIFY: is set; expected it unset: passwords go only to a Vault that has proven who it is; for a private CA set VAULT_CACERT; `unset VAULT_SKIP_VERIFY`",
+    ],
+    [
+      "checks that only the plugin would skip",
+      { values: { "vault:skipTlsVerify": "true" } },
+      "vault:skipTlsVerify: is set; expected a Vault that has proven who it is; for a private CA set VAULT_CACERT; remove it with `pulumi config rm vault:skipTlsVerify`",
+    ],
+    [
+      "a CA that only the plugin would read",
+      { values: { "vault:caCertFile": "/ca.pem" } },
+      "vault:caCertFile: is set; expected VAULT_CACERT, the name of a file; remove it with",
+    ],
+    [
+      "a proxy that is none",
+      {
+        env: {
+          VAULT_ADDR: "https://v",
+          VAULT_TOKEN: "t",
+          HTTPS_PROXY: `socks5://me:${canary}@p:1080`,
+        },
+      },
+      "HTTPS_PROXY: is no proxy's address; expected a proxy such as http://proxy.example.com:3128; `export HTTPS_PROXY=…`",
     ],
     [
       "another scheme for GitLab",
@@ -610,6 +645,7 @@ describe("the schedule", () => {
 
 describe("secrets", () => {
   test("a first password in clear is refused, and not shown", () => {
+    expect(problemsOf({ firstPasswords: {} }, { secret: [] })).toEqual([]);
     const lines = problemsOf({ firstPasswords: { scanner: canary } }, { secret: [] });
     expect(lines).toEqual([
       "apisec-credentials:firstPasswords: stands in clear in the stack's file; expected secrets, and other passwords than those that can be read there; clear it with `pulumi config rm firstPasswords` and set it with `pulumi config set --secret --path 'firstPasswords.<name>'`",

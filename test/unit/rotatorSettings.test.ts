@@ -1,10 +1,22 @@
+import { generateKeyPairSync } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { proxyFor } from "../../rotator/proxy";
 import { readSettings } from "../../rotator/settings";
 import type { Machine } from "../../rotator/settings";
 
+const pem = (path: string) => readFileSync(join(__dirname, path), "utf8");
 const files: Record<string, string> = {
   "ca.pem": "-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n",
   "empty.pem": "",
+  "client.pem": pem("../support/tls/localhost.pem"),
+  "client.key": pem("../support/tls/localhost.key"),
+  "other.key": generateKeyPairSync("ec", {
+    namedCurve: "P-256",
+    publicKeyEncoding: { type: "spki", format: "pem" },
+    privateKeyEncoding: { type: "pkcs8", format: "pem" },
+  }).privateKey,
+  "locked.key": "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMII\n-----END ENCRYPTED PRIVATE KEY-----\n",
   accounts: "scanner\r\n\n  build-7  \nscanner\n",
 };
 const machine: Machine = {
@@ -13,7 +25,6 @@ const machine: Machine = {
     if (text === undefined) throw new Error(`ENOENT ${path}`);
     return text;
   },
-  nodeKnowsProxies: () => false,
 };
 
 const idToken = "eyJhbGciOiJSUzI1NiJ9.canary.signature";
@@ -26,8 +37,7 @@ const job = {
   APISEC_ACCOUNTS: "scanner",
 };
 
-const read = (env: Record<string, string | undefined>, more: Partial<Machine> = {}) =>
-  readSettings({ ...job, ...env }, { ...machine, ...more });
+const read = (env: Record<string, string | undefined>) => readSettings({ ...job, ...env }, machine);
 
 function problemOf(env: Record<string, string | undefined>): string {
   try {
@@ -42,7 +52,7 @@ function problemOf(env: Record<string, string | undefined>): string {
 
 test("a job's settings, with the defaults", () => {
   expect(read({ CI_PIPELINE_URL: "https://gitlab.example.com/p/-/pipelines/1" })).toEqual({
-    vault: { address: "https://vault.example.com:8200", namespace: undefined, ca: undefined },
+    vault: { address: "https://vault.example.com:8200", namespace: undefined, tls: {} },
     login: { kind: "idToken", idToken, authPath: "gitlab", role: "apisec-dev-rotator" },
     mount: "apisec",
     accounts: ["scanner"],
@@ -82,7 +92,7 @@ test.each<[string, Record<string, string>, object]>([
   [
     "namespace and CA",
     { VAULT_NAMESPACE: "team/a", VAULT_CACERT: "ca.pem" },
-    { vault: { namespace: "team/a", ca: files["ca.pem"] } },
+    { vault: { namespace: "team/a", tls: { ca: files["ca.pem"] } } },
   ],
   ["the ID token before a token", { VAULT_TOKEN: "hvs.canary" }, { login: { kind: "idToken" } }],
   [
@@ -130,6 +140,19 @@ test.each<[string, Record<string, string>, object]>([
   ["a shard without accounts", { CI_NODE_INDEX: "2", CI_NODE_TOTAL: "2" }, { accounts: [] }],
   ["a duration", { APISEC_MIN_LIFETIME: "23h30m" }, { minLifetimeSeconds: 84600 }],
   ["a duration in seconds", { APISEC_MIN_LIFETIME: "90s" }, { minLifetimeSeconds: 90 }],
+  [
+    "a client certificate and its key",
+    { VAULT_CLIENT_CERT: "client.pem", VAULT_CLIENT_KEY: "client.key" },
+    { vault: { tls: { cert: files["client.pem"], key: files["client.key"] } } },
+  ],
+  ["checks that are not skipped", { VAULT_SKIP_VERIFY: "false" }, { concurrency: 16 }],
+  [
+    "a folder of CAs that the file beats",
+    { VAULT_CAPATH: "/etc/ca", VAULT_CACERT: "ca.pem" },
+    { vault: { tls: { ca: files["ca.pem"] } } },
+  ],
+  ["a proxy", { HTTPS_PROXY: "http://u:canary@proxy:3128" }, { concurrency: 16 }],
+  ["a proxy without a scheme", { https_proxy: "proxy:3128" }, { concurrency: 16 }],
   ["tracing that is off", { CI_DEBUG_TRACE: "false" }, { concurrency: 16 }],
   [
     "concurrency and report",
@@ -205,7 +228,7 @@ test.each<[string, Record<string, string>, string]>([
   [
     "an empty CA",
     { VAULT_CACERT: "empty.pem" },
-    'VAULT_CACERT: found no certificate in "empty.pem"',
+    'VAULT_CACERT: found "empty.pem", which holds no such thing, expected a readable file with PEM',
   ],
   ["http APIsec", { APISEC_URL: "http://cloud.apisec.ai" }, "APISEC_URL: found"],
   ["APIsec with a path", { APISEC_URL: "https://cloud.apisec.ai/x" }, "which has a path"],
@@ -243,15 +266,47 @@ test.each<[string, Record<string, string>, string]>([
     "NODE_TLS_REJECT_UNAUTHORIZED: found 0",
   ],
   [
-    "a proxy",
-    { HTTPS_PROXY: "http://u:canary@proxy:3128" },
-    "HTTPS_PROXY: found a proxy for https://vault.example.com:8200, expected node 22.21",
+    "a proxy that is none",
+    { HTTPS_PROXY: "socks5://u:canary@proxy:1080" },
+    "HTTPS_PROXY: found something else, expected a proxy such as http://proxy.example.com:3128",
   ],
   [
-    "a proxy to APIsec",
-    { https_proxy: "http://p:1", NO_PROXY: ".example.com", APISEC_URL: "https://cloud.apisec.ai" },
-    "https_proxy: found a proxy for https://cloud.apisec.ai",
+    "no proxy to APIsec",
+    { https_proxy: "http://", NO_PROXY: ".example.com", APISEC_URL: "https://cloud.apisec.ai" },
+    "https_proxy: found something else",
   ],
+  [
+    "a client certificate without a key",
+    { VAULT_CLIENT_CERT: "client.pem" },
+    "VAULT_CLIENT_KEY: found nothing, expected a file's name, as for VAULT_CLIENT_CERT",
+  ],
+  [
+    "a client key without a certificate",
+    { VAULT_CLIENT_KEY: "client.key" },
+    "VAULT_CLIENT_CERT: found nothing, expected a file's name",
+  ],
+  [
+    "a client key of another certificate",
+    { VAULT_CLIENT_CERT: "client.pem", VAULT_CLIENT_KEY: "other.key" },
+    "VAULT_CLIENT_KEY: found a key that does not fit, expected the key of VAULT_CLIENT_CERT",
+  ],
+  [
+    "a client key with a passphrase",
+    { VAULT_CLIENT_CERT: "client.pem", VAULT_CLIENT_KEY: "locked.key" },
+    'VAULT_CLIENT_KEY: found "locked.key", which holds no such thing, expected a readable file with the PEM key',
+  ],
+  [
+    "unchecked Vault",
+    { VAULT_SKIP_VERIFY: "1" },
+    "VAULT_SKIP_VERIFY: found set, expected it unset",
+  ],
+  [
+    "a folder of CAs",
+    { VAULT_CAPATH: "/etc/ca" },
+    "VAULT_CAPATH: found set, expected VAULT_CACERT instead, one file",
+  ],
+  ["another server name", { VAULT_TLS_SERVER_NAME: "vault" }, "VAULT_TLS_SERVER_NAME: found set"],
+  ["Vault's own proxy", { VAULT_PROXY_ADDR: "http://p:1" }, "VAULT_PROXY_ADDR: found set"],
   [
     "a secret in the wrong place",
     { VAULT_NAMESPACE: `a ${idToken}` },
@@ -266,13 +321,6 @@ test("all problems stand in one message", () => {
   for (const name of ["VAULT_ADDR", "VAULT_ID_TOKEN", "APISEC_MOUNT", "APISEC_ACCOUNTS"]) {
     expect(lines).toContain(`\n  ${name}: found n`);
   }
-});
-
-test("a node that knows proxies may have one", () => {
-  const env = { HTTPS_PROXY: "http://proxy:3128" };
-  expect(read(env, { nodeKnowsProxies: () => true }).vault.address).toBe(
-    "https://vault.example.com:8200",
-  );
 });
 
 test("shards split the accounts: each exactly once", () => {
@@ -291,7 +339,6 @@ test("shards split the accounts: each exactly once", () => {
 
 test.each([
   ["https://vault.example.com", "", "HTTPS_PROXY"],
-  ["http://vault.example.com", "", undefined],
   ["https://127.0.0.1:8200", "", undefined],
   ["https://localhost", "", undefined],
   ["https://vault.example.com", "*", undefined],

@@ -2,12 +2,17 @@ import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import http from "node:http";
 import https from "node:https";
+import net from "node:net";
 import { join } from "node:path";
 import { inspect, promisify } from "node:util";
+import { startForwardProxy } from "../../lab/forwardProxy";
 import { axiosSend } from "../../providers/axiosTransport";
 import { nodeSend } from "../../rotator/transport";
 import type { AddressInfo } from "node:net";
+import type { TLSSocket } from "node:tls";
 import type { HttpRequest, Send } from "../../core/http";
+import type { ForwardProxy } from "../../lab/forwardProxy";
+import type { TransportOptions } from "../../rotator/transport";
 
 const tls = (name: string) => readFileSync(join(__dirname, "../support/tls", name), "utf8");
 
@@ -121,7 +126,7 @@ async function failure(send: Send, request: HttpRequest): Promise<{ code: string
   return { code, ms: Date.now() - started };
 }
 
-const transports: [string, (options?: { ca?: string }) => Send][] = [
+const transports: [string, (options?: TransportOptions) => Send][] = [
   ["rotator/transport", nodeSend],
   ["providers/axiosTransport", axiosSend],
 ];
@@ -250,6 +255,100 @@ describe.each(transports)("%s", (file, make) => {
         },
       );
       expect(stdout.trim()).toBe("tls");
+    });
+
+    test("the client certificate is shown to a server that asks", async () => {
+      const subjects: string[] = [];
+      const asking = https.createServer(
+        {
+          key: tls("localhost.key"),
+          cert: tls("localhost.pem"),
+          ca: tls("ca.pem"),
+          requestCert: true,
+          rejectUnauthorized: false,
+        },
+        (request, response) => {
+          const socket = request.socket as TLSSocket;
+          subjects.push(socket.authorized ? "known" : "unknown");
+          response.end();
+        },
+      );
+      await new Promise<void>((resolve) => asking.listen(0, "127.0.0.1", resolve));
+      const url = `https://localhost:${(asking.address() as AddressInfo).port}/`;
+      const [ca, cert, key] = [tls("ca.pem"), tls("localhost.pem"), tls("localhost.key")];
+      await make({ ca, cert, key })(get(url));
+      await make({ ca })(get(url));
+      expect(subjects).toEqual(["known", "unknown"]);
+      asking.closeAllConnections();
+      asking.close();
+    });
+  });
+
+  describe("through a proxy", () => {
+    const name = "vault.lab.example";
+    let proxy: ForwardProxy;
+    const through = (url = proxy.url) => make({ ca: tls("ca.pem"), proxyFor: () => url });
+
+    beforeAll(async () => {
+      const port = Number(new URL(secureBase).port);
+      proxy = await startForwardProxy({
+        credentials: "me:canary p@ss",
+        route: (target) => (target.startsWith("refused") ? undefined : { host: "127.0.0.1", port }),
+      });
+    });
+    afterAll(() => proxy.close());
+
+    const withPassword = () => proxy.url.replace("//", "//me:canary%20p%40ss@");
+
+    test("TLS is spoken with the server behind it, over one connection", async () => {
+      const before = proxy.targets().length;
+      const send = through(withPassword());
+      for (let i = 0; i < 3; i += 1) {
+        expect((await send(get(`${secureBase}/exact`))).status).toBe(200);
+      }
+      expect(proxy.targets().slice(before)).toEqual([new URL(secureBase).host]);
+    });
+
+    test("a server with another name behind it is not trusted", async () => {
+      const send = through(withPassword());
+      expect((await failure(send, get(`https://${name}/`, secretRequest))).code).toBe("tls");
+      expect(proxy.targets()).toContain(`${name}:443`);
+    });
+
+    test.each([
+      ["asks for a password", () => proxy.url, name, "it answers 407"],
+      ["refuses the way", withPassword, "refused.example", "it answers 403"],
+      ["is not there", () => "http://127.0.0.1:9", name, "ECONNREFUSED"],
+      ["is no proxy", () => base, name, "ECONNRESET"],
+    ])("a proxy that %s: said so", async (_, url, host, detail) => {
+      const request = get(`https://${host}/`, secretRequest);
+      const send = through(url());
+      expect((await failure(send, request)).code).toBe("proxy");
+      await expect(send(request)).rejects.toThrow(
+        `https://${host} cannot be reached through the proxy (${detail}`,
+      );
+    });
+
+    test("a silent proxy runs into the time limit of the exchange", async () => {
+      const sockets: net.Socket[] = [];
+      const silent = net.createServer((socket) => void sockets.push(socket));
+      await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
+      const { port } = silent.address() as AddressInfo;
+      const send = through(`http://127.0.0.1:${port}`);
+      const { code } = await failure(send, get(`https://${name}/`, { timeoutMs: 150 }));
+      expect(code).toBe("timeout");
+      for (const socket of sockets) socket.destroy();
+      silent.close();
+    });
+
+    test("variables that only axios or node would follow lead nowhere", async () => {
+      const before = process.env["HTTPS_PROXY"];
+      process.env["HTTPS_PROXY"] = withPassword();
+      const { length } = proxy.targets();
+      await failure(make(), get("https://no-such-host.invalid/"));
+      expect(proxy.targets()).toHaveLength(length);
+      if (before === undefined) delete process.env["HTTPS_PROXY"];
+      else process.env["HTTPS_PROXY"] = before;
     });
   });
 });

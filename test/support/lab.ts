@@ -24,6 +24,7 @@ const programFiles = [
     "config",
     "core",
     "dist",
+    "doctor",
     "policies",
     "providers",
     "rotator",

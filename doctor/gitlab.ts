@@ -1,0 +1,222 @@
+import { readFileSync } from "node:fs";
+import type { Settings } from "../config";
+import { gitlabReader } from "../core/gitlab";
+import type { GitlabReader } from "../core/gitlab";
+import { isObject, systemClock } from "../core/http";
+import type { TransportCode } from "../core/http";
+import { nodeSend } from "../rotator/transport";
+import type { Finding } from "../scripts/findings";
+import { unreachableFix, proxyTo } from "./hosts";
+import type { StackFile } from "./stackFile";
+
+type Json = Record<string, unknown>;
+/** GitLab's answer to a GET below `/api/v4/`. Rejects where there is none. */
+type GitlabGet = (path: string) => Promise<{ status: number; body?: unknown }>;
+const maintainer = 40;
+const soonDays = 14;
+const dayMs = 24 * 3600 * 1000;
+
+/** GitLab: reachable, the token, its user's role, the branch, the schedules, and whom else config names. */
+export async function examineGitlab(
+  settings: Settings,
+  { tokenInConfig, caFile }: StackFile["gitlab"],
+  token: string | undefined,
+): Promise<Finding[]> {
+  const what = "GitLab token";
+  const { gitlabUrl } = settings;
+  if (!token && tokenInConfig) {
+    const found =
+      "gitlab:token is a secret in config, which is not opened here: GitLab was not asked";
+    return [{ what, state: "warning", found, fix: "export GITLAB_TOKEN=…" }];
+  }
+  if (!token) {
+    const fix = "export GITLAB_TOKEN=…   (scope api, Maintainer of the rotation project)";
+    return [{ what, state: "problem", found: "GITLAB_TOKEN is not set", fix }];
+  }
+  try {
+    const ca = caFile === undefined ? undefined : readFileSync(caFile, "utf8");
+    const send = nodeSend({ ca, proxyFor: proxyTo });
+    return await ask(answers(gitlabReader(send, systemClock, gitlabUrl, token)), settings);
+  } catch (error) {
+    const { code, message } = error as { code: TransportCode; message: string };
+    const fix =
+      code === "tls"
+        ? "pulumi config set gitlab:cacertFile <PEM file of GitLab's authority>"
+        : unreachableFix(code);
+    return [{ what: "GitLab", state: "problem", found: message, fix }];
+  }
+}
+
+function answers(read: GitlabReader): GitlabGet {
+  return async (path) => {
+    try {
+      const body = await read(path);
+      return body === undefined ? { status: 404 } : { status: 200, body };
+    } catch (error) {
+      const { status } = error as { status?: number };
+      if (status === undefined) throw error;
+      return { status };
+    }
+  };
+}
+
+async function ask(get: GitlabGet, settings: Settings): Promise<Finding[]> {
+  const { gitlabUrl, gitlabProject } = settings;
+  const user = await get("user");
+  if (user.status !== 200 || !isObject(user.body)) {
+    const refused = user.status === 401 || user.status === 403;
+    return [
+      {
+        what: refused ? "GitLab token" : "GitLab",
+        state: "problem",
+        found: refused
+          ? `is refused by ${gitlabUrl} (${user.status}): wrong, ended, revoked, or without scope api`
+          : `${gitlabUrl} answers ${user.status} to GET /api/v4/user`,
+        fix: refused
+          ? "export GITLAB_TOKEN=…   (scope api, Maintainer of the rotation project)"
+          : "pulumi config set gitlab:baseUrl https://…",
+      },
+    ];
+  }
+  const [token, project, consumers] = await Promise.all([
+    get("personal_access_tokens/self"),
+    get(`projects/${encodeURIComponent(gitlabProject)}`),
+    examineConsumers(get, settings),
+  ]);
+  return [
+    { what: "GitLab", state: "ok", found: `${gitlabUrl}, as ${String(user.body["username"])}` },
+    tokenFinding(token.status === 200 && isObject(token.body) ? token.body : {}, Date.now()),
+    ...(project.status === 200 && isObject(project.body)
+      ? await examineProject(get, settings, project.body, user.body["is_admin"] === true)
+      : [noProject(settings, project.status)]),
+    ...consumers,
+  ];
+}
+
+/** Scopes and end of an access token, as it says itself. `now` in milliseconds since 1970. */
+export function tokenFinding(token: Json, now: number): Finding {
+  const what = "GitLab token";
+  const { scopes, expires_at: ends } = token;
+  if (!Array.isArray(scopes)) {
+    return { what, state: "ok", found: "is taken; it does not say its scopes and end" };
+  }
+  const found = `scopes ${scopes.join(", ")}; ${typeof ends === "string" ? `ends on ${ends}` : "does not end"}`;
+  if (!scopes.includes("api")) {
+    return { what, state: "problem", found, fix: "make a token with scope api" };
+  }
+  const isSoon = typeof ends === "string" && Date.parse(ends) - now < soonDays * dayMs;
+  return isSoon
+    ? { what, state: "warning", found, fix: "make a new one" }
+    : { what, state: "ok", found };
+}
+
+function noProject({ gitlabProject }: Settings, status: number): Finding {
+  return {
+    what: "rotation project",
+    state: "problem",
+    found: `${gitlabProject} is not shown to this user (${status})`,
+    fix: "correct gitlabProject, or make the token's user a Maintainer of it",
+  };
+}
+
+async function examineProject(
+  get: GitlabGet,
+  settings: Settings,
+  project: Json,
+  isAdmin: boolean,
+): Promise<Finding[]> {
+  const what = "rotation project";
+  const path = String(project["path_with_namespace"]);
+  const level = isAdmin ? maintainer : levelOf(project);
+  if (level < maintainer) {
+    const found = `${path}: the token's user has access level ${level}, needed ${maintainer} (Maintainer)`;
+    const fix = `${String(project["web_url"])}/-/project_members: make it a Maintainer`;
+    return [{ what, state: "problem", found, fix }];
+  }
+  if (project["archived"] === true) {
+    return [{ what, state: "problem", found: `${path} is archived`, fix: "unarchive it" }];
+  }
+  const isOpen = project["visibility"] !== "private";
+  const [branch, schedules] = await Promise.all([
+    get(
+      `projects/${String(project["id"])}/repository/branches/${encodeURIComponent(settings.gitlabBranch)}`,
+    ),
+    get(`projects/${String(project["id"])}/pipeline_schedules?per_page=100`),
+  ]);
+  return [
+    isOpen
+      ? {
+          what,
+          state: "warning",
+          found: `${path} is ${String(project["visibility"])}: it holds what gets at passwords`,
+          fix: "make it private: Settings > General > Visibility",
+        }
+      : { what, state: "ok", found: `${path}, private; the token's user is Maintainer or more` },
+    branchFinding(settings, branch.status, isObject(branch.body) ? branch.body : {}),
+    schedules.status === 200 && Array.isArray(schedules.body)
+      ? { what: "schedules", state: "ok", found: `${schedules.body.length} in the project` }
+      : {
+          what: "schedules",
+          state: "problem",
+          found: `cannot be listed (${schedules.status})`,
+          fix: "turn CI/CD on: Settings > General > Visibility > CI/CD",
+        },
+  ];
+}
+
+function levelOf({ permissions }: Json): number {
+  if (!isObject(permissions)) return 0;
+  const levels = [permissions["project_access"], permissions["group_access"]]
+    .filter(isObject)
+    .map((access) => Number(access["access_level"]));
+  return Math.max(0, ...levels);
+}
+
+/** The branch that the schedule runs on: there, protected, and not the developers'. */
+export function branchFinding(
+  { gitlabBranch, manageProjectFiles }: Pick<Settings, "gitlabBranch" | "manageProjectFiles">,
+  status: number,
+  branch: Json,
+): Finding {
+  const what = `branch ${gitlabBranch}`;
+  const rules = "Settings > Repository > Protected branches";
+  if (status !== 200) {
+    const fix = "push a first commit to it, and protect it";
+    return { what, state: "problem", found: `is not there (${status})`, fix };
+  }
+  if (branch["protected"] !== true) {
+    const found = "is not protected: Vault refuses the job's login";
+    return { what, state: "problem", found, fix: `protect it: ${rules}` };
+  }
+  if (manageProjectFiles && branch["can_push"] === false) {
+    const found = "is protected from this token's user too, and `up` writes two files to it";
+    const fix = `allow Maintainers to push: ${rules}; or set manageProjectFiles to false`;
+    return { what, state: "problem", found, fix };
+  }
+  if (branch["developers_can_push"] === true || branch["developers_can_merge"] === true) {
+    const found = "is protected, but Developers may push or merge: they can get at the passwords";
+    return { what, state: "warning", found, fix: `leave that to Maintainers: ${rules}` };
+  }
+  return { what, state: "ok", found: "is there, and protected" };
+}
+
+/** The projects and groups whose pipelines read tokens. */
+async function examineConsumers(get: GitlabGet, { consumers }: Settings): Promise<Finding[]> {
+  const findings = await Promise.all(
+    consumers.map(async ({ name, project, group = "" }): Promise<Finding> => {
+      const path = encodeURIComponent(project ?? group);
+      const { status } = await get(project === undefined ? `groups/${path}` : `projects/${path}`);
+      const what = `consumer ${name}`;
+      const it = `${project === undefined ? "group" : "project"} ${project ?? group}`;
+      return status === 200
+        ? { what, state: "ok", found: it }
+        : {
+            what,
+            state: "problem",
+            found: `${it} is not shown to this token's user (${status})`,
+            fix: "correct the path, or make the user a member",
+          };
+    }),
+  );
+  return findings;
+}

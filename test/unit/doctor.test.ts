@@ -1,0 +1,255 @@
+import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { readConfig } from "../../config";
+import { passphrase } from "../../doctor/backend";
+import { examineBuild } from "../../doctor/build";
+import { branchFinding, tokenFinding } from "../../doctor/gitlab";
+import { examineProxies } from "../../doctor/hosts";
+import { missingRights, wantedRights } from "../../doctor/rights";
+import { readStackFile } from "../../doctor/stackFile";
+import { plugin } from "../../doctor/tools";
+import { tokenFindings } from "../../doctor/vault";
+import { isAtLeast } from "../../doctor/versions";
+import { renderPolicy } from "../../policies/render";
+import { policyValues } from "../../policies/values";
+import { sourceOf } from "../support/configSource";
+
+const settings = readConfig(sourceOf({ firstPasswords: { scanner: "canary-first" } }));
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "apisec-doctor-"));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+function write(file: string, text = "", seconds = 0): void {
+  mkdirSync(join(folder, dirname(file)), { recursive: true });
+  writeFileSync(join(folder, file), text);
+  const time = 1_700_000_000 + seconds;
+  utimesSync(join(folder, file), time, time);
+}
+
+test.each([
+  ["20.19.0", "20.19", true],
+  ["20.20.2", "20.19", true],
+  ["22.0.0", "20.19", true],
+  ["20.9.0", "20.19", false],
+  ["v3.259.0", "3.139.0", true],
+  ["3.138.9", "3.139.0", false],
+  ["3.139.0-alpha.1", "3.139.0", true],
+  ["none", "3.139.0", false],
+])("%s is at least %s: %s", (version, wanted, expected) => {
+  expect(isAtLeast(version, wanted)).toBe(expected);
+});
+
+describe("rights", () => {
+  const wanted = wantedRights(renderPolicy("deployer", policyValues(settings)));
+
+  test("are read from the deployer's policy, every path of it", () => {
+    expect(wanted.get("apisec/data/scanner/password")).toEqual(["create", "read", "update"]);
+    expect(wanted.get("sys/auth/gitlab")).toContain("sudo");
+    const text = renderPolicy("deployer", policyValues(settings));
+    expect(wanted.size).toBe(text.match(/^path /gm)?.length);
+  });
+
+  test("that are missing are named by path; root misses none", () => {
+    const all = new Map(wanted);
+    expect(missingRights(wanted, all)).toEqual([]);
+    expect(missingRights(wanted, new Map([...all.keys()].map((path) => [path, ["root"]])))).toEqual(
+      [],
+    );
+    all.set("apisec/data/scanner/password", ["read"]);
+    all.set("sys/mounts", ["deny"]);
+    expect(missingRights(wanted, all)).toEqual([
+      "apisec/data/scanner/password: create, update",
+      "sys/mounts: read",
+    ]);
+  });
+});
+
+describe("build", () => {
+  const sources = () => {
+    for (const file of ["core/a.ts", "rotator/b.ts", "providers/c.ts", "scripts/build.mjs"]) {
+      write(file);
+    }
+  };
+  const built = (seconds: number) => {
+    write("dist/rotate.mjs", "", seconds);
+    write("dist/passwordProvider.cjs", "", seconds);
+  };
+
+  test("is good where it is newer than its sources", () => {
+    sources();
+    built(1);
+    expect(examineBuild(folder)).toMatchObject([{ state: "ok" }]);
+  });
+  test("is old where one source is newer", () => {
+    sources();
+    built(1);
+    write("rotator/b.ts", "", 2);
+    expect(examineBuild(folder)).toMatchObject([
+      { state: "warning", found: "dist/ is older than rotator/b.ts", fix: "npm run build" },
+    ]);
+  });
+  test("is missing", () => {
+    sources();
+    write("dist/rotate.mjs");
+    expect(examineBuild(folder)).toMatchObject([
+      { state: "problem", found: "dist/passwordProvider.cjs is not there" },
+    ]);
+  });
+});
+
+describe("plugin", () => {
+  test.each([
+    [["7.8.0"], undefined, true, "ok"],
+    [["7.7.0"], "/bin/pulumi-resource-vault", false, "ok"],
+    [["7.7.0"], undefined, true, "warning"],
+    [[], undefined, true, "warning"],
+    [[], undefined, false, "problem"],
+  ] as const)(
+    "installed %j, on PATH %j, downloads %j: %s",
+    (installed, onPath, downloads, state) => {
+      const finding = plugin("vault", "7.8.0", installed, onPath, downloads);
+      expect(finding.state).toBe(state);
+      if (state !== "ok") expect(finding.fix).toBe("pulumi plugin install resource vault 7.8.0");
+    },
+  );
+});
+
+describe("the stack's file", () => {
+  const read = (text: string) => {
+    write("Pulumi.prod.yaml", text);
+    return readStackFile("prod", folder);
+  };
+
+  test("names first passwords, and no value", () => {
+    const text = [
+      "config:",
+      "  apisec-credentials:firstPasswords:",
+      "    admin: { secure: canary-1 }",
+      "    scanner: { secure: canary-2 }",
+      "  gitlab:token: { secure: canary-3 }",
+      "encryptionsalt: v1:canary",
+    ].join("\n");
+    const file = read(text);
+    expect(file).toMatchObject({
+      firstPasswords: ["admin", "scanner"],
+      needsPassphrase: true,
+      gitlab: { tokenInConfig: true },
+    });
+    expect(JSON.stringify(file)).not.toContain("canary");
+  });
+  test("may hold them as one secret, and another secrets provider", () => {
+    const text =
+      "secretsprovider: awskms://x\nconfig: { apisec-credentials:firstPasswords: { secure: x } }";
+    expect(read(text)).toMatchObject({
+      firstPasswords: [],
+      hiddenFirstPasswords: true,
+      needsPassphrase: false,
+    });
+  });
+  test("says nothing where it is not there, or is none", () => {
+    expect(readStackFile("none", folder)).toMatchObject({ firstPasswords: [] });
+    expect(read("{ a: [")).toMatchObject({ firstPasswords: [] });
+  });
+});
+
+describe("passphrase", () => {
+  const needed = { needsPassphrase: true };
+  test.each([
+    [{ needsPassphrase: false }, {}, "ok"],
+    [needed, { PULUMI_CONFIG_PASSPHRASE: "" }, "ok"],
+    [needed, { PULUMI_CONFIG_PASSPHRASE_FILE: __filename }, "ok"],
+    [needed, { PULUMI_CONFIG_PASSPHRASE_FILE: "/not/there" }, "problem"],
+    [needed, {}, "warning"],
+  ])("%j with %j: %s", (file, env, state) => {
+    expect(passphrase(file, env).state).toBe(state);
+  });
+  test("is not shown", () => {
+    const finding = passphrase(needed, { PULUMI_CONFIG_PASSPHRASE: "canary" });
+    expect(JSON.stringify(finding)).not.toContain("canary");
+  });
+});
+
+describe("Vault token", () => {
+  const token = {
+    policies: ["apisec-prod-deployer", "default"],
+    expire_time: "2026-11-24T12:00:00Z",
+    ttl: 3600,
+    type: "service",
+    renewable: true,
+  };
+  test.each([
+    [{}, "ok", undefined],
+    [{ ttl: 1799 }, "warning", "vault token renew"],
+    [{ ttl: 1799, renewable: false }, "warning", "vault login"],
+    [{ type: "batch" }, "problem", "log in for a service token"],
+    [
+      { policies: ["root"], expire_time: null, ttl: 0 },
+      "warning",
+      "vault token create -policy=apisec-prod-deployer",
+    ],
+  ])("%j: %s", (more, state, fix) => {
+    const [finding] = tokenFindings({ ...token, ...more }, settings);
+    expect(finding).toMatchObject({ state, ...(fix === undefined ? {} : { fix }) });
+  });
+  test("policies of its identity count, too", () => {
+    const [finding] = tokenFindings({ ...token, identity_policies: ["of-the-group"] }, settings);
+    expect(finding?.found).toBe(
+      "policies apisec-prod-deployer, default, of-the-group; ends in 1h0m0s",
+    );
+  });
+});
+
+describe("GitLab", () => {
+  const now = Date.UTC(2026, 10, 24);
+  test.each([
+    [{ scopes: ["api"], expires_at: null }, "ok", "scopes api; does not end"],
+    [{ scopes: ["api"], expires_at: "2027-06-01" }, "ok", "scopes api; ends on 2027-06-01"],
+    [{ scopes: ["api"], expires_at: "2026-12-01" }, "warning", "scopes api; ends on 2026-12-01"],
+    [{ scopes: ["read_api"], expires_at: null }, "problem", "scopes read_api; does not end"],
+    [{}, "ok", "is taken; it does not say its scopes and end"],
+  ])("token %j: %s", (token, state, found) => {
+    expect(tokenFinding(token, now)).toMatchObject({ state, found });
+  });
+
+  const branch = { protected: true, can_push: true, developers_can_push: false };
+  test.each([
+    [200, branch, true, "ok"],
+    [404, {}, true, "problem"],
+    [200, { ...branch, protected: false }, true, "problem"],
+    [200, { ...branch, can_push: false }, true, "problem"],
+    [200, { ...branch, can_push: false }, false, "ok"],
+    [200, { ...branch, developers_can_merge: true }, true, "warning"],
+    [200, { ...branch, developers_can_push: true }, true, "warning"],
+  ])("branch %d %j, files delivered: %j: %s", (status, body, manageProjectFiles, state) => {
+    const finding = branchFinding({ gitlabBranch: "main", manageProjectFiles }, status, body);
+    expect(finding).toMatchObject({ what: "branch main", state });
+    if (state !== "ok") expect(finding.fix).toBeDefined();
+  });
+});
+
+describe("proxies", () => {
+  test("are named by host, without user and password", () => {
+    const env = { HTTPS_PROXY: "http://me:canary@proxy.acme.example:3128" };
+    const found = examineProxies(settings, env);
+    expect(found).toHaveLength(3);
+    expect(found).toContainEqual({
+      what: "proxy",
+      state: "ok",
+      found: "https://gitlab.com by proxy.acme.example:3128",
+    });
+    expect(JSON.stringify(found)).not.toContain("canary");
+  });
+  test("that lead nowhere are a problem, and NO_PROXY is minded", () => {
+    const env = { HTTPS_PROXY: "socks5://canary@x", NO_PROXY: "vault.example.com,.apisec.ai" };
+    const found = examineProxies(settings, env);
+    expect(found).toMatchObject([{ state: "problem" }]);
+    expect(JSON.stringify(found)).not.toContain("canary");
+  });
+  test("are not spoken of where there are none", () => {
+    expect(examineProxies(settings, {})).toEqual([]);
+  });
+});

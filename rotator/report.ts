@@ -6,28 +6,28 @@ export interface Case {
   warnings: string[];
 }
 
-/** A JUnit report as GitLab reads it: one test case an account. */
-export function junit(cases: readonly Case[]): string {
+/** A JUnit report as GitLab reads it: one test case an account. `suite`: whose report it is. */
+export function junit(cases: readonly Case[], suite = "rotation"): string {
   const failures = cases.filter((one) => one.failure !== undefined).length;
   const seconds = cases.reduce((sum, one) => sum + one.seconds, 0);
   const counts = `tests="${cases.length}" failures="${failures}" time="${seconds.toFixed(3)}"`;
   return [
     '<?xml version="1.0" encoding="UTF-8"?>',
     `<testsuites ${counts}>`,
-    `  <testsuite name="rotation" ${counts}>`,
-    ...cases.map(testCase),
+    `  <testsuite name="${suite}" ${counts}>`,
+    ...cases.map((one) => testCase(one, suite)),
     "  </testsuite>",
     "</testsuites>",
     "",
   ].join("\n");
 }
 
-function testCase({ name, seconds, failure, warnings }: Case): string {
+function testCase({ name, seconds, failure, warnings }: Case, suite: string): string {
   const inner = [
     ...(failure === undefined ? [] : [`<failure message="${escape(failure)}"/>`]),
     ...(warnings.length === 0 ? [] : [`<system-err>${escape(warnings.join("; "))}</system-err>`]),
   ].join("");
-  const head = `    <testcase classname="rotation" name="${escape(name)}" time="${seconds.toFixed(3)}"`;
+  const head = `    <testcase classname="${suite}" name="${escape(name)}" time="${seconds.toFixed(3)}"`;
   return inner === "" ? `${head}/>` : `${head}>${inner}</testcase>`;
 }
 

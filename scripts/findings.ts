@@ -15,8 +15,8 @@ export function findingsExitCode(findings: readonly Finding[]): 0 | 1 | 2 {
   return findings.some(({ state }) => state === "warning") ? 1 : 0;
 }
 
-/** A line a finding, what mends it below, and a last line that counts. */
-export function findingsTable(findings: readonly Finding[]): string {
+/** A line a finding, what mends it below, and a last line that counts `all`, shown or not. */
+export function findingsTable(findings: readonly Finding[], all = findings): string {
   const width = Math.max(0, ...findings.map(({ what }) => what.length)) + 2;
   const indent = marks.ok.length + width;
   const hanging = (text: string) => text.split("\n").join(`\n${" ".repeat(indent)}`);
@@ -25,7 +25,7 @@ export function findingsTable(findings: readonly Finding[]): string {
     return fix === undefined ? line : `${line}\n${" ".repeat(indent)}-> ${hanging(fix)}`;
   });
   const count = (state: Finding["state"], one: string) => {
-    const number = findings.filter((finding) => finding.state === state).length;
+    const number = all.filter((finding) => finding.state === state).length;
     return `${number} ${number === 1 ? one : `${one}s`}`;
   };
   return [...lines, `\n${count("problem", "problem")}, ${count("warning", "warning")}`].join("\n");

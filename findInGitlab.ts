@@ -1,5 +1,8 @@
 import * as gitlab from "@pulumi/gitlab";
+import * as pulumi from "@pulumi/pulumi";
+import { guardedFiles, jobFile } from "./components/tokenRotation";
 import type { Consumer, Settings } from "./config";
+import { quote } from "./config/problems";
 import { runError } from "./config/runError";
 
 /** The GitLab project that rotates. */
@@ -7,6 +10,8 @@ export interface RotationProject {
   id: string;
   /** Its address without the scheme, as GitLab's ID tokens name it. */
   uri: string;
+  /** The path of the file that GitLab reads its pipelines from. */
+  pipelineFile: string;
 }
 
 /** What the program needs to know of GitLab before it begins. */
@@ -20,8 +25,9 @@ export interface GitlabFindings {
 export type ConsumerClaim = { project_id: string } | { namespace_id: string };
 
 /**
- * Looks for the projects and groups that config names by id or path. Throws one RunError that lists those
- * GitLab does not show: asked before anything is registered, since every resource that needs one would
+ * Looks for the projects and groups that config names by id or path, and for files of the rotation project
+ * that this stack would overwrite. Throws one RunError that lists what GitLab does not show and what is
+ * somebody else's: asked before anything is registered, since every resource that needs one would
  * say so in its own words.
  */
 export async function findInGitlab(settings: Settings): Promise<GitlabFindings> {
@@ -32,8 +38,7 @@ export async function findInGitlab(settings: Settings): Promise<GitlabFindings> 
     try {
       return await find;
     } catch (error) {
-      const reason = (error as Error).message.replace(/^.*returned an error: /s, "");
-      problems.push(`${what}: ${reason}. ${advice}`);
+      problems.push(`${what}: ${reasonOf(error as Error)}. ${advice}`);
       return undefined;
     }
   };
@@ -51,16 +56,78 @@ export async function findInGitlab(settings: Settings): Promise<GitlabFindings> 
       if (claim !== undefined) consumers.set(name, claim);
     }),
   ]);
-  if (project !== undefined && problems.length === 0) {
-    return {
-      project: { id: project.id, uri: project.webUrl.replace(/^https?:\/\//, "") },
-      consumers,
-    };
-  }
+  const rotation = project && rotationProject(project);
+  if (rotation !== undefined) problems.push(...(await projectProblems(settings, rotation)));
+  if (rotation !== undefined && problems.length === 0) return { project: rotation, consumers };
   throw runError(
     `GitLab at ${gitlabUrl} is not ready for stack ${stack}; nothing was touched.\n` +
       problems.map((problem) => `  - ${problem}`).join("\n"),
   );
+}
+
+function rotationProject({ id, webUrl, ciConfigPath }: gitlab.GetProjectResult): RotationProject {
+  const uri = webUrl.replace(/^https?:\/\//, "");
+  return { id, uri, pipelineFile: ciConfigPath || ".gitlab-ci.yml" };
+}
+
+/** Why the stack's job cannot run in this project, or must not be written there. */
+async function projectProblems(settings: Settings, project: RotationProject): Promise<string[]> {
+  const { gitlabProject, stack, manageProjectFiles } = settings;
+  const root = project.pipelineFile;
+  // Another project's file, or one at a URL, is none that an ID token names.
+  if (!/^(?!.*\.\.)[\w.-][\w./-]*$/.test(root)) {
+    return [
+      `project ${gitlabProject} has its pipeline file at ${quote(root)}, which the job's login cannot name. Choose a file of the project (Settings > CI/CD > General pipelines)`,
+    ];
+  }
+  if (!manageProjectFiles) return [];
+  if (settings.pipelineFile === "included") await warnIfNotIncluded(settings, project);
+  const found = guardedFiles(settings, root).map(async ({ path, markers }) => {
+    const text = await readFile(settings, project, path);
+    const [first = ""] = text?.split(/\r?\n/, 1) ?? [];
+    if (text === undefined || markers.includes(first)) return [];
+    const owner = first.startsWith("# managed by ") ? ` but with ${quote(first)}` : "";
+    const keep =
+      path === root
+        ? "Keep it and include this stack's job in it (`pulumi config set pipelineFile included`), share it with other stacks (`shared`)"
+        : `Give the stack another name (\`pulumi stack rename …\`)`;
+    return [
+      `${path} in project ${gitlabProject} does not begin with ${quote(markers.at(-1))}${owner}: it is not stack ${stack}'s to write. ${keep}, or, if it is to be overwritten, make that its first line`,
+    ];
+  });
+  return Promise.all(found).then(
+    (problems) => problems.flat(),
+    (error: Error) => [`project ${gitlabProject}: ${reasonOf(error)}`],
+  );
+}
+
+/** The job would never run, and nobody would be told. */
+async function warnIfNotIncluded(settings: Settings, project: RotationProject): Promise<void> {
+  const text = await readFile(settings, project, project.pipelineFile).catch(() => undefined);
+  if (text?.includes("apisec/")) return;
+  void pulumi.log.warn(
+    `${project.pipelineFile} in project ${settings.gitlabProject} does not include ${jobFile(settings.stack)}: the schedule rotates nothing until it does.`,
+  );
+}
+
+/** A file on the stack's branch; undefined where there is none, or no branch yet. */
+async function readFile(
+  { gitlabBranch }: Settings,
+  { id }: RotationProject,
+  filePath: string,
+): Promise<string | undefined> {
+  try {
+    const file = await gitlab.getRepositoryFile({ project: id, filePath, ref: gitlabBranch });
+    return Buffer.from(file.content, "base64").toString("utf8");
+  } catch (error) {
+    if ((error as Error).message.includes("404 Not Found")) return undefined;
+    throw error;
+  }
+}
+
+/** GitLab's words without the engine's around them. */
+function reasonOf(error: Error): string {
+  return error.message.replace(/^.*returned an error: /s, "");
 }
 
 async function findClaim({ project, group = "" }: Consumer): Promise<ConsumerClaim> {

@@ -7,9 +7,10 @@ import type { Settings } from "../config";
 import { runError } from "../config/runError";
 import { defaultApisecPaths } from "../core/apisec";
 import { formatDuration } from "../core/duration";
+import { packageFolder } from "../core/packageFolder";
 import { ownerMarker, policyName } from "../policies/render";
 import type { RotationProject } from "../findInGitlab";
-import { defaultImage, renderPipeline, renderRoot } from "../rotator/pipelineFile";
+import { defaultImage, renderPipeline, renderRoot, sharedMarker } from "../rotator/pipelineFile";
 import { audience, jobLogin, timeoutMinutes } from "./jobLogin";
 import type { LoginRole } from "./jobLogin";
 
@@ -28,8 +29,6 @@ export interface TokenRotationArgs {
 /** GitLab stores at most 10,000 characters in a CI variable; a longer list goes into a file. */
 const longestVariable = 8_000;
 const accountsPerJob = 500;
-/** GitLab reads it first; the ID token names it even where it only includes the job. */
-export const rootFile = ".gitlab-ci.yml";
 
 /** The GitLab side: the schedule that rotates the tokens, its job, and the job's login at Vault. */
 export class TokenRotation extends pulumi.ComponentResource {
@@ -65,7 +64,7 @@ export class TokenRotation extends pulumi.ComponentResource {
   private createFiles(name: string, args: TokenRotationArgs): gitlab.RepositoryFile[] {
     const { settings, project } = args;
     const made: gitlab.RepositoryFile[] = [];
-    for (const { suffix, path, content } of projectFiles(args)) {
+    for (const { suffix, path, content, kept } of projectFiles(args)) {
       const file = new gitlab.RepositoryFile(
         `${name}-${suffix}`,
         {
@@ -77,7 +76,7 @@ export class TokenRotation extends pulumi.ComponentResource {
           commitMessage: `Deliver ${path} from ${settings.project}/${settings.stack} [skip ci]`,
           overwriteOnCreate: true,
         },
-        { parent: this, dependsOn: made.slice(-1) },
+        { parent: this, dependsOn: made.slice(-1), retainOnDelete: kept === true },
       );
       made.push(file);
     }
@@ -174,7 +173,8 @@ export function rotatorRole<Value>(
       ref_protected: "true",
       pipeline_source: "schedule",
       user_id: owner,
-      ci_config_ref_uri: `${project.uri}//${rootFile}@refs/heads/${settings.gitlabBranch}`,
+      // Where that file only includes the job, it is named all the same.
+      ci_config_ref_uri: `${project.uri}//${project.pipelineFile}@refs/heads/${settings.gitlabBranch}`,
       environment: environmentName(settings.stack),
     },
     policy,
@@ -227,18 +227,21 @@ interface ProjectFile {
   suffix: string;
   path: string;
   content: string;
+  /** Other stacks need it too: `destroy` leaves it. */
+  kept?: boolean;
 }
 
 /** The files of the rotation project, in the order in which they are written. */
 export function projectFiles(
-  args: Pick<TokenRotationArgs, "settings" | "accounts" | "minLifetimeSeconds">,
+  args: Pick<TokenRotationArgs, "settings" | "project" | "accounts" | "minLifetimeSeconds">,
 ): ProjectFile[] {
-  const { settings, accounts } = args;
+  const { settings, project, accounts } = args;
   const { stack, pipelineFile } = settings;
   const alone = pipelineFile === "own";
   const scriptPath = alone ? "rotate.mjs" : `apisec/${stack}.mjs`;
   const accountsPath = alone ? `apisec-accounts-${stack}.txt` : `apisec/${stack}.txt`;
   const job = renderPipeline({
+    marker: ownerMarker(settings.project, stack),
     stack,
     audience: audience(settings.vaultAddress, stack),
     image: settings.jobImage ?? defaultImage,
@@ -254,15 +257,35 @@ export function projectFiles(
   if (needsFile(accounts)) {
     files.push({ suffix: "accounts", path: accountsPath, content: `${accounts.join("\n")}\n` });
   }
-  if (alone) return [...files, { suffix: "pipeline", path: rootFile, content: job }];
-  files.push({ suffix: "job", path: `apisec/${stack}.yml`, content: job });
+  const root = { suffix: "pipeline", path: project.pipelineFile };
+  if (alone) return [...files, { ...root, content: job }];
+  files.push({ suffix: "job", path: jobFile(stack), content: job });
   if (pipelineFile === "included") return files;
-  const root = renderRoot(ownerMarker(settings.project, stack));
-  return [...files, { suffix: "pipeline", path: rootFile, content: root }];
+  return [...files, { ...root, content: renderRoot(), kept: true }];
+}
+
+/** A stack's job in a project that it shares. */
+export function jobFile(stack: string): string {
+  return `apisec/${stack}.yml`;
+}
+
+/**
+ * The files that this stack writes and that may be somebody else's, each with the first lines by which it
+ * is known to be this stack's or of all stacks.
+ */
+export function guardedFiles(
+  { project, stack, pipelineFile }: Settings,
+  root: string,
+): { path: string; markers: string[] }[] {
+  const ours = ownerMarker(project, stack);
+  if (pipelineFile === "own") return [{ path: root, markers: [ours] }];
+  const job = { path: jobFile(stack), markers: [ours] };
+  if (pipelineFile === "included") return [job];
+  return [job, { path: root, markers: [sharedMarker, ours] }];
 }
 
 function readScript(): string {
-  const path = join(__dirname, "..", "dist", "rotate.mjs");
+  const path = join(packageFolder(), "dist", "rotate.mjs");
   try {
     return readFileSync(path, "utf8");
   } catch {

@@ -1,8 +1,11 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseDuration } from "../core/duration";
+import { packageFolder } from "../core/packageFolder";
 
 export interface PipelineOptions {
+  /** The first line, by which the file's owner is known. */
+  marker: string;
   stack: string;
   /** The one `aud` of the job's ID token; the Vault role names the same. */
   audience: string;
@@ -11,7 +14,7 @@ export interface PipelineOptions {
   /** The least life of a new token, such as `23h30m`. */
   minLifetime: string;
   timeoutMinutes: number;
-  /** Jobs that share the accounts; 1 = one job, without a number in its name. */
+  /** Jobs that share the accounts; 1 = one job, without numbers in its name. */
   shards: number;
   /** The file in the project with one account a line; without it the accounts are in APISEC_ACCOUNTS. */
   accountsFile?: string | undefined;
@@ -31,6 +34,7 @@ export const defaultImage =
   "node:22.21.1-alpine3.22@sha256:b2358485e3e33bc3a33114d2b1bdb18cdbe4df01bd2b257198eb51beb1f026c5";
 
 const shapes: Record<string, RegExp> = {
+  marker: /^# [\w ./-]{1,255}$/,
   stack: /^[\w.-]{1,100}$/,
   audience: /^[A-Za-z0-9:/._~-]{1,255}$/,
   // Pinned: a tag that is more than a word such as `latest` or `lts`, or a digest.
@@ -52,9 +56,9 @@ const workflow = ["workflow:", "  rules:", `    - if: ${scheduled}`, "", ""].joi
 export function renderPipeline(options: PipelineOptions): string {
   check(options);
   const { settings = {}, sharedWith, shards, ...plain } = options;
-  const template = readFileSync(join(__dirname, "gitlab-ci.yml"), "utf8");
+  const template = readFileSync(join(packageFolder(), "rotator", "gitlab-ci.yml"), "utf8");
   const start = template.indexOf("{{job}}:");
-  const head = fill(template.slice(0, start), { stack: options.stack });
+  const head = fill(template.slice(0, start), { marker: options.marker });
   const alone = sharedWith === undefined;
   const values = {
     ...plain,
@@ -68,25 +72,29 @@ export function renderPipeline(options: PipelineOptions): string {
       .join(""),
   };
   const jobs = Array.from({ length: shards }, (_, position) => {
-    const number = shards > 1 ? `-${position + 1}` : "";
+    const number = position + 1;
     return fill(template.slice(start), {
       ...values,
-      job: `${alone ? "rotate" : `apisec-${options.stack}`}${number}`,
-      resourceGroup: `apisec-${options.stack}-rotate${number}`,
-      index: shards > 1 ? position + 1 : undefined,
+      // With a blank: `prod-1` may be a stack of its own.
+      job: `${alone ? "rotate" : `apisec-${options.stack}`}${shards > 1 ? ` ${number}/${shards}` : ""}`,
+      resourceGroup: `apisec-${options.stack}-rotate${shards > 1 ? `-${number}` : ""}`,
+      index: shards > 1 ? number : undefined,
       total: shards > 1 ? shards : undefined,
     });
   });
-  return (alone ? head + workflow : stageInput + head) + jobs.join("\n");
+  return head + (alone ? workflow : stageInput) + jobs.join("\n");
 }
 
 /** Whoever includes the file may have no stage `deploy`. */
 const stageInput = "spec:\n  inputs:\n    stage:\n      default: deploy\n---\n";
 
+/** The first line of the pipeline file that stacks share: it is of no stack alone. */
+export const sharedMarker = "# managed by apisec-credentials for every stack of this project";
+
 /** The `.gitlab-ci.yml` of a rotation project that stacks share: it includes the file of each. */
-export function renderRoot(ownerMarker: string): string {
+export function renderRoot(): string {
   return [
-    ownerMarker,
+    sharedMarker,
     "# The jobs that rotate APIsec's access tokens, a file of each stack. Written by `pulumi up`.",
     `${workflow}include:`,
     "  - local: /apisec/*.yml",

@@ -103,7 +103,8 @@ test("edited by hand: preview --refresh names each thing, up mends it and nothin
     cron: "0 0 1 * *",
   });
   for (const file of files) {
-    const body = { branch: "main", content: "rotate: {script: [env]}\n", commit_message: "edit" };
+    const content = "# managed by apisec-credentials/dev\nrotate: {script: [env]}\n";
+    const body = { branch: "main", content, commit_message: "edit" };
     await gitlab("PUT", `repository/files/${file}`, body);
   }
   const policy = '# managed by apisec-credentials/dev\npath "apisec/*" { capabilities = ["read"] }';

@@ -241,6 +241,14 @@ test("a renamed stack: its mounts are handed over, policies and role get its nam
     const mount = kind === "auth" ? `auth/${path}` : path;
     await lab.asRoot("POST", `sys/mounts/${mount}/tune`, { description });
   }
+  const told = textOf(await pulumi("preview", "--color", "never"));
+  expect(told).toContain(
+    '.gitlab-ci.yml in project platform/apisec-rotation does not begin with "# managed by apisec-credentials/next" but with "# managed by apisec-credentials/dev"',
+  );
+  const path = "repository/files/.gitlab-ci.yml";
+  const file = await (await lab.gitlab("GET", `${path}/raw?ref=main`)).text();
+  const content = file.replace("apisec-credentials/dev", "apisec-credentials/next");
+  await lab.gitlab("PUT", path, { branch: "main", content, commit_message: "Handed over" });
   // The old name's policies and role are taken away with the old name's rights.
   lab.env["VAULT_TOKEN"] = await tokenOf("apisec-dev-deployer", "apisec-next-deployer");
   await up();

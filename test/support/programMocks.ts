@@ -32,6 +32,8 @@ export const gitlabProject = {
   pathWithNamespace: "platform/apisec-rotation",
   webUrl: "https://gitlab.example.com/platform/apisec-rotation",
 };
+/** As the engine hands on what a plugin says. */
+const notFound = () => Object.assign(new Error(), { details: "404 Not Found" });
 /** What the providers would add to a resource's inputs. */
 const computed: Record<string, object> = {
   "gitlab:index/pipelineSchedule:PipelineSchedule": { pipelineScheduleId: 17, owner: 5 },
@@ -45,6 +47,7 @@ const computed: Record<string, object> = {
 export async function withMocks<T>(
   build: () => T | Promise<T>,
   preview = false,
+  project: { ciConfigPath?: string; files?: Record<string, string> } = {},
 ): Promise<{ resources: Registered[]; calls: pulumi.runtime.MockCallArgs[]; result: T }> {
   const calls: pulumi.runtime.MockCallArgs[] = [];
   const resources: Registered[] = [];
@@ -59,8 +62,17 @@ export async function withMocks<T>(
     },
     call(args) {
       calls.push(args);
-      if ((args.inputs as { id?: string }).id === "404") throw new Error("404 Not Found");
-      if (args.token === "gitlab:index/getProject:getProject") return gitlabProject;
+      if ((args.inputs as { id?: string }).id === "404") throw notFound();
+      const { ciConfigPath = "", files = {} } = project;
+      if (args.token === "gitlab:index/getProject:getProject") {
+        return { ...gitlabProject, ciConfigPath };
+      }
+      if (args.token === "gitlab:index/getRepositoryFile:getRepositoryFile") {
+        const { filePath } = args.inputs as { filePath: string };
+        const text = files[filePath];
+        if (text === undefined) throw notFound();
+        return { content: Buffer.from(text).toString("base64") };
+      }
       throw new Error(`No mock for ${args.token}`);
     },
   };

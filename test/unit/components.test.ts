@@ -8,6 +8,7 @@ import { readConfig } from "../../config";
 import { findInGitlab } from "../../findInGitlab";
 import { renderPolicy } from "../../policies/render";
 import { policyValues } from "../../policies/values";
+import { renderRoot } from "../../rotator/pipelineFile";
 import { sourceOf } from "../support/configSource";
 import { resource, withMocks } from "../support/programMocks";
 import type { Registered } from "../support/programMocks";
@@ -57,13 +58,21 @@ async function runProgram(keys: Record<string, unknown> = {}, preview = false) {
 }
 
 /** The GitLab side alone, for settings that are large or odd. */
-function runRotation(keys: Record<string, unknown>, rest?: Parameters<typeof sourceOf>[1]) {
+function runRotation(
+  keys: Record<string, unknown>,
+  rest?: Parameters<typeof sourceOf>[1],
+  pipelineFile = ".gitlab-ci.yml",
+) {
   const settings = readConfig(sourceOf(keys, rest));
   return withMocks(
     () =>
       new TokenRotation("rotation", {
         settings,
-        project: { id: "42", uri: "gitlab.example.com/platform/apisec-rotation" },
+        project: {
+          id: "42",
+          uri: "gitlab.example.com/platform/apisec-rotation",
+          pipelineFile,
+        },
         accounts: policyValues(settings).publishedAccounts,
         mount: settings.mount,
         minLifetimeSeconds: 84_600,
@@ -428,17 +437,91 @@ describe("other settings", () => {
     const byPath = await find("platform/rotation");
     expect(byPath.calls.map(({ inputs }) => inputs as unknown)).toEqual([
       { pathWithNamespace: "platform/rotation" },
+      { project: "42", filePath: ".gitlab-ci.yml", ref: "main" },
     ]);
     expect(byPath.result.project).toEqual({
       id: "42",
       uri: "gitlab.example.com/platform/apisec-rotation",
+      pipelineFile: ".gitlab-ci.yml",
     });
     const byId = await find("4711");
-    expect(byId.calls.map(({ inputs }) => inputs as unknown)).toEqual([{ id: "4711" }]);
+    expect(byId.calls[0]?.inputs).toEqual({ id: "4711" });
     await expect(find("404")).rejects.toThrow(
       /^GitLab at https:\S+ is not ready for stack prod; nothing was touched\.\n {2}- project 404: .*\. Check gitlabProject and GITLAB_TOKEN/,
     );
   });
+
+  const ours = "# managed by apisec-credentials/prod";
+  const foreign = "stages: [build]\nbuild: {script: [make]}\n";
+  const look = (
+    pipelineFile: string,
+    files: Record<string, string>,
+    more: Record<string, unknown> = {},
+  ) =>
+    withMocks(() => findInGitlab(readConfig(sourceOf({ pipelineFile, ...more }))), false, {
+      files,
+    });
+
+  test.each<[string, Record<string, string>]>([
+    ["own", { ".gitlab-ci.yml": `${ours}\r\nrotate: {}\n` }],
+    ["shared", { ".gitlab-ci.yml": `${ours}\n` }],
+    ["shared", { ".gitlab-ci.yml": renderRoot(), "apisec/prod.yml": `${ours}\n` }],
+    ["included", { ".gitlab-ci.yml": foreign, "apisec/prod.yml": `${ours}\n` }],
+    ["included", { ".gitlab-ci.yml": `${ours}\n`, "rotate.mjs": foreign }],
+  ])("mode %s takes up its own files: %j", async (mode, files) => {
+    expect((await look(mode, files)).result.project.id).toBe("42");
+  });
+
+  test.each<[string, string, string, string]>([
+    ["own", ".gitlab-ci.yml", foreign, ": it is not"],
+    ["own", ".gitlab-ci.yml", renderRoot(), ' but with "# managed by apisec-credentials for every'],
+    [
+      "own",
+      ".gitlab-ci.yml",
+      `${ours}-eu\n`,
+      ' but with "# managed by apisec-credentials/prod-eu"',
+    ],
+    ["own", ".gitlab-ci.yml", "", ": it is not"],
+    ["shared", ".gitlab-ci.yml", foreign, ": it is not"],
+    ["shared", "apisec/prod.yml", foreign, ": it is not"],
+    [
+      "included",
+      "apisec/prod.yml",
+      "# managed by other/prod\n",
+      ' but with "# managed by other/prod"',
+    ],
+  ])("mode %s does not overwrite a %s that begins otherwise", async (mode, path, text, found) => {
+    const refused = look(mode, { [path]: text });
+    await expect(refused).rejects.toThrow(
+      `  - ${path} in project platform/apisec-rotation does not begin with "${ours}"${found}`,
+    );
+    await expect(refused).rejects.not.toThrow("make]");
+    await look(mode, { [path]: text }, { manageProjectFiles: false });
+  });
+
+  test("a pipeline file elsewhere in the project is the one that is written and named", async () => {
+    const { resources } = await runRotation({ pipelineFile: "shared" }, undefined, "ci/all.yml");
+    expect(resource(resources, type.role, "rotation").inputs).toMatchObject({
+      boundClaims: {
+        ci_config_ref_uri:
+          "gitlab.example.com/platform/apisec-rotation//ci/all.yml@refs/heads/main",
+      },
+    });
+    const root = resource(resources, type.file, "rotation-pipeline");
+    expect(root).toMatchObject({ inputs: { filePath: "ci/all.yml" }, retainOnDelete: true });
+    const job = resource(resources, type.file, "rotation-job");
+    expect(job).toMatchObject({ inputs: { filePath: "apisec/prod.yml" }, retainOnDelete: false });
+    expect(root.dependencies).toContain(job.urn);
+  });
+
+  test.each(["ci.yml@group/project", "https://ci.example.com/a.yml", "a,b.yml", "../a.yml"])(
+    "a pipeline file that no ID token can name is refused: %s",
+    async (ciConfigPath) => {
+      await expect(
+        withMocks(() => findInGitlab(readConfig(sourceOf())), false, { ciConfigPath }),
+      ).rejects.toThrow(`has its pipeline file at "${ciConfigPath}"`);
+    },
+  );
 
   test("GitLab's keys come by discovery, from a URL, or as given", async () => {
     const jwksUrl = "https://git.example.com/oauth/discovery/keys";
@@ -504,7 +587,7 @@ describe("other settings", () => {
       object
     >;
     expect(workflow).toBeDefined();
-    expect(Object.keys(jobs)).toEqual(["rotate-1", "rotate-2", "rotate-3"]);
+    expect(Object.keys(jobs)).toEqual(["rotate 1/3", "rotate 2/3", "rotate 3/3"]);
     for (const job of Object.values(jobs)) {
       expect(job).toMatchObject({
         variables: { APISEC_ACCOUNTS_FILE: "apisec-accounts-prod.txt" },

@@ -138,6 +138,7 @@ function canBeBuilt(settings: Settings): void {
     }
   }
   renderPipeline({
+    marker: "# managed by apisec-credentials/prod",
     stack: settings.stack,
     audience: "https://vault.example.com",
     image: settings.jobImage ?? defaultImage,

@@ -1,10 +1,12 @@
-import { parse } from "yaml";
+import { parse, parseAllDocuments } from "yaml";
+import { evaluate } from "../../lab/gitlab/ciRules";
 import { run } from "../../lab/process";
-import { defaultImage, renderPipeline } from "../../rotator/pipelineFile";
+import { defaultImage, renderPipeline, renderRoot, sharedMarker } from "../../rotator/pipelineFile";
 import { junit } from "../../rotator/report";
 import type { PipelineOptions } from "../../rotator/pipelineFile";
 
 const options: PipelineOptions = {
+  marker: "# managed by apisec-credentials/dev",
   script: "rotate.mjs",
   stack: "dev",
   audience: "https://vault.example.com:8200",
@@ -26,6 +28,7 @@ describe("the pipeline file", () => {
       rotate: {
         stage: "deploy",
         inherit: { default: false, variables: false },
+        needs: [],
         image: defaultImage,
         rules,
         environment: { name: "apisec/dev", action: "access" },
@@ -69,14 +72,18 @@ describe("the pipeline file", () => {
       { resource_group: string; variables: Record<string, string> }
     >;
     expect(workflow).toBeDefined();
-    expect(Object.keys(jobs)).toEqual(["rotate-1", "rotate-2", "rotate-3"]);
-    expect(jobs["rotate-2"]).toMatchObject({
+    expect(Object.keys(jobs)).toEqual(["rotate 1/3", "rotate 2/3", "rotate 3/3"]);
+    expect(jobs["rotate 2/3"]).toMatchObject({
       resource_group: "apisec-dev-rotate-2",
       variables: { APISEC_ACCOUNTS_FILE: "accounts.txt", CI_NODE_INDEX: "2", CI_NODE_TOTAL: "3" },
     });
   });
 
   test.each<[string, Partial<PipelineOptions>]>([
+    ["marker", { marker: "# managed by x\nevil: {}" }],
+    ["sharedWith", { sharedWith: 'x" || "a" == "a' }],
+    ["script", { script: "../rotate.mjs" }],
+    ["script", { script: "rotate.mjs; env" }],
     ["stack", { stack: 'dev"\nevil: {script: [env]}' }],
     ["stack", { stack: "$CI_COMMIT_MESSAGE" }],
     ["audience", { audience: "https://vault.example.com\nx" }],
@@ -103,6 +110,59 @@ describe("the pipeline file", () => {
       expect(parse(renderPipeline({ ...options, image }))).toMatchObject({ rotate: { image } });
     },
   );
+});
+
+describe("the file of a stack that shares a project", () => {
+  const sharedWith = "Rotate the APIsec tokens of apisec-credentials/dev into Vault";
+  const text = renderPipeline({ ...options, script: "apisec/dev.mjs", sharedWith });
+  const [header, jobs] = parseAllDocuments(text).map(
+    (document) => document.toJSON() as unknown,
+  ) as [unknown, Record<string, Record<string, unknown>>];
+  const rule = (jobs["apisec-dev"]?.["rules"] as [{ if: string }])[0].if;
+
+  test("begins with the owner, takes the stage as an input, and leaves the pipeline to others", () => {
+    expect(text.split("\n")[0]).toBe("# managed by apisec-credentials/dev");
+    expect(header).toEqual({ spec: { inputs: { stage: { default: "deploy" } } } });
+    expect(Object.keys(jobs)).toEqual(["apisec-dev"]);
+    expect(jobs["apisec-dev"]).toMatchObject({
+      stage: "$[[ inputs.stage ]]",
+      inherit: { default: false, variables: false },
+      needs: [],
+      script: [expect.stringMatching(/ node apisec\/dev\.mjs$/)],
+      resource_group: "apisec-dev-rotate",
+    });
+  });
+
+  test.each<[Record<string, string>, boolean]>([
+    [{ CI_PIPELINE_SOURCE: "schedule", CI_PIPELINE_SCHEDULE_DESCRIPTION: sharedWith }, true],
+    [{ CI_PIPELINE_SOURCE: "schedule", CI_PIPELINE_SCHEDULE_DESCRIPTION: "nightly" }, false],
+    [{ CI_PIPELINE_SOURCE: "schedule", CI_PIPELINE_SCHEDULE_DESCRIPTION: "" }, false],
+    // Before GitLab 17.8.
+    [{ CI_PIPELINE_SOURCE: "schedule" }, true],
+    [{ CI_PIPELINE_SOURCE: "push" }, false],
+    [{ CI_PIPELINE_SOURCE: "push", CI_PIPELINE_SCHEDULE_DESCRIPTION: sharedWith }, false],
+  ])("its job runs for %j: %s", (variables, runs) => {
+    expect(evaluate(rule, variables)).toBe(runs);
+  });
+
+  test("shards of one stack have no name that another stack's job could have", () => {
+    const names = (stack: string, shards: number) =>
+      Object.keys(
+        parseAllDocuments(
+          renderPipeline({ ...options, stack, shards, sharedWith }),
+        )[1]?.toJSON() as object,
+      );
+    expect(names("prod", 2)).toEqual(["apisec-prod 1/2", "apisec-prod 2/2"]);
+    expect(names("prod-1", 1)).toEqual(["apisec-prod-1"]);
+  });
+
+  test("is included by a file that belongs to no one stack", () => {
+    expect(renderRoot().split("\n")[0]).toBe(sharedMarker);
+    expect(parse(renderRoot())).toEqual({
+      workflow: { rules: [{ if: '$CI_PIPELINE_SOURCE == "schedule"' }] },
+      include: [{ local: "/apisec/*.yml" }],
+    });
+  });
 });
 
 describe("the report", () => {

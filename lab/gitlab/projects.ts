@@ -277,6 +277,12 @@ function listMembers(request: Request) {
   return list(request, members, (user) => memberJson(request, user, project.members[user.id] ?? 0));
 }
 
+function getMember(request: Request) {
+  const project = projectOf(request, "guest");
+  const user = memberOf(request, project);
+  return ok(memberJson(request, user, project.members[user.id] ?? 0));
+}
+
 function putMember(request: Request, adding: boolean) {
   const project = projectOf(request, "maintainer");
   const { access_level: level, user_id: id } = check(
@@ -517,11 +523,8 @@ export const projectRoutes = [
   }),
   route("GET projects/:id/members", listMembers),
   route("GET projects/:id/members/all", listMembers),
-  route("GET projects/:id/members/:userId", (request) => {
-    const project = projectOf(request, "guest");
-    const user = memberOf(request, project);
-    return ok(memberJson(request, user, project.members[user.id] ?? 0));
-  }),
+  route("GET projects/:id/members/:userId", getMember),
+  route("GET projects/:id/members/all/:userId", getMember),
   route("POST projects/:id/members", (request) => putMember(request, true)),
   route("PUT projects/:id/members/:userId", (request) => putMember(request, false)),
   route("DELETE projects/:id/members/:userId", (request) => {

@@ -42,7 +42,8 @@ export function apisecApi(store: Store, paths: Paths, now: () => number) {
         ? stringOf(bodyOf(request).username)
         : claimsOf(bearer(request))?.sub.split("//")[1];
     const username = named && (store.find(named)?.username ?? named);
-    const target = store.accounts.find(({ userId }) => userId === change?.groups?.userId);
+    const { orgId = "", userId = "" } = change?.groups ?? {};
+    const target = change === null ? undefined : store.findById(orgId, userId);
     return { kind: kind ?? "other", username, target: target?.username };
   }
 
@@ -106,7 +107,7 @@ export function apisecApi(store: Store, paths: Paths, now: () => number) {
     if (rejectPasswords && new RegExp(rejectPasswords).test(password)) {
       return refusal("refused", 200, "Password does not meet the password policy");
     }
-    const target = store.accounts.find((one) => one.org.id === orgId && one.userId === userId);
+    const target = store.findById(orgId ?? "", userId ?? "");
     if (!target) {
       const messages = [{ type: "ERROR", key: null, value: "User not found" }];
       return { ...envelope({ messages, data: false }), outcome: "no such user" };

@@ -47,6 +47,8 @@ export interface State {
 
 export interface Store extends State {
   find(username: string): Account | undefined;
+  /** By the organisation's and the user's id. */
+  findById(orgId: string, userId: string): Account | undefined;
   add(account: NewAccount): void;
   setPassword(account: Account, password: string): void;
   isLive(account: Account, password: string): boolean;
@@ -63,6 +65,7 @@ export function openStore(dir: string | undefined, accounts: NewAccount[]): Stor
   const state: State =
     file && existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as State) : newState();
   const byName = new Map(state.accounts.map((account) => [key(account.username), account]));
+  const byId = new Map(state.accounts.map((account) => [idOf(account), account]));
 
   function hmac(...parts: (string | number)[]): Buffer {
     return createHmac("sha256", state.secret).update(JSON.stringify(parts)).digest();
@@ -74,10 +77,12 @@ export function openStore(dir: string | undefined, accounts: NewAccount[]): Stor
   const store: Store = {
     ...state,
     find: (username) => byName.get(key(username)),
+    findById: (orgId, userId) => byId.get(idOf({ org: { id: orgId }, userId })),
     add({ password, ...account }) {
       const added = { ...account, passwordDigest: digest(account, password), epoch: 0 };
       state.accounts.push(added);
       byName.set(key(account.username), added);
+      byId.set(idOf(account), added);
     },
     setPassword(account, password) {
       account.passwordDigest = digest(account, password);
@@ -114,4 +119,8 @@ function newState(): State {
 
 function key(username: string): string {
   return username.toLowerCase();
+}
+
+function idOf({ org, userId }: { org: { id: string }; userId: string }): string {
+  return JSON.stringify([org.id, userId]);
 }

@@ -1,0 +1,100 @@
+import type { Settings } from "../config";
+import type { GitlabReader } from "../core/gitlab";
+import type { Send } from "../core/http";
+import type { VaultConnection } from "../core/vault";
+import type { Finding } from "../scripts/findings";
+import { checkAccounts } from "./accounts";
+import { checkGitlab } from "./gitlab";
+import type { GitlabFacts } from "./gitlab";
+import { checkPublishedTokens } from "./publishedTokens";
+import {
+  checkAuthOf,
+  checkGroups,
+  checkMountOf,
+  checkOwnRights,
+  checkPolicies,
+  checkRoles,
+} from "./vault";
+
+/** Whom the check asks. */
+export interface CheckWorld {
+  vault: VaultConnection;
+  /** Undefined: there is no GITLAB_TOKEN. */
+  gitlab: GitlabReader | undefined;
+  /** The way to APIsec; given where tokens are to be read. */
+  apisec: Send | undefined;
+  /** Milliseconds since 1970. */
+  now: number;
+}
+
+export interface CheckOptions {
+  /** From how many days on a password is old; 0 = never. */
+  passwordAgeDays: number;
+  /** What is not known by then is a problem. */
+  timeoutMs: number;
+}
+
+/** Looks at a stack in Vault and GitLab, and at its tokens. Reads only; never throws. */
+export async function checkStack(
+  settings: Settings,
+  world: CheckWorld,
+  { passwordAgeDays, timeoutMs }: CheckOptions,
+): Promise<Finding[]> {
+  const { vault, gitlab, apisec, now } = world;
+  const { inTime, stop } = deadline(timeoutMs);
+  const asked = Promise.resolve(
+    gitlab === undefined ? noGitlab : checkGitlab(gitlab, settings, now),
+  );
+  const aboutVault = async () => {
+    const mount = await checkMountOf(vault, settings);
+    if (!mount.isShown) return mount.findings;
+    const others = [
+      inTime("auth mount", checkAuthOf(vault, settings)),
+      inTime("policies", checkPolicies(vault, settings)),
+      inTime(
+        "roles",
+        asked.then(({ facts }) => checkRoles(vault, settings, facts)),
+      ),
+      inTime("groups", checkGroups(vault, settings)),
+      inTime("this Vault token", checkOwnRights(vault, settings)),
+      inTime("accounts", checkAccounts(vault, settings, passwordAgeDays, now)),
+      ...(apisec === undefined
+        ? []
+        : [inTime("tokens at APIsec", checkPublishedTokens(vault, apisec, settings, now))]),
+    ];
+    return [...mount.findings, ...(await Promise.all(others)).flat()];
+  };
+  const findings = await Promise.all([
+    inTime("Vault", aboutVault()),
+    inTime(
+      "GitLab",
+      asked.then(({ findings: found }) => found),
+    ),
+  ]);
+  stop();
+  return findings.flat();
+}
+
+const noGitlab: { findings: Finding[]; facts: GitlabFacts } = {
+  findings: [
+    {
+      what: "GitLab",
+      state: "problem",
+      found: "was not asked: GITLAB_TOKEN is not set",
+      fix: "export GITLAB_TOKEN=…   (scope read_api, of a user who sees the rotation project)",
+    },
+  ],
+  facts: { claims: new Map() },
+};
+
+/** Lets what is not known by then be a problem, and the rest be told. */
+function deadline(timeoutMs: number) {
+  let timer: NodeJS.Timeout | undefined;
+  const passed = new Promise<void>((resolve) => (timer = setTimeout(resolve, timeoutMs)));
+  const found = `did not end within ${timeoutMs / 1000} s`;
+  return {
+    stop: () => clearTimeout(timer),
+    inTime: (what: string, findings: Promise<Finding[]>) =>
+      Promise.race([findings, passed.then((): Finding[] => [{ what, state: "problem", found }])]),
+  };
+}

@@ -1,0 +1,78 @@
+// Is a stack healthy? Looks at Vault, GitLab and the age of every token and password; reads only, no secret.
+//   npm run --silent check -- --stack prod
+//     --json               all findings as a list of { what, state, found, fix? }; state: ok, warning, problem
+//     --junit FILE         and as a JUnit report
+//     --password-age DAYS  from how many days on a password is old (90; 0 = never)
+//     --read-tokens        reads the published tokens, too, and tries each at APIsec
+//     --timeout SECONDS    what is not known by then is a problem (120)
+// Exit code: 0 all ok, 1 warnings, 2 problems, or the check itself could not run.
+import { readFileSync, writeFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { checkReport, shortened } from "../check/report";
+import { checkStack } from "../check/run";
+import type { Settings } from "../config";
+import { gitlabReader } from "../core/gitlab";
+import type { GitlabReader } from "../core/gitlab";
+import { systemClock } from "../core/http";
+import { proxyTo } from "../doctor/hosts";
+import { readStackFile } from "../doctor/stackFile";
+import { connect } from "../preflight";
+import { nodeSend } from "../rotator/transport";
+import { findingsExitCode, findingsTable } from "./findings";
+import { chosenStack, stackSettings } from "./stackSettings";
+
+check().then(
+  // What did not end in time is not waited for.
+  (code) => process.exit(code),
+  (error: Error) => {
+    console.error(error.message);
+    process.exit(2);
+  },
+);
+
+async function check(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      stack: { type: "string" },
+      json: { type: "boolean", default: false },
+      junit: { type: "string" },
+      "password-age": { type: "string", default: "90" },
+      "read-tokens": { type: "boolean", default: false },
+      timeout: { type: "string", default: "120" },
+    },
+  });
+  const settings = stackSettings(chosenStack(values.stack));
+  const passwordAgeDays = wholeNumber("--password-age", values["password-age"], 0);
+  const timeoutMs = wholeNumber("--timeout", values.timeout, 1) * 1000;
+  const world = {
+    vault: connect(settings),
+    gitlab: gitlabOf(settings),
+    apisec: values["read-tokens"] ? nodeSend({ proxyFor: proxyTo }) : undefined,
+    now: Date.now(),
+  };
+  const findings = await checkStack(settings, world, { passwordAgeDays, timeoutMs });
+  if (values.junit !== undefined) writeFileSync(values.junit, checkReport(findings));
+  console.log(
+    values.json
+      ? JSON.stringify(findings, undefined, 2)
+      : findingsTable(shortened(findings), findings),
+  );
+  return findingsExitCode(findings);
+}
+
+/** GitLab with the caller's token; undefined where there is none. */
+function gitlabOf({ stack, gitlabUrl }: Settings): GitlabReader | undefined {
+  const token = process.env["GITLAB_TOKEN"];
+  if (!token) return undefined;
+  const { caFile } = readStackFile(stack).gitlab;
+  const ca = caFile === undefined ? undefined : readFileSync(caFile, "utf8");
+  return gitlabReader(nodeSend({ ca, proxyFor: proxyTo }), systemClock, gitlabUrl, token);
+}
+
+function wholeNumber(option: string, text: string, least: number): number {
+  const value = Number(text);
+  if (/^\d{1,6}$/.test(text) && value >= least) return value;
+  throw new Error(
+    `${option}: found ${JSON.stringify(text)}, expected a whole number from ${least} on`,
+  );
+}

@@ -30,7 +30,7 @@ export async function startForwardProxy(options: ForwardProxyOptions = {}): Prom
   });
   server.on("connect", ({ url = "", headers }, client, head) => {
     client.on("error", () => client.destroy());
-    const refuse = (status: string) => client.end(`HTTP/1.1 ${status}\r\n\r\n`);
+    const refuse = (status: string) => void client.end(`HTTP/1.1 ${status}\r\n\r\n`);
     if (expected !== undefined && headers["proxy-authorization"] !== expected) {
       return refuse("407 Proxy Authentication Required");
     }

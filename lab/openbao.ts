@@ -17,6 +17,10 @@ export interface OpenBaoOptions {
   listen?: string;
   /** Serve https with a certificate of the lab's own CA. */
   tls?: boolean;
+  /** Further host names of that certificate. */
+  names?: string[];
+  /** Answer only those who show a client certificate of that CA. */
+  clientCertificates?: boolean;
   /** Let the server outlive this process; otherwise it ends when this process exits. */
   detached?: boolean;
 }
@@ -29,6 +33,15 @@ export interface OpenBao {
   readonly auditLog: string;
   /** The CA certificate's file, where the server speaks https. */
   readonly caFile?: string;
+  /** A client certificate and its key, where the server asks for one. */
+  readonly client?: { certFile: string; keyFile: string };
+  /** One request; see `baoRequest`. */
+  request(
+    token: string | undefined,
+    method: string,
+    path: string,
+    body?: unknown,
+  ): Promise<BaoAnswer>;
   /** Ends the server; its data stay. */
   stop(): Promise<void>;
   /** Stops, starts on the same address and unseals. */
@@ -37,6 +50,13 @@ export interface OpenBao {
   unseal(): Promise<void>;
   /** Ends the server as a power cut would. */
   kill(): Promise<void>;
+}
+
+/** What a client trusts and shows: PEM texts. */
+export interface BaoTls {
+  ca?: string | Buffer | undefined;
+  cert?: string | Buffer | undefined;
+  key?: string | Buffer | undefined;
 }
 
 export interface BaoAnswer {
@@ -55,7 +75,7 @@ export function baoRequest(
   method: string,
   path: string,
   body?: unknown,
-  ca?: string | Buffer,
+  tls: BaoTls = {},
 ): Promise<BaoAnswer> {
   const url = new URL(`/v1/${path}`, address);
   const headers: Record<string, string> = { "X-Vault-Request": "true" };
@@ -67,7 +87,7 @@ export function baoRequest(
   }
   return new Promise((resolve, reject) => {
     const client = url.protocol === "https:" ? https : http;
-    const request = client.request(url, { method, headers, ca, agent: false }, (response) => {
+    const request = client.request(url, { method, headers, ...tls, agent: false }, (response) => {
       let text = "";
       response.setEncoding("utf8").on("data", (part: string) => (text += part));
       response.on("error", reject);
@@ -93,6 +113,8 @@ interface Settings {
   port: number;
   clusterPort: number;
   tls: boolean;
+  names: string[];
+  clientCertificates: boolean;
 }
 
 interface Keys {
@@ -108,6 +130,8 @@ const files = {
   log: "openbao.log",
   audit: "audit.log",
   ca: "tls/ca.pem",
+  clientCert: "tls/client.pem",
+  clientKey: "tls/client.key",
 };
 
 /**
@@ -127,8 +151,10 @@ export async function startOpenBao(options: OpenBaoOptions): Promise<OpenBao> {
     port: options.port ?? last?.port ?? (await freePort()),
     clusterPort: last?.clusterPort ?? (await freePort()),
     tls: options.tls ?? last?.tls ?? false,
+    names: options.names ?? last?.names ?? [],
+    clientCertificates: options.clientCertificates ?? last?.clientCertificates ?? false,
   };
-  if (settings.tls) await ensureCertificate(dir, settings.listen);
+  if (settings.tls) await ensureCertificates(dir, [settings.listen, ...settings.names]);
   const detached = options.detached ?? false;
   for (let attempt = 1; ; attempt++) {
     fs.writeFileSync(path.join(dir, files.settings), JSON.stringify(settings, undefined, 2));
@@ -172,6 +198,15 @@ function handle(dir: string, settings: Settings, firstPid: number, detached: boo
     },
     auditLog: path.join(dir, files.audit),
     ...(settings.tls ? { caFile: path.join(dir, files.ca) } : {}),
+    ...(settings.clientCertificates
+      ? {
+          client: {
+            certFile: path.join(dir, files.clientCert),
+            keyFile: path.join(dir, files.clientKey),
+          },
+        }
+      : {}),
+    request: (token, method, apiPath, body) => ask(dir, settings, method, apiPath, body, token),
     stop: () => end(10_000),
     kill: () => end(0),
     restart: async () => {
@@ -194,8 +229,11 @@ function ask(
   body?: unknown,
   token?: string,
 ): Promise<BaoAnswer> {
-  const ca = settings.tls ? fs.readFileSync(path.join(dir, files.ca)) : undefined;
-  return baoRequest(addressOf(settings), token, method, apiPath, body, ca);
+  const read = (file: string) => fs.readFileSync(path.join(dir, file));
+  const tls = settings.tls
+    ? { ca: read(files.ca), cert: read(files.clientCert), key: read(files.clientKey) }
+    : {};
+  return baoRequest(addressOf(settings), token, method, apiPath, body, tls);
 }
 
 function addressOf({ tls, listen, port }: Settings): string {
@@ -282,7 +320,7 @@ async function unseal(dir: string, settings: Settings, keys: Keys): Promise<void
 }
 
 function configuration(settings: Settings): string {
-  const { listen, port, clusterPort, tls } = settings;
+  const { listen, port, clusterPort, tls, clientCertificates } = settings;
   const quoted = JSON.stringify;
   const host = listen.includes(":") ? `[${listen}]` : listen;
   return `ui = false
@@ -300,6 +338,7 @@ listener "tcp" {
   address = ${quoted(`${host}:${port}`)}
   cluster_address = "127.0.0.1:${clusterPort}"
   ${tls ? 'tls_cert_file = "tls/server.pem"\n  tls_key_file = "tls/server.key"' : "tls_disable = true"}
+  ${clientCertificates ? `tls_client_ca_file = "${files.ca}"\n  tls_require_and_verify_client_cert = true` : ""}
 }
 
 audit "file" "file" {
@@ -323,14 +362,15 @@ async function runningPid(dir: string): Promise<number | undefined> {
   return command?.includes(`server -config=${path.join(dir, files.config)}`) ? pid : undefined;
 }
 
-/** A CA and a server certificate for the loopback names (and `listen`) in `dir/tls`, made once. */
-async function ensureCertificate(dir: string, listen: string): Promise<void> {
+/** A CA, a server certificate for the loopback names and `hosts`, and a client's, in `dir/tls`, made once. */
+async function ensureCertificates(dir: string, hosts: string[]): Promise<void> {
   const tls = path.join(dir, "tls");
-  if (fs.existsSync(path.join(tls, "server.pem"))) return;
+  if (fs.existsSync(path.join(dir, files.clientCert))) return;
   fs.mkdirSync(tls, { recursive: true, mode: 0o700 });
   const names = ["DNS:localhost", "IP:127.0.0.1", "IP:::1"];
-  if (!["127.0.0.1", "::1", "localhost"].includes(listen)) {
-    names.push(`${/^[\d.]+$|:/.test(listen) ? "IP" : "DNS"}:${listen}`);
+  for (const host of hosts) {
+    if (["127.0.0.1", "::1", "localhost"].includes(host)) continue;
+    names.push(`${/^[\d.]+$|:/.test(host) ? "IP" : "DNS"}:${host}`);
   }
   const newKey = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
   const authority = ["-x509", "-days", "3650", "-subj", "/CN=apisec-credentials lab CA"];
@@ -339,11 +379,14 @@ async function ensureCertificate(dir: string, listen: string): Promise<void> {
     path.join(tls, "server.ext"),
     `subjectAltName=${names.join(",")}\nextendedKeyUsage=serverAuth\nbasicConstraints=CA:FALSE\n`,
   );
+  fs.writeFileSync(path.join(tls, "client.ext"), "extendedKeyUsage=clientAuth\n");
   const sign = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "3650"];
   const commands = [
     ["req", ...authority, ...newKey, ...constraints, "-keyout", "ca.key", "-out", "ca.pem"],
     ["req", "-subj", "/CN=localhost", ...newKey, "-keyout", "server.key", "-out", "server.csr"],
     ["x509", "-req", "-in", "server.csr", ...sign, "-extfile", "server.ext", "-out", "server.pem"],
+    ["req", "-subj", "/CN=deployer", ...newKey, "-keyout", "client.key", "-out", "client.csr"],
+    ["x509", "-req", "-in", "client.csr", ...sign, "-extfile", "client.ext", "-out", "client.pem"],
   ];
   for (const args of commands) {
     const { code, stderr } = await run("openssl", args, { cwd: tls });

@@ -2,8 +2,8 @@ import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { attachOpenBao, baoRequest, startOpenBao } from "./openbao";
-import type { OpenBao } from "./openbao";
+import { attachOpenBao, startOpenBao } from "./openbao";
+import type { OpenBao, OpenBaoOptions } from "./openbao";
 import { commandLine, endProcess, isAlive, waitFor } from "./process";
 
 /** Fixed for `make up`, so that the committed stack file can name them; 0 in tests. */
@@ -24,6 +24,10 @@ export interface WorldOptions {
   toolPath: string[];
   /** Whether the servers outlive this process. */
   detached: boolean;
+  /** How Vault is reached, if not by plain http. */
+  vault?: Pick<OpenBaoOptions, "tls" | "names" | "clientCertificates">;
+  /** GitLab's relative URL root, such as `/gitlab`. */
+  gitlabPath?: string;
 }
 
 /** Made once a lab; in the world outside, APIsec's mail and GitLab's pages would show them. */
@@ -67,6 +71,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
     ]),
     startServer<{ url: string }>(options, "gitlab", gitlabSeed(secrets), [
       ...["--seed", "-", "--dir", path.join(dir, "gitlab"), "--port", `${ports.gitlab}`],
+      ...["--path", options.gitlabPath ?? ""],
       ...["--scheduler", ...options.toolPath.flatMap((tool) => ["--tool-path", tool])],
     ]),
   ]);
@@ -90,7 +95,8 @@ async function startVault(options: WorldOptions): Promise<OpenBao> {
   if (running !== undefined) return running;
   const { bao, detached } = options;
   const port = options.ports.vault === 0 ? undefined : options.ports.vault;
-  return startOpenBao({ dir, bao, detached, ...(port === undefined ? {} : { port }) });
+  const at = port === undefined ? {} : { port };
+  return startOpenBao({ dir, bao, detached, ...at, ...options.vault });
 }
 
 function secretsOf(dir: string): Secrets {
@@ -184,18 +190,23 @@ async function stopServer(dir: string, name: string): Promise<boolean> {
   return running !== undefined;
 }
 
-/** Writes a policy with the root token and gives a token that has it and nothing else. */
+/**
+ * Writes a policy with the root token and gives a token that has it and nothing else; both in `namespace`,
+ * if there is one.
+ */
 export async function tokenWith(
   vault: OpenBao,
   policyName: string,
   policy?: string,
   ttl = "768h",
+  namespace?: string,
 ): Promise<string> {
+  const root = namespace === undefined ? "" : `${namespace}/`;
   if (policy !== undefined) {
-    await asRoot(vault, "PUT", `sys/policies/acl/${policyName}`, { policy });
+    await asRoot(vault, "PUT", `${root}sys/policies/acl/${policyName}`, { policy });
   }
   const body = { policies: [policyName], no_default_policy: true, ttl, no_parent: true };
-  const answer = await asRoot(vault, "POST", "auth/token/create", body);
+  const answer = await asRoot(vault, "POST", `${root}auth/token/create`, body);
   return (answer as { auth: { client_token: string } }).auth.client_token;
 }
 
@@ -205,7 +216,7 @@ async function asRoot(
   apiPath: string,
   body: object,
 ): Promise<unknown> {
-  const answer = await baoRequest(vault.address, vault.rootToken, method, apiPath, body);
+  const answer = await vault.request(vault.rootToken, method, apiPath, body);
   if (answer.status >= 400) throw new Error(`${method} ${apiPath}: ${answer.status}`);
   return answer.body;
 }

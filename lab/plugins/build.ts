@@ -27,16 +27,10 @@ export async function buildStandIns(names: PluginName[], outDir: string): Promis
         });
         replaceFile(bundle, `${version}\n${outputFiles[0]?.text ?? ""}`, 0o644);
       }
-      replaceFile(join(outDir, `pulumi-resource-${name}`), launcher(name, bundle), 0o755);
+      const launcher = `#!/bin/sh\nexec node "${bundle}" "$@"\n`;
+      replaceFile(join(outDir, `pulumi-resource-${name}`), launcher, 0o755);
     }),
   );
-}
-
-function launcher(name: PluginName, bundle: string): string {
-  // Node takes further certificates only at its start, and from a variable of its own. A command
-  // must not inherit it.
-  const certificate = `[ -z "$VAULT_CACERT" ] || export NODE_EXTRA_CA_CERTS="$VAULT_CACERT"\n`;
-  return `#!/bin/sh\n${name === "vault" ? certificate : ""}exec node "${bundle}" "$@"\n`;
 }
 
 /** Whoever reads the file meanwhile sees the old one or the new one, never half of it. */
@@ -56,8 +50,11 @@ function startOf(path: string): string | undefined {
 
 function sourceHash(): string {
   const hash = createHash("sha256");
-  for (const file of readdirSync(__dirname).sort()) {
-    hash.update(readFileSync(join(__dirname, file)));
+  const root = join(__dirname, "..", "..");
+  for (const folder of [__dirname, join(root, "core"), join(root, "rotator")]) {
+    for (const file of readdirSync(folder).sort()) {
+      hash.update(readFileSync(join(folder, file)));
+    }
   }
   hash.update(readFileSync(require.resolve("@pulumi/pulumi/package.json")));
   return hash.digest("hex");

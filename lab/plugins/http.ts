@@ -1,4 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import type { HttpRequest, Send } from "../../core/http";
+import { proxyFor } from "../../rotator/proxy";
+import { nodeSend } from "../../rotator/transport";
 
 export interface Answer {
   status: number;
@@ -7,7 +10,12 @@ export interface Answer {
 }
 
 const timeoutMs = 20_000;
+const maxBytes = 16 * 1024 * 1024;
 const tries = 2;
+
+/** The proxy on the way to an origin, as the official plugins find it. */
+export const proxy = (origin: string): string | undefined => proxyFor(origin, process.env)?.url;
+const plain = nodeSend({ proxyFor: proxy });
 
 /**
  * One HTTP call with a JSON body, tried again once after 429, a server error or no answer at all.
@@ -18,24 +26,25 @@ export async function send(
   url: string,
   headers: Record<string, string>,
   body?: unknown,
+  transport: Send = plain,
 ): Promise<Answer> {
   for (let attempt = 1; ; attempt++) {
     try {
-      const answer = await fetch(url, {
-        method,
+      const answer = await transport({
+        method: method as HttpRequest["method"],
+        url,
         headers: { ...headers, "Content-Type": "application/json", Accept: "application/json" },
-        body: body === undefined ? undefined : JSON.stringify(body),
-        redirect: "manual",
-        signal: AbortSignal.timeout(timeoutMs),
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        timeoutMs,
+        maxBytes,
       });
-      const text = await answer.text();
       const passing = answer.status === 429 || (answer.status >= 500 && answer.status !== 501);
       if (!passing || attempt === tries) {
-        return { status: answer.status, body: parsed(text) };
+        return { status: answer.status, body: parsed(answer.body) };
       }
     } catch (error) {
       if (attempt === tries) {
-        throw new Error(`${method} ${url}: ${reason(error)}`, { cause: error });
+        throw new Error(`${method} ${url}: ${(error as Error).message}`, { cause: error });
       }
     }
     await sleep(500 * attempt);
@@ -48,9 +57,4 @@ function parsed(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-function reason(error: unknown): string {
-  const { name, message, cause } = error as Error & { cause?: { code?: string } };
-  return name === "TimeoutError" ? `no answer in ${timeoutMs / 1000} s` : (cause?.code ?? message);
 }

@@ -2,7 +2,9 @@ import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { send } from "./http";
+import type { Send } from "../../core/http";
+import { nodeSend } from "../../rotator/transport";
+import { proxy, send } from "./http";
 import {
   asSet,
   blankLike,
@@ -20,6 +22,7 @@ interface Connection {
   address: string;
   token: string;
   namespace: string;
+  transport: Send;
 }
 
 let settings: Record<string, string> = {};
@@ -32,6 +35,12 @@ async function connect(): Promise<Connection> {
     address: (address ?? process.env.VAULT_ADDR ?? "").replace(/\/+$/, ""),
     token: token ?? (process.env.VAULT_TOKEN || tokenFile()),
     namespace: trim(namespace ?? process.env.VAULT_NAMESPACE ?? ""),
+    transport: nodeSend({
+      ca: textOf(process.env.VAULT_CACERT),
+      cert: textOf(process.env.VAULT_CLIENT_CERT),
+      key: textOf(process.env.VAULT_CLIENT_KEY),
+      proxyFor: proxy,
+    }),
   };
   if (own.address === "") {
     throw new Error("no Vault address: set vault:address or VAULT_ADDR");
@@ -52,6 +61,9 @@ async function connect(): Promise<Connection> {
   return { ...own, token: auth?.client_token ?? own.token };
 }
 
+const textOf = (file: string | undefined): string | undefined =>
+  file ? readFileSync(file, "utf8") : undefined;
+
 function tokenFile(): string {
   try {
     return readFileSync(join(homedir(), ".vault-token"), "utf8").trim();
@@ -71,7 +83,7 @@ async function call(
   body?: Props,
   as?: Connection,
 ): Promise<Props | undefined> {
-  const { address, token, namespace } = as ?? (await (connection ??= connect()));
+  const { address, token, namespace, transport } = as ?? (await (connection ??= connect()));
   const url = `${address}/v1/${path.split("/").map(encodeURIComponent).join("/")}`;
   const space = [namespace, trim(text(properties.namespace))].filter(Boolean).join("/");
   const headers = {
@@ -79,7 +91,7 @@ async function call(
     "X-Vault-Token": token,
     ...(space && { "X-Vault-Namespace": space }),
   };
-  const answer = await send(method, url, headers, body);
+  const answer = await send(method, url, headers, body, transport);
   if (answer.status === 404 && method === "GET") {
     return undefined;
   }
@@ -365,6 +377,68 @@ const authBackendRole: ResourceType = {
   },
 };
 
+const groupPath = (id: unknown): string => `identity/group/id/${text(id)}`;
+
+/** The policies of a group that is there. */
+async function groupPoliciesOf(properties: Props): Promise<string[]> {
+  const id = text(properties.groupId);
+  const found = await readData(groupPath(id), properties);
+  if (!found) {
+    throw new Error(`error IdentityGroup ${id} does not exist`);
+  }
+  return (found.policies ?? []) as string[];
+}
+
+let lastGroupChange: Promise<unknown> = Promise.resolve();
+
+/** Takes these policies away from the group and gives it those; one group at a time, as it is read first. */
+function changeGroup(properties: Props, gone: unknown, wanted: unknown): Promise<void> {
+  const [without, added] = [gone, wanted].map((list) => (list ?? []) as string[]);
+  const change = async () => {
+    const others = properties.exclusive
+      ? []
+      : (await groupPoliciesOf(properties)).filter((one) => !without?.includes(one));
+    const policies = [...new Set([...others, ...(added ?? [])])];
+    await call("PUT", groupPath(properties.groupId), properties, { policies });
+  };
+  const result = lastGroupChange.then(change);
+  lastGroupChange = result.catch(() => undefined);
+  return result;
+}
+
+const groupPolicies: ResourceType = {
+  inputs: {
+    groupId: { required: true },
+    policies: { required: true, same: asSet },
+    exclusive: { default: true },
+    ...namespaceField,
+  },
+  outputs: ["groupName"],
+  async create(inputs) {
+    await changeGroup(inputs, [], inputs.policies);
+    return { id: text(inputs.groupId) };
+  },
+  async read(id, state) {
+    const found = await readData(groupPath(id), state);
+    if (!found) {
+      return undefined;
+    }
+    const all = (found.policies ?? []) as string[];
+    const own = (state.policies ?? []) as string[];
+    return {
+      groupId: id,
+      groupName: found.name,
+      policies: state.exclusive ? all : own.filter((policy) => all.includes(policy)),
+    };
+  },
+  async update(_, was, now) {
+    await changeGroup(now, was.policies, now.policies);
+  },
+  async delete(_, state) {
+    await changeGroup(state, state.policies, []);
+  },
+};
+
 async function writeEndpoint(inputs: Props): Promise<Props> {
   const data = JSON.parse(text(inputs.dataJson)) as Props;
   const answer = await call("PUT", text(inputs.path), inputs, data);
@@ -435,5 +509,6 @@ serve({
     "vault:jwt/authBackend:AuthBackend": authBackend,
     "vault:jwt/authBackendRole:AuthBackendRole": authBackendRole,
     "vault:generic/endpoint:Endpoint": endpoint,
+    "vault:identity/groupPolicies:GroupPolicies": groupPolicies,
   },
 });

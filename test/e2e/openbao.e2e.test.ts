@@ -11,10 +11,8 @@ let bao: string;
 let dir: string;
 let server: OpenBao;
 
-async function request(method: string, apiPath: string, body?: unknown) {
-  const ca = server.caFile ? fs.readFileSync(server.caFile) : undefined;
-  return baoRequest(server.address, server.rootToken, method, apiPath, body, ca);
-}
+const request = (method: string, apiPath: string, body?: unknown) =>
+  server.request(server.rootToken, method, apiPath, body);
 
 const secret = { data: { data: { password: "correct horse" } } };
 

@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join, relative } from "node:path";
 import { LocalWorkspace, type Stack, type UpOptions } from "@pulumi/pulumi/automation";
-import { baoRequest, startOpenBao, type OpenBao } from "../../lab/openbao";
+import { startOpenBao, type OpenBao } from "../../lab/openbao";
 import { buildStandIns } from "../../lab/plugins/build";
 import { findExecutable } from "../../lab/process";
 import { ensureTools } from "../../lab/tools";
@@ -215,8 +215,7 @@ test("destroy leaves nothing behind", async () => {
 });
 
 async function askVault(method: string, path: string, body?: object): Promise<unknown> {
-  const ca = bao.caFile === undefined ? undefined : readFileSync(bao.caFile);
-  return (await baoRequest(bao.address, bao.rootToken, method, path, body, ca)).body;
+  return (await bao.request(bao.rootToken, method, path, body)).body;
 }
 
 /** The `data` of a read; undefined where there is nothing. */

@@ -1,9 +1,9 @@
 import { generateKeyPairSync, randomBytes, sign } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startApisec } from "../../lab/apisec/server";
-import { baoRequest, startOpenBao } from "../../lab/openbao";
+import { startOpenBao } from "../../lab/openbao";
 import type { BaoAnswer, OpenBao } from "../../lab/openbao";
 import { waitFor } from "../../lab/process";
 import { ensureTools } from "../../lab/tools";
@@ -54,9 +54,8 @@ export async function startFaultLab({ tls = false } = {}): Promise<FaultLab> {
     startOpenBao({ dir: join(dir, "openbao"), bao, tls }),
     startApisec({ accounts: [] }),
   ]);
-  const ca = vault.caFile === undefined ? undefined : readFileSync(vault.caFile);
   const asRoot: FaultLab["asRoot"] = (method, path, body) =>
-    baoRequest(vault.address, vault.rootToken, method, path, body, ca);
+    vault.request(vault.rootToken, method, path, body);
 
   async function must(method: string, path: string, body?: object): Promise<unknown> {
     const answer = await asRoot(method, path, body);

@@ -5,7 +5,6 @@ import { LocalWorkspace } from "@pulumi/pulumi/automation";
 import type { Stack } from "@pulumi/pulumi/automation";
 import { stringify } from "yaml";
 import { labEnvironment } from "../../lab/environment";
-import { baoRequest } from "../../lab/openbao";
 import type { BaoAnswer } from "../../lab/openbao";
 import { buildStandIns } from "../../lab/plugins/build";
 import { findExecutable, run } from "../../lab/process";
@@ -13,7 +12,7 @@ import type { RunResult } from "../../lab/process";
 import { runSchedule } from "../../lab/schedule";
 import { ensureTools } from "../../lab/tools";
 import { rotationProject, startWorld, tokenWith } from "../../lab/world";
-import type { World } from "../../lab/world";
+import type { World, WorldOptions } from "../../lab/world";
 
 const root = join(__dirname, "..", "..");
 const programFiles = [
@@ -77,7 +76,9 @@ export function devConfig(world: World): Record<string, unknown> {
   };
 }
 
-export async function startTestLab(): Promise<TestLab> {
+export async function startTestLab(
+  networks: Pick<WorldOptions, "vault" | "gitlabPath"> = {},
+): Promise<TestLab> {
   const dir = mkdtempSync(join(tmpdir(), "apisec-lab-"));
   const plugins = join(root, ".lab", "plugins");
   const tools = await ensureTools({ log: () => undefined });
@@ -92,6 +93,7 @@ export async function startTestLab(): Promise<TestLab> {
     ports: { vault: 0, apisec: 0, apisecControl: 0, gitlab: 0 },
     toolPath: tools.path,
     detached: false,
+    ...networks,
   });
   const program = join(dir, "program");
   mkdirSync(program);
@@ -103,14 +105,17 @@ export async function startTestLab(): Promise<TestLab> {
   const written = new Map<string, Record<string, unknown>>();
   const writeConfig = (stack: string, config: Record<string, unknown>) => {
     written.set(stack, config);
-    const keys = Object.entries(config).map(([key, value]) => [`apisec-credentials:${key}`, value]);
+    const keys = Object.entries(config).map(([key, value]) => [
+      key.includes(":") ? key : `apisec-credentials:${key}`,
+      value,
+    ]);
     writeFileSync(
       join(program, `Pulumi.${stack}.yaml`),
       stringify({ config: Object.fromEntries(keys) as object }),
     );
   };
   const asRoot = (method: string, path: string, body?: object) =>
-    baoRequest(world.vault.address, world.vault.rootToken, method, path, body);
+    world.vault.request(world.vault.rootToken, method, path, body);
   const env: Record<string, string> = {
     PATH,
     HOME: join(dir, "home"),
@@ -175,7 +180,7 @@ export async function startTestLab(): Promise<TestLab> {
   return lab;
 }
 
-/** A token with nothing but the policy that `npm run policy` prints for the stack. */
+/** A token with nothing but the policy that `npm run policy` prints for the stack, in its namespace. */
 async function deployerToken(lab: TestLab, stack: string): Promise<string> {
   const args = ["-r", "ts-node/register", "scripts/policy.ts", "deployer", stack];
   const { code, stdout, stderr } = await run(process.execPath, args, {
@@ -183,5 +188,6 @@ async function deployerToken(lab: TestLab, stack: string): Promise<string> {
     env: lab.env,
   });
   if (code !== 0) throw new Error(stderr);
-  return tokenWith(lab.world.vault, `apisec-${stack}-deployer`, stdout);
+  const namespace = lab.env["VAULT_NAMESPACE"];
+  return tokenWith(lab.world.vault, `apisec-${stack}-deployer`, stdout, undefined, namespace);
 }

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import * as pulumi from "@pulumi/pulumi";
+import type { z } from "zod";
 import {
   checkAccounts,
   checkConsumers,
@@ -13,7 +14,7 @@ import { problemList, quote } from "./config/problems";
 import { readAccounts, readApisecPaths, readConsumers, readKeys } from "./config/read";
 import type { AllKeys } from "./config/read";
 import { runError } from "./config/runError";
-import { namePattern, nameText } from "./config/schema";
+import { namePattern, nameText, shape } from "./config/schema";
 import type { ApisecPaths } from "./core/apisec";
 import { vaultTokenFile } from "./core/vaultToken";
 
@@ -99,9 +100,47 @@ export interface ConfigSource {
   now: number;
 }
 
+/** The settings of a program that depends on this package, as its code gives them: see README, Configuration. */
+export type SettingsInCode = Partial<
+  Omit<
+    { [K in keyof typeof shape]: z.input<(typeof shape)[K]> },
+    "accounts" | "consumers" | "apisecPaths" | "firstPasswords" | "webhookUrl"
+  >
+> & {
+  accounts: (Pick<Account, "name" | "username"> & Partial<Account>)[];
+  consumers?: Consumer[];
+  apisecPaths?: Partial<ApisecPaths>;
+};
+
 /** Reads and checks the stack's configuration. Throws one RunError that lists every problem. */
 export function loadConfig(): Settings {
+  return readConfig(stackSource());
+}
+
+/**
+ * `loadConfig` for a program of its own: a key of the same name in its stack config goes before what its code
+ * says, and the secrets stand only there. Its other keys are none of our business.
+ */
+export function settingsFrom(code: SettingsInCode): Settings {
+  const source = stackSource();
+  const prefix = `${source.project}:`;
+  const inCode = Object.entries(code)
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => [
+      `${prefix}${key}`,
+      typeof value === "string" ? value : JSON.stringify(value),
+    ]);
+  const inConfig = Object.entries(source.values).filter(
+    ([key]) => !key.startsWith(prefix) || Object.hasOwn(shape, key.slice(prefix.length)),
+  );
   return readConfig({
+    ...source,
+    values: Object.fromEntries([...inCode, ...inConfig]) as Record<string, string>,
+  });
+}
+
+function stackSource(): ConfigSource {
+  return {
     project: pulumi.getProject(),
     stack: pulumi.getStack(),
     values: pulumi.runtime.allConfig(),
@@ -110,7 +149,7 @@ export function loadConfig(): Settings {
     hasTokenFile: existsSync(vaultTokenFile()),
     readText: (path) => readFileSync(path, "utf8"),
     now: Date.now(),
-  });
+  };
 }
 
 /**

@@ -26,8 +26,7 @@ export = async () => {
   const tokenKeptSeconds = settings.tokenLifetime - tokenMarginSeconds;
 
   const store = new SecretStore("store", {
-    policy,
-    createMount: settings.createMount,
+    ...settings,
     mountExists,
     tokenKeptSeconds,
   });
@@ -64,11 +63,18 @@ export = async () => {
   const changersFirst = [...settings.accounts].sort(
     (a, b) => Number(a.changedBy !== undefined) - Number(b.changedBy !== undefined),
   );
+  const { vaultAddress, vaultNamespace, apisecPaths } = settings;
   for (const account of changersFirst) {
-    const changer = account.changedBy === undefined ? undefined : made.get(account.changedBy);
-    // Passwords come last: by then what they need in Vault and GitLab is known good.
-    const after = [...store.readyFor(account.name), rotation];
-    made.set(account.name, new ServiceAccount(account.name, { account, settings, changer, after }));
+    const { name, changedBy } = account;
+    const serviceAccount = new ServiceAccount(name, {
+      ...account,
+      ...{ store, vaultAddress, vaultNamespace, apisecPaths },
+      changer: changedBy === undefined ? undefined : made.get(changedBy),
+      hasFirstPassword: settings.firstPasswordsFor.includes(name),
+      // Passwords come last: by then what they need in Vault and GitLab is known good.
+      after: [rotation],
+    });
+    made.set(name, serviceAccount);
   }
   const accounts = [...made.values()];
   const readable = accounts.filter(({ tokenPath }) => tokenPath !== undefined);

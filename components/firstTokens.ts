@@ -1,11 +1,13 @@
+import { join, relative } from "node:path";
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import type { Settings } from "../config";
 import { formatDuration } from "../core/duration";
+import { packageFolder } from "../core/packageFolder";
 import type { ServiceAccount } from "./serviceAccount";
 
 export interface FirstTokensArgs {
-  settings: Settings;
+  settings: Pick<Settings, "vaultAddress" | "vaultNamespace" | "mount" | "apisecPaths">;
   /** Accounts whose tokens are published, their passwords already in Vault. */
   accounts: readonly ServiceAccount[];
   minLifetimeSeconds: number;
@@ -23,7 +25,7 @@ export class FirstTokens extends pulumi.ComponentResource {
     new command.local.Command(
       name,
       {
-        create: "sh rotator/once.sh",
+        create: `sh ${onceScript()}`,
         dir: ".",
         stdin: `${accounts.map((account) => account.accountName).join("\n")}\n`,
         environment: {
@@ -45,4 +47,10 @@ export class FirstTokens extends pulumi.ComponentResource {
     );
     this.registerOutputs({});
   }
+}
+
+/** As seen from the program's folder: the state is the same on every machine. */
+function onceScript(): string {
+  const path = relative(process.cwd(), join(packageFolder(), "rotator", "once.sh"));
+  return /^[\w./@+-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
 }

@@ -1,19 +1,40 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as vault from "@pulumi/vault";
+import { checked } from "../config/checked";
+import { tokenMarginSeconds } from "../config/checks";
+import { accountShape, shape } from "../config/schema";
+import { runError } from "../config/runError";
 import { formatDuration } from "../core/duration";
 import { passwordKey, tokenKey } from "../core/passwordRecord";
 import { policyName, renderPolicy } from "../policies/render";
 import type { PolicyValues } from "../policies/render";
 
 export interface SecretStoreArgs {
-  /** What the policy files are filled with; names the accounts of this stack. */
-  policy: PolicyValues;
-  /** Whether this stack owns the KV version 2 mount, or only uses it. */
-  createMount: boolean;
-  /** Whether the mount is there already: it outlives `destroy`, and a state that was lost. */
-  mountExists: boolean;
-  /** How long a token stays readable after it was written, in seconds. */
-  tokenKeptSeconds: number;
+  /** The accounts, and whether developers read their tokens (default: they do). */
+  accounts: readonly { name: string; publishToken?: boolean }[];
+  /** Path of the KV version 2 mount, default `apisec`. */
+  mount?: string;
+  /** Whether this stack owns the mount (the default), or only uses it. */
+  createMount?: boolean;
+  /** Whether the mount is there already (default: no): it outlives `destroy`, and a state that was lost. */
+  mountExists?: boolean;
+  /** Policies are named `<prefix>-<stack>-admin` and so on; default `apisec`. */
+  policyPrefix?: string;
+  /** How long a token stays readable after it was written, in seconds; default 23.5 hours. */
+  tokenKeptSeconds?: number;
+}
+
+const usuallyKeptSeconds = shape.tokenLifetime.parse(undefined) - tokenMarginSeconds;
+
+/** What a store holds of one account. */
+export interface StoredAccount {
+  mount: string;
+  /** API path of the password. */
+  passwordPath: string;
+  /** API path of the access token; undefined where it is not published. */
+  tokenPath: string | undefined;
+  /** What must be there before the password is changed. */
+  ready: pulumi.Resource[];
 }
 
 /** Ten versions of a password: an older change that lands late is found among them. */
@@ -29,14 +50,22 @@ export class SecretStore extends pulumi.ComponentResource {
   public readonly mount: pulumi.Output<string>;
   /** Names of the policies to give to people and machines. */
   public readonly policies: pulumi.Output<{ admin: string; developer: string; rotator: string }>;
+  /** How long a token stays readable after it was written. */
+  public readonly tokenKeptSeconds: number;
+  private readonly values: PolicyValues;
   private readonly keySettings = new Map<string, pulumi.Resource[]>();
   private readonly policyResources: pulumi.Resource[] = [];
 
   constructor(name: string, args: SecretStoreArgs, opts?: pulumi.ComponentResourceOptions) {
     super("apisec:index:SecretStore", name, {}, opts);
-    const { policy } = args;
-    this.mount = args.createMount ? this.createMount(name, args) : pulumi.output(policy.mount);
-    this.setKeys(name, args);
+    const { mountExists = false, tokenKeptSeconds = usuallyKeptSeconds } = args;
+    const policy = checkedValues(name, args);
+    this.values = policy;
+    this.tokenKeptSeconds = tokenKeptSeconds;
+    this.mount = policy.ownsMount
+      ? this.createMount(name, policy, mountExists)
+      : pulumi.output(policy.mount);
+    this.setKeys(name, policy, tokenKeptSeconds);
     this.policies = pulumi.output({
       admin: this.createPolicy(name, policy, "admin"),
       developer: this.createPolicy(name, policy, "developer"),
@@ -45,16 +74,30 @@ export class SecretStore extends pulumi.ComponentResource {
     this.registerOutputs({ mount: this.mount, policies: this.policies });
   }
 
-  /**
-   * What must be there before this account's password is changed. Not all of the store: each of 2,000
-   * accounts would then name thousands of resources in the state.
-   */
-  public readyFor(account: string): pulumi.Resource[] {
-    return [...this.policyResources, ...(this.keySettings.get(account) ?? [])];
+  /** What the store holds of this account. Throws a RunError where it was not given that account. */
+  public account(name: string): StoredAccount {
+    const { mount, publishedAccounts } = this.values;
+    const settings = this.keySettings.get(name);
+    if (settings === undefined) {
+      throw runError(
+        `The secret store has no account ${name}: name it in the store's \`accounts\`.`,
+      );
+    }
+    const published = publishedAccounts.includes(name);
+    return {
+      mount,
+      passwordPath: `${mount}/data/${passwordKey(name)}`,
+      tokenPath: published ? `${mount}/data/${tokenKey(name)}` : undefined,
+      // Not all of the store: each of 2,000 accounts would then name thousands of resources in the state.
+      ready: [...this.policyResources, ...settings],
+    };
   }
 
-  private createMount(name: string, args: SecretStoreArgs): pulumi.Output<string> {
-    const { policy, mountExists } = args;
+  private createMount(
+    name: string,
+    policy: PolicyValues,
+    mountExists: boolean,
+  ): pulumi.Output<string> {
     const mount = new vault.Mount(
       name,
       {
@@ -75,8 +118,7 @@ export class SecretStore extends pulumi.ComponentResource {
   }
 
   /** Set before the first value: a write without check-and-set is refused, an ended token is gone. */
-  private setKeys(name: string, args: SecretStoreArgs): void {
-    const { policy, tokenKeptSeconds } = args;
+  private setKeys(name: string, policy: PolicyValues, tokenKeptSeconds: number): void {
     const setKey = (account: string, key: string, settings: object) => {
       const endpoint = new vault.generic.Endpoint(
         `${name}-${key.replace("/", "-")}`,
@@ -115,6 +157,33 @@ export class SecretStore extends pulumi.ComponentResource {
     this.policyResources.push(resource);
     return resource.name;
   }
+}
+
+/** What the three policies are filled with; they name nothing of GitLab's login. */
+function checkedValues(name: string, args: SecretStoreArgs): PolicyValues {
+  const owner = `SecretStore ${name}`;
+  const { mount, createMount, policyPrefix } = checked(
+    owner,
+    { mount: shape.mount, createMount: shape.createMount, policyPrefix: shape.policyPrefix },
+    args,
+  );
+  const accounts = args.accounts.map((account) =>
+    checked(owner, { name: accountShape.name, publishToken: accountShape.publishToken }, account),
+  );
+  return {
+    project: pulumi.getProject(),
+    stack: pulumi.getStack(),
+    prefix: policyPrefix,
+    mount,
+    ownsMount: createMount,
+    authPath: "",
+    ownsAuth: false,
+    accounts: accounts.map((account) => account.name),
+    publishedAccounts: accounts.filter(({ publishToken }) => publishToken).map(({ name }) => name),
+    oldAccounts: [],
+    consumers: [],
+    groups: [],
+  };
 }
 
 /** The mount's description in Vault, by which its owner is known. */

@@ -1,24 +1,58 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { Account, Settings } from "../config";
-import { passwordKey, tokenKey } from "../core/passwordRecord";
+import { checked } from "../config/checked";
+import { runError } from "../config/runError";
+import { accountShape, shape } from "../config/schema";
+import { defaultApisecPaths } from "../core/apisec";
+import type { ApisecPaths } from "../core/apisec";
 import { ApisecPassword } from "../providers/apisecPassword";
+import type { SecretStore } from "./secretStore";
 
 export interface ServiceAccountArgs {
-  account: Account;
-  settings: Pick<
-    Settings,
-    "apisecPaths" | "mount" | "vaultAddress" | "vaultNamespace" | "firstPasswordsFor"
-  >;
-  /** The account that changes this one's password, already made. */
+  /** User name at APIsec. */
+  username: string;
+  /** Keeps the password; the account is one of its `accounts`, under this resource's name. */
+  store: SecretStore;
+  /** The Vault that the store's provider talks to, and its namespace. */
+  vaultAddress: string;
+  vaultNamespace?: string | undefined;
+  /** APIsec host, default `https://cloud.apisec.ai`. */
+  host?: string | undefined;
+  /** Name or id; a login that belongs to another one is refused. Default: as APIsec says. */
+  organization?: string | undefined;
+  /** Raise it to have the password changed; default 1. */
+  passwordGeneration?: number;
+  /** The account that changes this one's password, one whose token is not published. Default: itself. */
   changer?: ServiceAccount | undefined;
-  /** What must be known good before the first remote change. */
-  after: readonly pulumi.Resource[];
+  /** Publish the token although it carries `ROLE_ADMIN`; default false. */
+  acceptAdminToken?: boolean;
+  /** Former name: the record is copied to the new one. */
+  renamedFrom?: string | undefined;
+  /** Where a tenant's API differs. */
+  apisecPaths?: ApisecPaths;
+  /** Whether the stack config still holds its first password: `up` then asks to take it out. Default false. */
+  hasFirstPassword?: boolean;
+  /** What must be known good, besides the store, before the first remote change. */
+  after?: readonly pulumi.Resource[];
 }
 
-/** One APIsec service account: its password in Vault, changed from the first one. */
+const fields = {
+  name: accountShape.name,
+  username: accountShape.username,
+  host: accountShape.host,
+  organization: accountShape.organization,
+  passwordGeneration: accountShape.passwordGeneration,
+  acceptAdminToken: accountShape.acceptAdminToken,
+  renamedFrom: accountShape.renamedFrom,
+};
+
+/**
+ * One APIsec service account: its password in Vault, changed from the first one, which stands in the
+ * program's stack config as the secret `firstPasswords.<name>`.
+ */
 export class ServiceAccount extends pulumi.ComponentResource {
   public readonly accountName: string;
   public readonly username: string;
+  public readonly host: string;
   /** Generation of the password that Vault holds; rises when the password is changed. */
   public readonly generation: pulumi.Output<number>;
   /** API path of the password in Vault. */
@@ -28,19 +62,22 @@ export class ServiceAccount extends pulumi.ComponentResource {
 
   constructor(name: string, args: ServiceAccountArgs, opts?: pulumi.ComponentResourceOptions) {
     super("apisec:index:ServiceAccount", name, {}, opts);
-    const { account, settings, changer, after } = args;
-    this.accountName = account.name;
+    const { changer, vaultAddress, vaultNamespace } = args;
+    const account = checked(`ServiceAccount ${name}`, fields, { ...args, name });
+    const stored = args.store.account(name);
+    const { host = shape.apisecUrl.parse(undefined) } = account;
+    if (changer !== undefined) checkChanger(name, host, changer);
+    this.accountName = name;
     this.username = account.username;
-    this.passwordPath = `${settings.mount}/data/${passwordKey(account.name)}`;
-    this.tokenPath = account.publishToken
-      ? `${settings.mount}/data/${tokenKey(account.name)}`
-      : undefined;
+    this.host = host;
+    this.passwordPath = stored.passwordPath;
+    this.tokenPath = stored.tokenPath;
     const password = new ApisecPassword(
       name,
       {
-        name: account.name,
+        name,
         username: account.username,
-        host: account.host,
+        host,
         organization: account.organization,
         generation: account.passwordGeneration,
         changedBy:
@@ -48,17 +85,24 @@ export class ServiceAccount extends pulumi.ComponentResource {
             ? undefined
             : { name: changer.accountName, username: changer.username },
         acceptAdminToken: account.acceptAdminToken,
-        published: account.publishToken,
+        published: this.tokenPath !== undefined,
         renamedFrom: account.renamedFrom,
-        mount: settings.mount,
-        vaultAddress: settings.vaultAddress,
-        vaultNamespace: settings.vaultNamespace,
-        apisecPaths: settings.apisecPaths,
+        mount: stored.mount,
+        vaultAddress,
+        vaultNamespace,
+        apisecPaths: args.apisecPaths ?? defaultApisecPaths,
       },
-      { parent: this, dependsOn: changer === undefined ? [...after] : [...after, changer] },
+      {
+        parent: this,
+        dependsOn: [
+          ...stored.ready,
+          ...(args.after ?? []),
+          ...(changer === undefined ? [] : [changer]),
+        ],
+      },
     );
     this.generation = password.currentGeneration;
-    if (settings.firstPasswordsFor.includes(account.name)) {
+    if (args.hasFirstPassword) {
       void password.currentGeneration.apply((generation) => this.askToForget(generation));
     }
     this.registerOutputs({ generation: this.generation, passwordPath: this.passwordPath });
@@ -69,6 +113,21 @@ export class ServiceAccount extends pulumi.ComponentResource {
     void pulumi.log.warn(
       `The first password of ${this.accountName} has been changed and is of no use any more: take it out of config with \`pulumi config rm --path firstPasswords.${this.accountName}\` and run \`pulumi up\` once more, which clears it from the state too.`,
       this,
+    );
+  }
+}
+
+/** As config checks it: whoever reads the changer's token can reset passwords. */
+function checkChanger(name: string, host: string, changer: ServiceAccount): void {
+  const { accountName, tokenPath } = changer;
+  if (tokenPath !== undefined) {
+    throw runError(
+      `ServiceAccount ${name}: its changer ${accountName} publishes its token, which can reset passwords; expected an account with \`publishToken: false\` in the store's \`accounts\`.`,
+    );
+  }
+  if (changer.host !== host) {
+    throw runError(
+      `ServiceAccount ${name}: its changer ${accountName} is at ${changer.host}; expected an account at ${host}.`,
     );
   }
 }

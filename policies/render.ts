@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { packageFolder } from "../core/packageFolder";
 
 /** One file of this folder. */
 export type PolicyName =
@@ -55,7 +56,7 @@ export function ownerMarker(project: string, stack: string): string {
  * refused here all the same.
  */
 export function renderPolicy(name: PolicyName, values: PolicyValues): string {
-  const template = readFileSync(join(__dirname, `${name}.hcl`), "utf8");
+  const template = readFileSync(join(packageFolder(), "policies", `${name}.hcl`), "utf8");
   const blocks = template.trim().split(/\n\n+/);
   const rendered = blocks.flatMap((block) => renderBlock(block, values));
   return `${ownerMarker(values.project, values.stack)}\n${rendered.join("\n\n")}\n`;
@@ -94,7 +95,8 @@ function fill(block: string, values: object): string {
   const table = values as Record<string, unknown>;
   return block.replace(/\$\{(\w+)\}/g, (_, key: string) => {
     const value = table[key];
-    const shape = key === "group" ? /^[A-Za-z0-9][\w/. @-]*$/ : /^[A-Za-z0-9][\w/.-]*$/;
+    const shape =
+      key === "group" ? /^[\p{L}\p{N}][\p{L}\p{N}_/. ,:=@-]*$/u : /^[A-Za-z0-9][\w/.-]*$/;
     if (typeof value !== "string" || !shape.test(value)) {
       throw new Error(`A policy placeholder cannot be filled: ${key}`);
     }

@@ -1,18 +1,19 @@
+import { createRequire } from "node:module";
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import type * as built from "./passwordMethods";
 import type { PasswordInputs, Stored } from "./passwordMethods";
 
 /**
- * The code behind the provider, built from passwordMethods.ts. It is loaded from the program's folder
- * at run time and not captured: the state then holds 2 KB an account instead of 73 KB, a new version
- * of the program never runs an old one's code out of the state, and nothing has to survive
- * serialisation but these few lines. Old states keep them: the path and the methods' names must stay.
+ * The code behind the provider, built from passwordMethods.ts. It is loaded at run time and not
+ * captured: the state then holds 2 KB an account instead of 73 KB, a new version of the program never
+ * runs an old one's code out of the state, and nothing has to survive serialisation but these few
+ * lines. Old states keep them: the names of package, entry and methods must stay. Asked for from the
+ * program's folder, where the engine starts the provider: that program is this package or depends on it.
  */
 function methods(): typeof built.passwordMethods {
-  // eslint-disable-next-line @typescript-eslint/no-require-imports
-  const code = require(join(process.cwd(), "dist", "passwordProvider.cjs")) as typeof built;
-  return code.passwordMethods;
+  const ofProgram = createRequire(join(process.cwd(), "index.js"));
+  return (ofProgram("apisec-credentials/passwordProvider") as typeof built).passwordMethods;
 }
 
 /**

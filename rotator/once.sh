@@ -18,4 +18,4 @@ if [ -z "${VAULT_TOKEN:-}" ]; then
 fi
 export APISEC_ACCOUNTS_FILE=/dev/stdin
 # Through cat: standard input may be a socket, and those cannot be opened by name.
-cat | node dist/rotate.mjs
+cat | node "${0%/*}/../dist/rotate.mjs"

@@ -418,15 +418,8 @@ describe("other settings", () => {
   });
 
   test("a mount that outlived its state is taken up again", async () => {
-    const policy = policyValues(readConfig(sourceOf()));
     const { resources } = await withMocks(
-      () =>
-        new SecretStore("store", {
-          policy,
-          createMount: true,
-          mountExists: true,
-          tokenKeptSeconds: 3_600,
-        }),
+      () => new SecretStore("store", { accounts: [], mountExists: true }),
     );
     expect(resource(resources, type.mount, "store").importId).toBe("apisec");
   });

@@ -374,7 +374,7 @@ describe("an error keeps its text and tells no secret", () => {
     );
   });
 
-  test("no token, no CA file, no built code", async () => {
+  test("no token, no CA file, no package", async () => {
     const inputs = await newAccount();
     const usual = host;
     const failing = async (env: Record<string, string>, cwd?: string) => {
@@ -387,7 +387,7 @@ describe("an error keeps its text and tells no secret", () => {
       "No Vault token: set VAULT_TOKEN or log in with `vault login`.",
     );
     expect(await failing({ VAULT_CACERT: "/no/such/ca.pem" })).toContain("/no/such/ca.pem");
-    expect(await failing({}, home)).toContain(join(home, "dist", "passwordProvider.cjs"));
+    expect(await failing({}, home)).toContain("apisec-credentials/passwordProvider");
     host = usual;
   });
 });

@@ -40,12 +40,9 @@ export = async () => {
     policy: store.policies.rotator,
   });
 
-  if (groupIds.size > 0) {
-    const { adminGroups, developerGroups } = settings;
-    const { admin, developer } = store.policies;
-    const policies = { admin, developer };
-    new GroupPolicies("groups", { groupIds, adminGroups, developerGroups, policies });
-  }
+  const { adminGroups, developerGroups } = settings;
+  const given = { groupIds, adminGroups, developerGroups, policies: store.policies };
+  const groups = groupIds.size === 0 ? [] : [new GroupPolicies("groups", given)];
 
   const readers = settings.consumers.map(({ name, accounts }) => {
     const claim = gitlab.consumers.get(name);
@@ -72,7 +69,7 @@ export = async () => {
       changer: changedBy === undefined ? undefined : made.get(changedBy),
       hasFirstPassword: settings.firstPasswordsFor.includes(name),
       // Passwords come last: by then what they need in Vault and GitLab is known good.
-      after: [rotation],
+      after: [rotation, ...groups, ...readers],
     });
     made.set(name, serviceAccount);
   }

@@ -69,7 +69,10 @@ export function consumerRole(
   };
 }
 
-/** A job that reads one token. The ID token goes through standard input: arguments can be read by everybody. */
+/**
+ * A job that reads one token. The ID token goes through standard input: arguments can be read by everybody.
+ * Each command stands by itself, so that one that fails ends the job.
+ */
 function readingJob(
   settings: ConsumerArgs["settings"],
   role: string,
@@ -79,13 +82,16 @@ function readingJob(
   const { vaultAddress, vaultNamespace, authPath, mount } = settings;
   return [
     "read-token:",
-    "  # An image with Vault's command line, such as hashicorp/vault; protected branches only.",
+    "  # An image with Vault's command line, such as hashicorp/vault. GitLab does not mask the token it reads.",
+    "  rules:",
+    '    - if: $CI_COMMIT_BRANCH && $CI_COMMIT_REF_PROTECTED == "true"',
     "  id_tokens:",
     `    VAULT_ID_TOKEN: { aud: "${aud}" }`,
     "  script:",
     `    - export VAULT_ADDR="${vaultAddress}"`,
     ...(vaultNamespace === undefined ? [] : [`    - export VAULT_NAMESPACE="${vaultNamespace}"`]),
-    `    - export VAULT_TOKEN="$(printf %s "$VAULT_ID_TOKEN" | vault write -field=token auth/${authPath}/login role=${role} jwt=-)"`,
+    `    - VAULT_TOKEN="$(printf %s "$VAULT_ID_TOKEN" | vault write -field=token auth/${authPath}/login role=${role} jwt=-)"`,
+    "    - export VAULT_TOKEN",
     `    - APISEC_TOKEN="$(vault kv get -mount=${mount} -field=token ${tokenKey(account)})"`,
     "    - vault token revoke -self",
     "",

@@ -28,7 +28,8 @@ export class GroupPolicies extends pulumi.ComponentResource {
             ...(developerGroups.includes(group) ? [policies.developer] : []),
           ],
         },
-        { parent: this },
+        // The plugin would leave the policies with the group of the former id.
+        { parent: this, replaceOnChanges: ["groupId"] },
       );
     }
     this.registerOutputs({});

@@ -128,6 +128,7 @@ export function checkConsumers(
   problems: ProblemList,
 ): void {
   const names = new Map<string, number>();
+  const nothingToRead = accounts.every(({ publishToken }) => publishToken === false);
   consumers.forEach((consumer, index) => {
     const at = ["consumers", index];
     const { name, project, group } = consumer;
@@ -150,8 +151,19 @@ export function checkConsumers(
           : `remove one with ${problems.remove([...at, "group"])}`;
       problems.add(at, found, "a project, or a group", fix);
     }
+    if ("accounts" in consumer && consumer.accounts === undefined && nothingToRead) {
+      const found = "is to read all published tokens, and there are none";
+      const fix = `remove it with ${problems.remove(at)}`;
+      problems.add(at, found, "an account whose token may be read", fix);
+    }
+    const wantedBefore = new Map<string, number>();
     consumer.accounts?.forEach((wanted, position) => {
       const path = [...at, "accounts", position];
+      if (twin(wantedBefore, wanted, position) !== undefined) {
+        const found = `${problems.is(path, wanted)} once more`;
+        problems.add(path, found, "each account once", `remove it with ${problems.remove(path)}`);
+        return;
+      }
       const account = accounts.find((one) => one.name === wanted);
       if (account === undefined && accounts.some((one) => one.name === undefined)) return;
       if (account === undefined) {

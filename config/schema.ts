@@ -80,12 +80,13 @@ export const consumerShape = {
     .optional(),
 };
 
+// No wildcard of a policy path, and nothing that HCL or a URL reads as something else.
+const groupPart = "[\\p{L}\\p{N}](?:[\\p{L}\\p{N}_ .,:=@-]*[\\p{L}\\p{N}_@-])?";
 const groups = z
   .array(
     text(
-      "the name of a Vault identity group",
-      // No wildcard of a policy path, and nothing that HCL or a URL reads as something else.
-      /^[A-Za-z0-9](?:[\w .@/-]*[\w.@-])?$/,
+      "the name of a Vault identity group: letters, digits, blanks and . , : = @ / _ -",
+      new RegExp(`^${groupPart}(?:/${groupPart})*$`, "u"),
     ),
     { error: "a list of identity groups" },
   )

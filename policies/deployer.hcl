@@ -94,13 +94,17 @@ path "sys/policies/acl/${prefix}-${stack}-consumer.${consumer}" {
   capabilities = ["create", "read", "update", "delete"]
 }
 
-# The groups whose members are given this stack's policies: their other policies and their members stay.
+# The groups whose members are given this stack's policies. Their policies are all that can be written: not
+# their members, name or aliases.
 path "identity/group/name/${group}" {
   capabilities = ["read"]
 }
 
 path "identity/group/id/${groupId}" {
   capabilities = ["read", "update"]
+  allowed_parameters = {
+    "policies" = []
+  }
 }
 
 # The Vault plugin works with a child token of its own.

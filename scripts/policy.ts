@@ -2,7 +2,7 @@
 //   npm run --silent policy -- deployer prod | vault policy write apisec-prod-deployer -
 //   npm run --silent policy -- preview prod | vault policy write apisec-prod-preview -
 //   npm run --silent policy -- monitor prod | vault policy write apisec-prod-monitor -
-// Where config names identity groups, Vault is asked for their ids, with the caller's token.
+// Where config names identity groups, the deployer's has their ids: Vault is asked for them with the caller's token.
 import { connect, findGroups } from "../preflight";
 import { renderPolicy } from "../policies/render";
 import { groupNames, policyValues } from "../policies/values";
@@ -27,7 +27,9 @@ policyOf(name, stack).then(
 
 async function policyOf(policy: (typeof names)[number], stackName: string): Promise<string> {
   const offline = stackSettings(stackName, true);
-  if (groupNames(offline).length === 0) return renderPolicy(policy, policyValues(offline));
+  if (policy !== "deployer" || groupNames(offline).length === 0) {
+    return renderPolicy(policy, policyValues(offline));
+  }
   const settings = stackSettings(stackName);
   const groupIds = await findGroups(connect(settings), settings);
   return renderPolicy(policy, policyValues(settings, [...groupIds.values()]));

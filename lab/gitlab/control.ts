@@ -9,7 +9,7 @@ import { configPath, tierOf } from "./ciVariables";
 import { jobClaims, sign, signatures } from "./oidc";
 import { repositoryOf, resolveRef } from "./repository";
 import { runSchedule } from "./schedules";
-import { seed, SeedUser } from "./seed";
+import { seed, SeedProject, SeedUser } from "./seed";
 import type { Project, User } from "./store";
 
 const IdToken = z.strictObject({
@@ -63,6 +63,10 @@ export function controlApp(app: App, server: () => FaultyServer): FastifyInstanc
 
   control.post("/-/lab/users", async ({ body }) => {
     await seed(app, [SeedUser.parse(body)], []);
+    return {};
+  });
+  control.post("/-/lab/projects", async ({ body }) => {
+    await seed(app, [], [SeedProject.parse(body)]);
     return {};
   });
   for (const [action, state] of [

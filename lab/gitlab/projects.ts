@@ -487,15 +487,23 @@ export const projectRoutes = [
     }),
   ),
   route("GET groups/:group", (request) => {
-    const key = request.params["group"];
-    const group = request.app.state.namespaces.find(
-      ({ kind, id, full_path: path }) => kind === "group" && (String(id) === key || path === key),
+    const { app, user } = request;
+    const key = (request.params["group"] ?? "").toLowerCase();
+    const group = app.state.namespaces.find(
+      ({ kind, id, full_path: path }) =>
+        kind === "group" && (String(id) === key || path.toLowerCase() === key),
     );
-    if (!group) throw notFound("Group");
-    const json = namespaceJson(request, group);
+    // Whoever sees a project below a group sees the group.
+    const seen = app.state.projects.some(
+      (project) =>
+        `${fullPath(app, project)}/`.startsWith(`${group?.full_path}/`) &&
+        (isOpen(project, user) || levelOf(project, user) > 0),
+    );
+    if (!group || !seen) throw notFound("Group");
     return ok({
-      ...json,
-      full_name: group.name,
+      ...namespaceJson(request, group),
+      description: "",
+      full_name: group.full_path.replaceAll("/", " / "),
       visibility: "private",
       default_branch_protection: 2,
     });

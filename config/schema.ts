@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { parseDuration } from "../core/duration";
-import { readEndpoint } from "../core/endpoint";
+import { isWebhook, readEndpoint } from "../core/endpoint";
 import { nextRuns } from "../core/schedule";
 
 const mostAccounts = 2_000;
@@ -159,13 +159,6 @@ export const shape = {
     .refine(isWebhook, webhookText)
     .optional(),
 };
-
-/** A webhook's secret is in its path or query. */
-function isWebhook(value: string): boolean {
-  if (!/^[!-~]+$/.test(value) || !URL.canParse(value)) return false;
-  const url = new URL(value);
-  return "address" in readEndpoint(url.origin, "origin") && url.username + url.password === "";
-}
 
 function isCron(value: string): boolean {
   return works(() => nextRuns(value, "UTC", 0, 1));

@@ -25,3 +25,11 @@ export function readEndpoint(text: string, path: "path" | "origin"): Endpoint {
   if (path === "origin" && below !== "") return { problem: "has a path" };
   return { address: url.origin + below };
 }
+
+/** Whether a text is the address of a webhook: https, or http on this machine. Its path and query are the secret. */
+export function isWebhook(text: string): boolean {
+  // GitLab masks a variable only if it has no blank.
+  if (!/^[!-~]+$/.test(text) || !URL.canParse(text)) return false;
+  const { origin, username, password } = new URL(text);
+  return "address" in readEndpoint(origin, "origin") && username + password === "";
+}

@@ -23,11 +23,25 @@ export interface RotationRules {
   source: string;
 }
 
+/** `news`: it harms readers or is new, so that somebody should be told; else the log is enough. */
+export interface Warning {
+  text: string;
+  news: boolean;
+}
+
 /** `kept`: the stored token works and expires later than the new one. `expiresAt`: seconds since 1970. */
 export interface Rotation {
   state: "rotated" | "kept";
   expiresAt: number;
-  warnings: string[];
+  warnings: Warning[];
+}
+
+/** What a rotation has met so far: also there when it fails. */
+export interface Met {
+  /** Every secret, so that the caller can redact what it shows. */
+  secrets: string[];
+  /** The token record as readers have it; undefined: it could not be read. */
+  stored?: SecretRead;
 }
 
 const expiryMarginSeconds = 300;
@@ -36,19 +50,22 @@ const maxWrites = 5;
 /**
  * Buys a new access token for the account `name` and stores it: read both records, log in, check the
  * token's claims, try it, write it with check-and-set. Throws on any failure, and then nothing was
- * written. Every secret it meets is appended to `secrets`, so that the caller can redact what it shows.
+ * written. What it meets on the way is noted in `met`.
  */
 export async function rotateToken(
   name: string,
   tools: RotationTools,
   rules: RotationRules,
-  secrets: string[],
+  met: Met,
 ): Promise<Rotation> {
-  const [passwordRead, stored] = await Promise.all([
+  const { secrets } = met;
+  const [passwordRead, tokenRead] = await Promise.allSettled([
     tools.store.read(passwordKey(name)),
     tools.store.read(tokenKey(name)),
   ]);
-  const first = readAccount(passwordRead, name, rules, secrets);
+  if (tokenRead.status === "fulfilled") met.stored = tokenRead.value;
+  const first = readAccount(valueOf(passwordRead), name, rules, secrets);
+  const stored = valueOf(tokenRead);
   const { account, apisec, token } = await logIn(name, first, tools, rules, secrets);
   secrets.push(token);
   const claims = checkClaims(token, account.username, rules, tools.clock, secrets);
@@ -63,8 +80,25 @@ export async function rotateToken(
     host: account.host,
     source: rules.source,
   };
-  const outcome = await storeToken(name, record, claims, stored, tools.store, apisec, secrets);
-  return { ...outcome, warnings: [...outcome.warnings, ...scopeWarnings(claims)] };
+  const outcome = await storeToken(name, record, claims, stored, tools.store, apisec, met);
+  return { ...outcome, warnings: [...outcome.warnings, ...scopeWarnings(claims, stored)] };
+}
+
+/**
+ * Until when readers get a token that has not expired, in seconds since 1970; undefined: they get none
+ * at `now`.
+ */
+export function readableUntil(stored: SecretRead, now: number): number | undefined {
+  const claims = tokenIn(stored)?.claims;
+  if (stored.state !== "found" || claims === undefined) return undefined;
+  const deletedAt = Date.parse(stored.deletionTime) / 1000;
+  const until = Math.min(claims.expiresAt, Number.isNaN(deletedAt) ? Infinity : deletedAt);
+  return until > now ? until : undefined;
+}
+
+function valueOf<T>(settled: PromiseSettledResult<T>): T {
+  if (settled.status === "rejected") throw settled.reason;
+  return settled.value;
 }
 
 /** Seconds since 1970 as RFC 3339 in UTC, without fractions. */
@@ -179,8 +213,9 @@ async function storeToken(
   first: SecretRead,
   store: SecretStore,
   apisec: Apisec,
-  secrets: string[],
+  met: Met,
 ): Promise<Rotation> {
+  const { secrets } = met;
   let stored = first;
   for (let attempt = 1; attempt <= maxWrites; attempt += 1) {
     const later = laterToken(stored, claims, record.username);
@@ -200,7 +235,7 @@ async function storeToken(
     const cas = stored.state === "absent" ? 0 : stored.version;
     const write = await store.write(tokenKey(name), record, cas);
     if (write.state === "written") return rotated(claims, write.deletionTime);
-    stored = await store.read(tokenKey(name));
+    stored = met.stored = await store.read(tokenKey(name));
     // Our own write, whose answer was lost on the way.
     if (stored.state === "found" && stored.data["token"] === record.token) {
       return rotated(claims, stored.deletionTime);
@@ -215,24 +250,32 @@ function laterToken(
   fresh: TokenClaims,
   username: string,
 ): { token: string; expiresAt: number } | undefined {
+  const found = tokenIn(stored);
+  if (found === undefined || !sameUser(found.claims.username, username)) return undefined;
+  const { expiresAt } = found.claims;
+  return expiresAt > fresh.expiresAt ? { token: found.token, expiresAt } : undefined;
+}
+
+function tokenIn(stored: SecretRead): { token: string; claims: TokenClaims } | undefined {
   const token = stored.state === "found" ? stored.data["token"] : undefined;
-  if (typeof token !== "string") return undefined;
-  const claims = readToken(token);
-  if (claims === undefined || !sameUser(claims.username, username)) return undefined;
-  return claims.expiresAt > fresh.expiresAt ? { token, expiresAt: claims.expiresAt } : undefined;
+  const claims = typeof token === "string" ? readToken(token) : undefined;
+  return typeof token === "string" && claims !== undefined ? { token, claims } : undefined;
 }
 
 function rotated(claims: TokenClaims, deletionTime: string): Rotation {
   const deletedAt = Date.parse(deletionTime);
   const inTime = deletedAt <= claims.expiresAt * 1000;
   const when = Number.isNaN(deletedAt) ? "never" : `only at ${rfc3339(deletedAt / 1000)}`;
-  const warning = `Vault deletes the token ${when}: after its expiry it will still be read as good (delete_version_after of the key)`;
-  return { state: "rotated", expiresAt: claims.expiresAt, warnings: inTime ? [] : [warning] };
+  const text = `Vault deletes the token ${when}: after its expiry it will still be read as good (delete_version_after of the key)`;
+  const warnings = inTime ? [] : [{ text, news: true }];
+  return { state: "rotated", expiresAt: claims.expiresAt, warnings };
 }
 
-function scopeWarnings(claims: TokenClaims): string[] {
+/** An admin's token that is published on purpose was one before, too. */
+function scopeWarnings(claims: TokenClaims, before: SecretRead): Warning[] {
   if (!claims.scopes.includes(adminScope)) return [];
-  return [`the token carries ${adminScope}: whoever reads it can reset passwords`];
+  const news = tokenIn(before)?.claims.scopes.includes(adminScope) !== true;
+  return [{ text: `the token carries ${adminScope}: whoever reads it can reset passwords`, news }];
 }
 
 function why(answer: { kind: "no"; text: string } | Unknown, secrets: readonly string[]): string {

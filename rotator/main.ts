@@ -1,38 +1,37 @@
-import { systemClock } from "../core/http";
-import { nodeKnowsProxies, proxyFor } from "./proxy";
+import { systemClock as clock } from "../core/http";
+import { proxyFor } from "./proxy";
 import { exitCodes, run } from "./run";
-import { proxyAdvice, readSettings } from "./settings";
+import { readSettings } from "./settings";
 import { nodeSend } from "./transport";
+import { teller } from "./webhook";
 import type { Settings } from "./settings";
 
 // Not by `import`, for the reason given at clientFor (transport.ts).
 const { readFileSync, writeFileSync } = process.getBuiltinModule("node:fs");
 const err = (line: string) => void process.stderr.write(`${line}\n`);
+const proxy = (origin: string) => proxyFor(origin, process.env)?.url;
+const send = nodeSend({ proxyFor: proxy });
+const tell = teller(process.env, { send, clock, warn: err });
 
 async function main(): Promise<number> {
   let settings: Settings;
   try {
-    settings = readSettings(process.env, {
-      readText: (path) => readFileSync(path, "utf8"),
-      nodeKnowsProxies,
-    });
+    settings = readSettings(process.env, { readText: (path) => readFileSync(path, "utf8") });
   } catch (error) {
-    err((error as Error).message);
+    const { message } = error as Error;
+    err(message);
+    const [title = "", ...problems] = message.split("\n");
+    await tell(title, problems);
     return exitCodes.settings;
   }
-  const proxy = (origin: string) => proxyFor(origin, process.env)?.url;
-  const apisecSend = nodeSend({ proxyFor: proxy });
   return run(settings, {
-    vaultSend: nodeSend({ ca: settings.vault.ca, proxyFor: proxy }),
-    apisecSend(host) {
-      const wanted = proxyFor(host, process.env);
-      if (wanted === undefined || nodeKnowsProxies()) return apisecSend;
-      throw new Error(`${wanted.variable} names a proxy for ${host}: use ${proxyAdvice}`);
-    },
-    clock: systemClock,
+    vaultSend: nodeSend({ ...settings.vault.tls, proxyFor: proxy }),
+    apisecSend: send,
+    clock,
     out: (line) => void process.stdout.write(`${line}\n`),
     err,
     writeReport: writeFileSync,
+    tell,
   });
 }
 
@@ -40,8 +39,9 @@ main().then(
   (code) => {
     process.exitCode = code;
   },
-  (error: Error) => {
+  async (error: Error) => {
     err(`stopped by a fault of its own: ${error.message}`);
     process.exitCode = exitCodes.someFailed;
+    await tell("stopped by a fault of its own, which its log tells", []);
   },
 );

@@ -3,21 +3,24 @@ import { eachOf } from "../core/eachOf";
 import { redact } from "../core/redact";
 import { rfc3339, rotateToken } from "../core/tokenRotation";
 import { junit } from "./report";
+import { tokenLeft } from "./tokenLeft";
 import { openSession } from "./vaultSession";
 import type { Clock, Send } from "../core/http";
-import type { RotationTools } from "../core/tokenRotation";
+import type { Met, RotationTools } from "../core/tokenRotation";
 import type { Case } from "./report";
 import type { Settings } from "./settings";
 import type { VaultSession } from "./vaultSession";
+import type { Tell } from "./webhook";
 
-/** The world as a run sees it. `apisecSend` gives the way to an APIsec host, or throws. */
+/** The world as a run sees it. */
 export interface World {
   vaultSend: Send;
-  apisecSend(host: string): Send;
+  apisecSend: Send;
   clock: Clock;
   out(line: string): void;
   err(line: string): void;
   writeReport(path: string, text: string): void;
+  tell: Tell;
 }
 
 export const exitCodes = { rotated: 0, someFailed: 1, settings: 2, noVault: 3 } as const;
@@ -29,6 +32,10 @@ interface Outcome extends Case {
   state: "rotated" | "kept" | "failed";
   /** The failure was Vault's answer, or none of its answers. */
   byVault: boolean;
+  /** What people are told of the account. */
+  news: string[];
+  /** Until when readers have a token, in seconds since 1970. */
+  until: number;
 }
 
 /** Rotates the accounts of `settings`, tells each outcome, and gives the exit code. */
@@ -39,18 +46,21 @@ export async function run(settings: Settings, world: World): Promise<number> {
   try {
     session = await openSession(settings, { send, clock, ...settings.vault });
   } catch (error) {
-    const { message: failure } = error as Error;
-    world.err(failure);
+    const { message } = error as Error;
+    world.err(message);
+    const { text, until } = tokenLeft(undefined, clock.now());
+    const failure = `${message}; ${text}`;
     const none = settings.accounts.map((name): Outcome => {
-      return { name, seconds: 0, state: "failed", failure, warnings: [], byVault: true };
+      const rest = { seconds: 0, warnings: [], byVault: true, news: [], until };
+      return { name, state: "failed", failure, ...rest };
     });
-    return finish(none, settings, world);
+    return finish(none, settings, world, [`all accounts: ${text}; ${message}`]);
   }
 
   const tools: RotationTools = {
     store: session,
     clock,
-    apisec: (host) => apisecAt(world.apisecSend(host), host, settings.paths, clock, apisecTries),
+    apisec: (host) => apisecAt(world.apisecSend, host, settings.paths, clock, apisecTries),
   };
   const outcomes: Outcome[] = [];
   await eachOf(settings.accounts, settings.concurrency, async (name) => {
@@ -72,25 +82,35 @@ async function rotateOne(
   world: World,
 ): Promise<Outcome> {
   const started = world.clock.now();
-  const secrets: string[] = [];
-  const clean = (text: string) => redact(text, [...secrets, ...session.secrets]);
+  const met: Met = { secrets: [] };
+  const clean = (text: string) => redact(text, [...met.secrets, ...session.secrets]);
   const seconds = () => (world.clock.now() - started) / 1000;
   try {
-    const rotation = await rotateToken(name, tools, settings, secrets);
-    const warnings = rotation.warnings.map(clean);
-    world.out(`${name}  ${rotation.state}  expires ${rfc3339(rotation.expiresAt)}`);
-    for (const warning of warnings) world.err(`${name}  warning  ${warning}`);
-    const { state } = rotation;
-    return { name, seconds: seconds(), state, failure: undefined, warnings, byVault: false };
+    const { state, expiresAt, warnings } = await rotateToken(name, tools, settings, met);
+    const texts = warnings.map(({ text }) => clean(text));
+    world.out(`${name}  ${state}  expires ${rfc3339(expiresAt)}`);
+    for (const text of texts) world.err(`${name}  warning  ${text}`);
+    const news = texts.filter((_, position) => warnings[position]?.news);
+    const rest = { failure: undefined, warnings: texts, byVault: false, news, until: expiresAt };
+    return { name, seconds: seconds(), state, ...rest };
   } catch (error) {
-    const failure = clean((error as Error).message);
+    const reason = clean((error as Error).message);
+    const left = tokenLeft(met.stored, world.clock.now());
+    const failure = `${reason}; ${left.text}`;
     world.err(`${name}  failed  ${failure}`);
     const byVault = (error as Error).name === "VaultError";
-    return { name, seconds: seconds(), state: "failed", failure, warnings: [], byVault };
+    // The other way round: a long reason may be cut.
+    const rest = { warnings: [], byVault, news: [`${left.text}; ${reason}`], until: left.until };
+    return { name, seconds: seconds(), state: "failed", failure, ...rest };
   }
 }
 
-function finish(outcomes: readonly Outcome[], settings: Settings, world: World): number {
+async function finish(
+  outcomes: readonly Outcome[],
+  settings: Settings,
+  world: World,
+  news = newsOf(outcomes),
+): Promise<number> {
   try {
     world.writeReport(settings.reportFile, junit(outcomes));
   } catch (error) {
@@ -100,8 +120,23 @@ function finish(outcomes: readonly Outcome[], settings: Settings, world: World):
   const count = (state: Outcome["state"]) => outcomes.filter((one) => one.state === state).length;
   const failed = count("failed");
   world.out(
-    `${outcomes.length} accounts: ${count("rotated")} rotated, ${count("kept")} kept, ${failed} failed`,
+    `${outcomes.length} ${outcomes.length === 1 ? "account" : "accounts"}: ${count("rotated")} rotated, ${count("kept")} kept, ${failed} failed`,
   );
+  if (news.length > 0) {
+    const title =
+      failed > 0
+        ? `${failed} of ${outcomes.length} tokens not rotated`
+        : "tokens rotated, with warnings";
+    await world.tell(title, news);
+  }
   if (failed === 0) return exitCodes.rotated;
   return outcomes.every((one) => one.byVault) ? exitCodes.noVault : exitCodes.someFailed;
+}
+
+/** Failures first, and of them those whose readers have the least time. */
+function newsOf(outcomes: readonly Outcome[]): string[] {
+  const isFailed = ({ state }: Outcome) => Number(state === "failed");
+  return [...outcomes]
+    .sort((a, b) => isFailed(b) - isFailed(a) || a.until - b.until)
+    .flatMap(({ name, news }) => news.map((text) => `${name}: ${text}`));
 }

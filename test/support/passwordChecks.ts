@@ -50,7 +50,7 @@ export function rotationRun(title: string, wish: PasswordWish): Run {
     title,
     wish,
     isRotation: true,
-    main: (outside) => rotateToken(wish.name, outside, rules, []),
+    main: (outside) => rotateToken(wish.name, outside, rules, { secrets: [] }),
   };
 }
 

@@ -64,6 +64,11 @@ async function serve(handle: (seen: Seen) => Answer): Promise<TestServer> {
   return self;
 }
 
+/** A webhook that takes every message. */
+export function startWebhook(): Promise<TestServer> {
+  return serve(() => ({ status: 200, body: "ok" }));
+}
+
 interface Key {
   version: number;
   data: Record<string, unknown>;

@@ -2,7 +2,7 @@ import { execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { startApisec, startVault } from "../support/rotationServers";
+import { startApisec, startVault, startWebhook } from "../support/rotationServers";
 import type { Answer, Seen, TestServer, TestVault } from "../support/rotationServers";
 
 const project = join(__dirname, "../..");
@@ -94,7 +94,7 @@ test("one account: five requests, one line, a token for its readers", async () =
   const record = tokenOf("scanner");
   expect(out).toEqual([
     `scanner  rotated  expires ${String(record?.["expires_at"])}`,
-    "1 accounts: 1 rotated, 0 kept, 0 failed",
+    "1 account: 1 rotated, 0 kept, 0 failed",
   ]);
   expect(record).toMatchObject({
     token: expect.stringMatching(/^eyJ/) as string,
@@ -140,7 +140,7 @@ test("1 of 50 accounts broken: 49 rotated, the report names the one, connections
   expect(out).toHaveLength(50);
   expect(out.at(-1)).toBe("50 accounts: 49 rotated, 0 kept, 1 failed");
   expect(err).toBe(
-    "account-7  failed  APIsec refuses the stored password: Bad credentials: [secret]\n",
+    "account-7  failed  APIsec refuses the stored password: Bad credentials: [secret]; no valid token is left\n",
   );
   expect(report).toContain('tests="50" failures="1"');
   expect(report.match(/<failure/g)).toHaveLength(1);
@@ -389,6 +389,83 @@ describe("APIsec", () => {
     const { code, err } = await rotate();
     expect(code).toBe(1);
     expect(err).toContain("the new token does not work: rejected Bearer [secret]");
+  });
+});
+
+describe("the webhook", () => {
+  let webhook: TestServer;
+  const told = () => webhook.seen.map(({ body }) => String(body["text"]));
+  const withWebhook = (env: Record<string, string> = {}) =>
+    rotate({
+      APISEC_WEBHOOK: `${webhook.url}/services/canary`,
+      CI_ENVIRONMENT_NAME: "apisec/prod",
+      ...env,
+    });
+
+  beforeEach(async () => {
+    webhook = await startWebhook();
+    addAccounts("scanner");
+  });
+
+  afterEach(() => webhook.close());
+
+  test("hears nothing of a good run", async () => {
+    expect((await withWebhook()).code).toBe(0);
+    expect(webhook.seen).toEqual([]);
+  });
+
+  test("hears of a failed account, and how long its readers have a token", async () => {
+    await rotate();
+    apisec.fault = whenever("POST", "/login", () => ({ status: 503, body: "down" }));
+    const { code, err } = await withWebhook();
+    expect(code).toBe(1);
+    const life = /readers have a token until \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ \((1 h 0|59) min\)/;
+    expect(err).toMatch(life);
+    expect(webhook.seen).toMatchObject([
+      {
+        method: "POST",
+        path: "/services/canary",
+        headers: { "content-type": "application/json; charset=utf-8" },
+      },
+    ]);
+    expect(told()[0]).toMatch(life);
+    expect(told()[0]).toMatch(
+      /^apisec\/prod: 1 of 1 tokens not rotated\nhttps:\/\/gitlab.example.com\/p\/-\/pipelines\/7\n• scanner: /,
+    );
+  });
+
+  test("hears of wrong settings; its own address is not among what is shown", async () => {
+    const { code, err } = await withWebhook({ APISEC_URL: `${webhook.url}/services/canary` });
+    expect(code).toBe(2);
+    expect(told()).toEqual([expect.stringContaining("APISEC_URL: found")]);
+    expect(err + told().join()).not.toContain("canary");
+  });
+
+  test("hears that Vault lets nobody in", async () => {
+    expect((await withWebhook({ VAULT_AUTH_ROLE: "other" })).code).toBe(3);
+    expect(told()).toEqual([expect.stringContaining("role not found")]);
+  });
+
+  test.each<[string, Answer | "reset"]>([
+    ["refuses", { status: 403, body: "no /services/canary" }],
+    ["redirects", { status: 307, headers: { location: "/elsewhere" } }],
+    ["hangs up", "reset"],
+  ])("%s: a warning, the exit code stays, its address is not shown", async (_, answer) => {
+    webhook.fault = () => answer;
+    apisec.fault = whenever("POST", "/login", () => ({ status: 503, body: "down" }));
+    const { code, err } = await withWebhook();
+    expect(code).toBe(1);
+    expect(err).toMatch(/^warning {2}nobody was told: the webhook /m);
+    expect(err).not.toMatch(/canary|services/);
+    expect(err).not.toContain(webhook.url);
+    expect(webhook.seen).toHaveLength(1);
+  });
+
+  test("cannot be used: a warning, and the tokens are rotated", async () => {
+    const { code, err } = await withWebhook({ APISEC_WEBHOOK: "http://hooks.example.com/canary" });
+    expect(code).toBe(0);
+    expect(err).toMatch(/^warning {2}APISEC_WEBHOOK is no https/);
+    expect(err).not.toMatch(/canary|hooks/);
   });
 });
 

@@ -1,8 +1,8 @@
 import fc from "fast-check";
-import { rfc3339, rotateToken } from "../../core/tokenRotation";
+import { readableUntil, rfc3339, rotateToken } from "../../core/tokenRotation";
 import { accessToken } from "../support/accessToken";
 import type { Apisec, LoginAnswer, ProbeAnswer } from "../../core/apisec";
-import type { RotationRules, RotationTools } from "../../core/tokenRotation";
+import type { Met, RotationRules, RotationTools } from "../../core/tokenRotation";
 import type { SecretRead, SecretWrite } from "../../core/vault";
 import type { TokenParts } from "../support/accessToken";
 
@@ -93,10 +93,10 @@ function setUp(records: Record<string, Record<string, unknown> | undefined>, fak
       return fakeApisec(fakes, store.calls);
     },
   };
-  const secrets: string[] = [];
+  const met: Met = { secrets: [] };
   const rotate = (more: Partial<RotationRules> = {}) =>
-    rotateToken("scanner", tools, { ...rules, ...more }, secrets);
-  return { store, hosts, secrets, tools, rotate };
+    rotateToken("scanner", tools, { ...rules, ...more }, met);
+  return { store, hosts, met, tools, rotate };
 }
 
 const passwordRecord = (more: Record<string, unknown> = {}) => ({
@@ -153,12 +153,14 @@ describe("a rotation", () => {
 
   test("every secret it meets is told", async () => {
     const later = token({ exp: now + 2 * day });
-    const { secrets, rotate } = setUp({
+    const { met, rotate } = setUp({
       "scanner/password": passwordRecord({ pending_password: "pending-1" }),
       "scanner/token": tokenRecord(later),
     });
     await rotate();
-    expect(secrets).toEqual(expect.arrayContaining(["password-1", "pending-1", token(), later]));
+    expect(met.secrets).toEqual(
+      expect.arrayContaining(["password-1", "pending-1", token(), later]),
+    );
   });
 });
 
@@ -435,7 +437,7 @@ describe("a lost race", () => {
               clock: { now: () => now * 1000, sleep: () => Promise.resolve() },
               apisec: () => fakeApisec({ issued, probe }, []),
             };
-            return rotateToken("scanner", tools, rules, []).then(
+            return rotateToken("scanner", tools, rules, { secrets: [] }).then(
               (done) => done.expiresAt,
               () => undefined,
             );
@@ -467,7 +469,9 @@ describe("warnings", () => {
     store.deletionTime = deletionTime;
     const { state, warnings } = await rotate();
     expect(state).toBe("rotated");
-    expect(warnings).toEqual([expect.stringContaining(`Vault deletes the token ${text}`)]);
+    expect(warnings).toEqual([
+      { text: expect.stringContaining(`Vault deletes the token ${text}`) as string, news: true },
+    ]);
   });
 
   test("none where Vault deletes the token with its expiry", async () => {
@@ -476,9 +480,64 @@ describe("warnings", () => {
     expect((await rotate()).warnings).toEqual([]);
   });
 
-  test("a token with ROLE_ADMIN", async () => {
-    const issued = token({ scopes: "ROLE_USER, ROLE_ADMIN" });
-    const { rotate } = setUp({ "scanner/password": passwordRecord() }, { issued });
-    expect((await rotate()).warnings).toEqual([expect.stringContaining("carries ROLE_ADMIN")]);
+  const admin = { scopes: "ROLE_USER, ROLE_ADMIN" };
+  test.each<[string, object | undefined, boolean]>([
+    ["after none", undefined, true],
+    ["after one without", tokenRecord(oldToken), true],
+    ["after one with it", tokenRecord(token({ ...admin, exp: now + 60 })), false],
+  ])("a token with ROLE_ADMIN %s", async (_, record, news) => {
+    const { rotate } = setUp(
+      { "scanner/password": passwordRecord(), "scanner/token": record as Record<string, unknown> },
+      { issued: token(admin) },
+    );
+    const text = expect.stringContaining("carries ROLE_ADMIN") as string;
+    expect((await rotate()).warnings).toEqual([{ text, news }]);
+  });
+});
+
+describe("what readers have left", () => {
+  const found = (value: unknown, deletionTime = "") =>
+    ({ state: "found", version: 1, data: { token: value }, deletionTime }) as const;
+
+  test.each<[string, SecretRead, number | undefined]>([
+    ["a token until it expires", found(oldToken), now + 4 * 3600],
+    ["a token until Vault deletes it", found(oldToken, rfc3339(now + 3600)), now + 3600],
+    ["no longer than it works", found(oldToken, rfc3339(now + 9 * 3600)), now + 4 * 3600],
+    ["none, as it has expired", found(token({ exp: now })), undefined],
+    ["none, as Vault is about to delete it", found(oldToken, rfc3339(now)), undefined],
+    ["none, as it is no token", found("planted"), undefined],
+    ["none, as it is deleted", { state: "deleted", version: 1, deletionTime: "" }, undefined],
+    ["none at all", { state: "absent" }, undefined],
+  ])("%s", (_, stored, until) => expect(readableUntil(stored, now)).toBe(until));
+
+  test("is told of a rotation that fails, even where the password cannot be read", async () => {
+    const { store, met, rotate } = setUp({ "scanner/token": tokenRecord(oldToken) });
+    store.before = (call) => {
+      if (call === "read scanner/password") throw new Error("denied");
+    };
+    await expect(rotate()).rejects.toThrow("denied");
+    expect(met.stored).toMatchObject({ state: "found", data: { token: oldToken } });
+  });
+
+  test("is the token that another job has written meanwhile", async () => {
+    const { store, met, rotate } = setUp({
+      "scanner/password": passwordRecord(),
+      "scanner/token": tokenRecord(oldToken),
+    });
+    const other = tokenRecord(token({ exp: now + 5 * 3600 }));
+    store.before = (call) => {
+      if (call.startsWith("write")) store.set("scanner/token", other);
+    };
+    await expect(rotate()).rejects.toThrow("5 times in a row");
+    expect(met.stored).toMatchObject({ data: other });
+  });
+
+  test("is not known where the token record cannot be read", async () => {
+    const { store, met, rotate } = setUp({ "scanner/password": passwordRecord() });
+    store.before = (call) => {
+      if (call === "read scanner/token") throw new Error("denied");
+    };
+    await expect(rotate()).rejects.toThrow("denied");
+    expect(met.stored).toBeUndefined();
   });
 });

@@ -104,9 +104,10 @@ async function projectProblems(settings: Settings, project: RotationProject): Pr
 /** The job would never run, and nobody would be told. */
 async function warnIfNotIncluded(settings: Settings, project: RotationProject): Promise<void> {
   const text = await readFile(settings, project, project.pipelineFile).catch(() => undefined);
-  if (text?.includes("apisec/")) return;
+  const job = jobFile(settings.stack);
+  if ([job, "apisec/*"].some((named) => text?.includes(named))) return;
   void pulumi.log.warn(
-    `${project.pipelineFile} in project ${settings.gitlabProject} does not include ${jobFile(settings.stack)}: the schedule rotates nothing until it does.`,
+    `${project.pipelineFile} in project ${settings.gitlabProject} does not include ${job}: the schedule rotates nothing until it does.`,
   );
 }
 

@@ -8,10 +8,14 @@ export interface PipelineRun {
   jobs: { name: string; status: string; trace: string }[];
 }
 
-/** Lets a schedule of the rotation project run as GitLab's worker would, and waits for the pipeline's end. */
-export async function runSchedule(world: World, scheduleId: number): Promise<PipelineRun> {
+/** Lets a schedule of a project (the rotation project, if none is named) run as GitLab's worker would, and waits for the pipeline's end. */
+export async function runSchedule(
+  world: World,
+  scheduleId: number,
+  projectPath = rotationProject,
+): Promise<PipelineRun> {
   const { gitlab, secrets } = world;
-  const project = encodeURIComponent(rotationProject);
+  const project = encodeURIComponent(projectPath);
   const answer = await fetch(
     `${gitlab.url}/-/lab/projects/${project}/schedules/${scheduleId}/run?wait=true`,
     { method: "POST" },

@@ -84,6 +84,7 @@ export = async () => {
     });
   }
 
+  const inNamespace = vaultNamespace === undefined ? "" : ` -namespace=${vaultNamespace}`;
   return {
     mount: store.mount,
     passwordPaths: Object.fromEntries(accounts.map((a) => [a.accountName, a.passwordPath])),
@@ -97,7 +98,7 @@ export = async () => {
     howToReadToken: Object.fromEntries(
       readable.map((a) => [
         a.accountName,
-        `vault kv get -mount=${settings.mount} -field=token ${a.accountName}/token`,
+        `vault kv get${inNamespace} -mount=${settings.mount} -field=token ${a.accountName}/token`,
       ]),
     ),
     ...(readers.length === 0

@@ -33,8 +33,20 @@ export async function preflight(settings: Settings): Promise<VaultFindings> {
   if (problems.length === 0) return findings;
   throw runError(
     `Vault at ${settings.vaultAddress} is not ready for stack ${settings.stack}; nothing was touched.\n` +
-      problems.map((problem) => `  - ${problem}`).join("\n"),
+      together(problems, settings.stack)
+        .map((problem) => `  - ${problem}`)
+        .join("\n"),
   );
+}
+
+/** A token that is no good is denied everything: said once. */
+function together(problems: readonly string[], stack: string): string[] {
+  const denied = problems.filter((problem) => problem.startsWith("Vault denies "));
+  if (denied.length < 2) return [...problems];
+  return [
+    `${denied[0]} (${denied.length} paths in all): log in with \`vault login\`; \`npm run doctor -- --stack ${stack}\` names the rights that are missing`,
+    ...problems.filter((problem) => !denied.includes(problem)),
+  ];
 }
 
 /** What is in Vault, and what of it is in this stack's way. Reads only, never throws. */

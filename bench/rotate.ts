@@ -20,7 +20,7 @@ export function rotation(env: Record<string, string>, count: number): Job {
     argv: [process.execPath, script],
     env,
     check(output) {
-      if (!output.includes(`${count} accounts: ${count} rotated`)) {
+      if (!output.includes(`: ${count} rotated,`)) {
         throw new Error(`rotate.mjs did not rotate ${count} accounts: ${output.slice(-500)}`);
       }
     },

@@ -77,6 +77,12 @@ function firstPasswordOf(name: string): string | undefined {
   return typeof password === "string" && password !== "" ? password : undefined;
 }
 
+/** The engine shows what its provider process prints. */
+function tell({ name }: PasswordInputs, what: string): void {
+  // eslint-disable-next-line no-console
+  console.log(`Account ${name}: ${what}`);
+}
+
 async function ensure(inputs: PasswordInputs, previousHost?: string): Promise<Stored> {
   const send = axiosSend({ proxyFor: proxy });
   const result = await changePassword(
@@ -100,6 +106,10 @@ async function ensure(inputs: PasswordInputs, previousHost?: string): Promise<St
       newPassword,
       clock: systemClock,
     },
+  );
+  tell(
+    inputs,
+    `its password, generation ${result.generation}, logs in; Vault holds it at ${inputs.mount}/${passwordKey(inputs.name)}, version ${result.version}.`,
   );
   return {
     ...inputs,
@@ -141,12 +151,22 @@ const decisive = [
   "apisecPaths",
 ] as const;
 
-/** Whether `up` has work: an input differs, or Vault's record (seen by the last refresh) is not as it should be. */
+/** Why `up` has work although no input differs: what the last refresh saw in Vault. */
+function unfinished(olds: Stored): string | undefined {
+  if (olds.recordDeleted) return "the last refresh found its password record deleted or unreadable";
+  if (olds.changeOpen) return "the last refresh found a password change that is not finished";
+  if (olds.currentGeneration < olds.generation) {
+    return `the last refresh found generation ${olds.currentGeneration} of its password, not ${olds.generation}`;
+  }
+  return undefined;
+}
+
+/** Whether `up` has work. What the engine's own diff cannot show is said. */
 function needsWork(olds: Stored, news: PasswordInputs): boolean {
+  const reason = unfinished(olds);
+  if (reason !== undefined) tell(news, `${reason}: \`pulumi up\` sees to it.`);
   return (
-    olds.changeOpen ||
-    olds.recordDeleted ||
-    olds.currentGeneration < news.generation ||
+    reason !== undefined ||
     decisive.some((key) => JSON.stringify(olds[key]) !== JSON.stringify(news[key]))
   );
 }

@@ -109,11 +109,11 @@ async function problems(
 }
 
 test("a Vault without anything of this stack is ready", async () => {
-  await expect(look(fresh)).resolves.toEqual({ mountExists: false });
+  await expect(look(fresh)).resolves.toMatchObject({ mountExists: false });
 });
 
 test("so is one after an `up`; it is read, with the caller's token, and nothing else", async () => {
-  await expect(look(ours, {}, "teams/a")).resolves.toEqual({ mountExists: true });
+  await expect(look(ours, {}, "teams/a")).resolves.toMatchObject({ mountExists: true });
   expect(asked.map(({ path }) => path).sort()).toEqual(Object.keys(ours).sort());
   for (const request of asked) {
     expect(request).toMatchObject({ method: "GET", token, namespace: "teams/a" });
@@ -127,7 +127,7 @@ test("mounts of others may be used by a stack that does not create them", async 
     "sys/auth/gitlab": found({ type: "jwt", description: "" }),
   };
   const shared = { createMount: false, createAuth: false };
-  await expect(look(others, shared)).resolves.toEqual({ mountExists: true });
+  await expect(look(others, shared)).resolves.toMatchObject({ mountExists: true });
   expect(await problems(fresh, shared)).toEqual([
     "mount apisec/ does not exist and createMount is false: create it as KV version 2, or set createMount to true",
     "auth mount gitlab/ does not exist and createAuth is false: enable it with `vault auth enable -path=gitlab jwt`, or set createAuth to true",
@@ -218,6 +218,22 @@ test("a sealed Vault is one problem, not five", async () => {
   expect(await problems(sealed)).toEqual([`Vault at ${address} is sealed (503)`]);
 });
 
+test("a token that is no good is one problem, and what else was found stays", async () => {
+  const denied = Object.fromEntries(Object.keys(ours).map((path) => [path, { status: 403 }]));
+  const why = "the token is not valid, or its policies do not allow it";
+  const [line = "", ...others] = await problems({
+    ...denied,
+    "sys/auth/gitlab": found({ type: "oidc" }),
+  });
+  expect(line).toContain(
+    `Vault denies GET sys/mounts/apisec (403): ${why} (4 paths in all): log in with`,
+  );
+  expect(line).toContain("`npm run doctor -- --stack prod`");
+  expect(others).toEqual([
+    "auth mount gitlab/ is of type oidc, expected jwt: choose another authPath",
+  ]);
+});
+
 describe("an account without a first password in config", () => {
   const without = { firstPasswords: undefined };
   const key = "apisec/metadata/scanner/password";
@@ -233,10 +249,12 @@ describe("an account without a first password in config", () => {
 
   test("is none where Vault has one, or where the account was renamed", async () => {
     const recorded = { ...ours, [key]: found({ versions: { "1": {} } }) };
-    await expect(look(recorded, without)).resolves.toEqual({ mountExists: true });
+    await expect(look(recorded, without)).resolves.toMatchObject({ mountExists: true });
     const accounts = [
       { name: "scanner", username: "scanner@acme.example", renamedFrom: "scanner-old" },
     ];
-    await expect(look(ours, { ...without, accounts })).resolves.toEqual({ mountExists: true });
+    await expect(look(ours, { ...without, accounts })).resolves.toMatchObject({
+      mountExists: true,
+    });
   });
 });

@@ -3,7 +3,7 @@ import pulumi from "@pulumi/eslint-plugin";
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
-  { ignores: ["node_modules", "dist", ".lab", ".cache", "coverage"] },
+  { ignores: ["node_modules", "dist", ".lab", ".cache", "coverage", "examples"] },
   js.configs.recommended,
   {
     files: ["**/*.ts"],

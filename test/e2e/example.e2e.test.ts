@@ -1,0 +1,140 @@
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { LocalWorkspace } from "@pulumi/pulumi/automation";
+import { run } from "../../lab/process";
+import { tokenWith } from "../../lab/world";
+import { startTestLab } from "../support/lab";
+import type { TestLab } from "../support/lab";
+import { isLive, recordOf } from "../support/managed";
+
+const root = join(__dirname, "..", "..");
+const example = join(root, "examples", "own-program");
+
+interface Packed {
+  filename: string;
+  files: { path: string }[];
+}
+
+let lab: TestLab;
+let dir: string;
+/** The other company's program, with this package in its node_modules as npm would put it there. */
+let program: string;
+let packed: Packed;
+
+async function done(command: string, args: string[], cwd = program): Promise<string> {
+  const { code, stdout, stderr } = await run(command, args, { cwd, env: lab.env });
+  if (code !== 0) throw new Error(`${stdout}\n${stderr}`);
+  return stdout;
+}
+
+const up = () => done("pulumi", ["up", "--yes", "--skip-preview", "--color", "never"]);
+
+const manifest = (folder: string) =>
+  JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as Record<
+    "dependencies" | "devDependencies",
+    Record<string, string>
+  >;
+
+/** Unpacks the tarball; what the package and the program need besides lies in the checkout. */
+async function install(): Promise<void> {
+  const modules = join(program, "node_modules");
+  const own = join(modules, "apisec-credentials");
+  mkdirSync(own, { recursive: true });
+  await done("tar", ["-xzf", join(dir, packed.filename), "-C", own, "--strip-components=1"]);
+  const { dependencies, devDependencies } = manifest(program);
+  const wanted = { ...manifest(own).dependencies, ...dependencies, ...devDependencies };
+  for (const name of Object.keys(wanted).filter((one) => one !== "apisec-credentials")) {
+    const link = join(modules, name);
+    mkdirSync(dirname(link), { recursive: true });
+    symlinkSync(join(root, "node_modules", name), link);
+  }
+}
+
+beforeAll(async () => {
+  dir = mkdtempSync(join(tmpdir(), "apisec-example-"));
+  lab = await startTestLab();
+  program = join(dir, "program");
+  cpSync(example, program, { recursive: true });
+  const answer = await done("npm", ["pack", "--json", "--pack-destination", dir], root);
+  [packed] = JSON.parse(answer) as [Packed];
+  await install();
+  const policy = await done("npm", ["run", "--silent", "deployer-policy", "--", "dev"]);
+  lab.env["VAULT_TOKEN"] = await tokenWith(lab.world.vault, "acme-security-dev-deployer", policy);
+  const stack = await LocalWorkspace.createOrSelectStack(
+    { stackName: "dev", workDir: program },
+    { envVars: lab.env, pulumiHome: lab.env["PULUMI_HOME"] ?? "" },
+  );
+  await stack.setConfig("apisecUrl", { value: lab.world.apisec.url });
+  for (const [name, value] of Object.entries(lab.world.secrets.firstPasswords)) {
+    await stack.setConfig(`firstPasswords.${name}`, { value, secret: true }, true);
+  }
+});
+
+afterAll(async () => {
+  await lab?.stop();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+test("the package holds what other programs need, and nothing else", () => {
+  const files = packed.files.map(({ path }) => path);
+  expect(files.filter((path) => !path.startsWith("dist/lib/")).sort()).toEqual([
+    "CHANGELOG.md",
+    "LICENSE",
+    "README.md",
+    "dist/passwordProvider.cjs",
+    "dist/rotate.mjs",
+    "package.json",
+    ...["admin", "consumer", "deployer", "developer", "monitor", "preview", "rotator"].map(
+      (name) => `policies/${name}.hcl`,
+    ),
+    "rotator/gitlab-ci.yml",
+    "rotator/once.sh",
+  ]);
+  expect(files.filter((path) => !/^dist\/lib\/.+\.(js|d\.ts)$/.test(path))).toHaveLength(15);
+});
+
+test("the program's types fit", async () => {
+  await done(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", program]);
+});
+
+test("up changes the passwords, and the records are in Vault", async () => {
+  await up();
+  for (const name of ["admin", "scanner"] as const) {
+    const { data } = await recordOf(lab, name);
+    expect(data).toMatchObject({ generation: 1, username: `${name}@acme.example` });
+    expect(await isLive(lab, name, data["password"])).toBe(true);
+    expect(await isLive(lab, name, lab.world.secrets.firstPasswords[name])).toBe(false);
+  }
+  const token = await lab.asRoot("GET", "apisec/data/scanner/token");
+  expect(token.body).toMatchObject({ data: { data: { username: "scanner@acme.example" } } });
+  const policy = await lab.asRoot("GET", "sys/policies/acl/apisec-dev-developer");
+  expect(policy.body).toMatchObject({
+    data: { policy: expect.stringMatching(/^# managed by acme-security\/dev\n/) as string },
+  });
+});
+
+test("the second up changes nothing and asks APIsec nothing", async () => {
+  await lab.apisec("DELETE", "requests");
+  expect(await up()).toMatch(/Resources:\s+\d+ unchanged/);
+  expect(await lab.apisec("GET", "requests")).toMatchObject({ requests: [] });
+});
+
+test("the state is the same on every machine", async () => {
+  const { deployment } = JSON.parse(await done("pulumi", ["stack", "export"])) as {
+    deployment: { resources: { inputs?: object; outputs?: object }[] };
+  };
+  const state = JSON.stringify(
+    deployment.resources.map(({ inputs, outputs }) => ({ inputs, outputs })),
+  );
+  expect(state).toContain("apisec-credentials/passwordProvider");
+  for (const folder of [dir, root]) expect(state).not.toContain(folder);
+});
+
+test("the schedule rotates the token", async () => {
+  const { scheduleId } = JSON.parse(await done("pulumi", ["stack", "output", "--json"])) as {
+    scheduleId: number;
+  };
+  const { status, trace } = await lab.runSchedule(scheduleId);
+  expect([status, trace]).toEqual(["success", expect.stringMatching(/scanner +rotated/)]);
+});

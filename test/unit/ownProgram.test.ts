@@ -1,0 +1,158 @@
+import * as pulumi from "@pulumi/pulumi";
+import { SecretStore } from "../../components/secretStore";
+import type { SecretStoreArgs } from "../../components/secretStore";
+import { ServiceAccount } from "../../components/serviceAccount";
+import type { ServiceAccountArgs } from "../../components/serviceAccount";
+import { settingsFrom } from "../../config";
+import type { SettingsInCode } from "../../config";
+import { resource, withMocks } from "../support/programMocks";
+
+const accounts = [
+  { name: "admin", username: "admin@acme.example", publishToken: false },
+  { name: "scanner", username: "scanner@acme.example" },
+];
+const passwordType = "pulumi-nodejs:dynamic/apisec:Password";
+
+/** Two accounts as a program of its own writes them: the first one changes the second. */
+function build(
+  store: Partial<SecretStoreArgs> = {},
+  second: Partial<ServiceAccountArgs> = {},
+  name = "scanner",
+): ServiceAccount {
+  const common = {
+    store: new SecretStore("store", { accounts, ...store }),
+    vaultAddress: "https://vault.acme.example",
+  };
+  const changer = new ServiceAccount("admin", { ...common, username: "admin@acme.example" });
+  return new ServiceAccount(name, {
+    ...common,
+    username: "scanner@acme.example",
+    changer,
+    ...second,
+  });
+}
+
+/** Caught inside, so that what was registered before the refusal is done with before the next test. */
+const refusal = async (...args: Parameters<typeof build>): Promise<string> => {
+  let text = "";
+  await withMocks(() => {
+    try {
+      build(...args);
+    } catch (error) {
+      text = (error as Error).message;
+    }
+  });
+  return text;
+};
+
+describe("components in a program of its own", () => {
+  test("need no more than names, users and the Vault: the rest has the defaults of config", async () => {
+    const { resources, result } = await withMocks(() => build());
+    expect(resource(resources, passwordType, "scanner").inputs).toMatchObject({
+      name: "scanner",
+      host: "https://cloud.apisec.ai",
+      generation: 1,
+      changedBy: { name: "admin", username: "admin@acme.example" },
+      acceptAdminToken: false,
+      published: true,
+      mount: "apisec",
+    });
+    expect(resource(resources, passwordType, "admin").inputs).toMatchObject({ published: false });
+    expect(result.tokenPath).toBe("apisec/data/scanner/token");
+    const key = resource(resources, "vault:generic/endpoint:Endpoint", "store-scanner-token");
+    expect(JSON.stringify(key.inputs)).toContain("23h30m0s");
+  });
+
+  test("change a password after the store's keys and policies, those of the account alone", async () => {
+    const { resources } = await withMocks(() => build());
+    const { dependencies } = resource(resources, passwordType, "scanner");
+    const names = dependencies.map((urn) => urn.slice(urn.lastIndexOf("::") + 2)).sort();
+    expect(names).toEqual(
+      [
+        ...["store-admin", "store-developer", "store-rotator"],
+        ...["store-scanner-password", "store-scanner-token"],
+        // The changer, and what it is made of.
+        "admin",
+      ].sort(),
+    );
+  });
+
+  test.each([
+    [
+      { mount: "a+/b", accounts: [{ name: "Scan*" }] },
+      {},
+      /^SecretStore store: mount is "a\+\/b"; expected a path/,
+    ],
+    [{ accounts: [{ name: "*" }] }, {}, /^SecretStore store: name is "\*"; expected 1 to 63/],
+    [{}, { username: "a b" }, /^ServiceAccount scanner: username is "a b"; expected the user name/],
+    [{}, { host: "http://apisec.acme.example" }, /^ServiceAccount scanner: host is .*https:/],
+    [
+      {},
+      { passwordGeneration: 0 },
+      /^ServiceAccount scanner: passwordGeneration is 0; expected a whole number/,
+    ],
+    [
+      {},
+      { host: "https://other.acme.example" },
+      /^ServiceAccount scanner: its changer admin is at https:\/\/cloud\.apisec\.ai; expected an account at https:\/\/other/,
+    ],
+    [
+      { accounts: accounts.map(({ name }) => ({ name })) },
+      {},
+      /^ServiceAccount scanner: its changer admin publishes its token, which can reset passwords/,
+    ],
+  ])("are refused with %j, %j", async (store, second, expected) => {
+    expect(await refusal(store, second)).toMatch(expected);
+  });
+
+  test("an account that the store does not keep is refused", async () => {
+    expect(await refusal({}, {}, "other")).toBe(
+      "The secret store has no account other: name it in the store's `accounts`.",
+    );
+  });
+});
+
+describe("settings in code", () => {
+  const read = async (code: Partial<SettingsInCode>, config: Record<string, string> = {}) => {
+    const before = { ...process.env };
+    Object.assign(process.env, { VAULT_ADDR: "https://vault.acme.example", VAULT_TOKEN: "t" });
+    try {
+      const { result } = await withMocks(() => {
+        const keys = Object.entries(config).map(([key, value]) => [
+          `apisec-credentials:${key}`,
+          value,
+        ]);
+        pulumi.runtime.setAllConfig(Object.fromEntries(keys) as Record<string, string>);
+        return settingsFrom({ accounts, gitlabProject: "platform/rotation", ...code });
+      });
+      return result;
+    } finally {
+      process.env = before;
+      pulumi.runtime.setAllConfig({});
+    }
+  };
+
+  test("have the defaults of config", async () => {
+    expect(await read({ createMount: false })).toMatchObject({
+      mount: "apisec",
+      createMount: false,
+      cron: "17 */6 * * *",
+      tokenLifetime: 86_400,
+      accounts: [{ name: "admin", passwordGeneration: 1 }, { name: "scanner" }],
+    });
+  });
+
+  test("yield to the stack's config; the program's other keys are its own", async () => {
+    const config = { apisecUrl: "https://apisec.acme.example", color: "blue" };
+    expect(await read({ apisecUrl: "https://cloud.apisec.ai" }, config)).toMatchObject({
+      apisecUrl: "https://apisec.acme.example",
+      accounts: [{ host: "https://apisec.acme.example" }, {}],
+    });
+  });
+
+  test("are checked like config", async () => {
+    await expect(read({ cron: "0 0 * * *" })).rejects.toThrow(
+      /apisec-credentials:cron: is "0 0 \* \* \*", which leaves 24 h between two runs/,
+    );
+  });
+});

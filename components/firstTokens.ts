@@ -2,8 +2,8 @@ import { join, relative } from "node:path";
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import type { Settings } from "../config";
-import { formatDuration } from "../core/duration";
 import { packageFolder } from "../core/packageFolder";
+import { onceEnvironment } from "../rotator/environment";
 import type { ServiceAccount } from "./serviceAccount";
 
 export interface FirstTokensArgs {
@@ -21,23 +21,13 @@ export class FirstTokens extends pulumi.ComponentResource {
   constructor(name: string, args: FirstTokensArgs, opts?: pulumi.ComponentResourceOptions) {
     super("apisec:index:FirstTokens", name, {}, opts);
     const { settings, accounts } = args;
-    const { login, probe } = settings.apisecPaths;
     new command.local.Command(
       name,
       {
         create: `sh ${onceScript()}`,
         dir: ".",
         stdin: `${accounts.map((account) => account.accountName).join("\n")}\n`,
-        environment: {
-          VAULT_ADDR: settings.vaultAddress,
-          ...(settings.vaultNamespace === undefined
-            ? {}
-            : { VAULT_NAMESPACE: settings.vaultNamespace }),
-          APISEC_MOUNT: settings.mount,
-          APISEC_PATHS: JSON.stringify({ login, probe }),
-          APISEC_MIN_LIFETIME: formatDuration(args.minLifetimeSeconds),
-          APISEC_REPORT: "/dev/null",
-        },
+        environment: onceEnvironment(settings, args.minLifetimeSeconds),
         addPreviousOutputInEnv: false,
         triggers: accounts.map(
           (account) => pulumi.interpolate`${account.accountName} ${account.generation}`,

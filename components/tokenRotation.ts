@@ -5,11 +5,11 @@ import * as pulumi from "@pulumi/pulumi";
 import * as vault from "@pulumi/vault";
 import type { Settings } from "../config";
 import { runError } from "../config/runError";
-import { defaultApisecPaths } from "../core/apisec";
 import { formatDuration } from "../core/duration";
 import { packageFolder } from "../core/packageFolder";
 import { ownerMarker, policyName } from "../policies/render";
 import type { RotationProject } from "../findInGitlab";
+import { pathsSetting } from "../rotator/environment";
 import { defaultImage, renderPipeline, renderRoot, sharedMarker } from "../rotator/pipelineFile";
 import { audience, jobLogin, timeoutMinutes } from "./jobLogin";
 import type { LoginRole } from "./jobLogin";
@@ -206,15 +206,13 @@ function environmentName(stack: string): string {
 
 /** Where the job logs in and what it calls; "" = not set, whatever else might set it. */
 function jobSettings(settings: Settings): Record<string, string> {
-  const { login, probe } = settings.apisecPaths;
-  const usual = login === defaultApisecPaths.login && probe === defaultApisecPaths.probe;
   return {
     VAULT_ADDR: settings.vaultAddress,
     VAULT_NAMESPACE: settings.vaultNamespace ?? "",
     VAULT_AUTH_PATH: settings.authPath,
     VAULT_AUTH_ROLE: roleName(settings),
     APISEC_MOUNT: settings.mount,
-    APISEC_PATHS: usual ? "" : JSON.stringify({ login, probe }),
+    APISEC_PATHS: pathsSetting(settings.apisecPaths),
   };
 }
 

@@ -336,7 +336,7 @@ describe("the program", () => {
       environment: {
         VAULT_ADDR: "https://vault.example.com:8200",
         APISEC_MOUNT: "apisec",
-        APISEC_PATHS: '{"login":"/login","probe":"/api/v1/projects?page=0&pageSize=1"}',
+        APISEC_PATHS: "",
         APISEC_MIN_LIFETIME: "23h30m0s",
         APISEC_REPORT: "/dev/null",
       },

@@ -19,6 +19,7 @@ const programFiles = [
   ...["Pulumi.yaml", "package.json", "tsconfig.json"],
   ...["index.ts", "config.ts", "preflight.ts", "findInGitlab.ts"],
   ...[
+    "check",
     "components",
     "config",
     "core",

@@ -18,6 +18,8 @@ export async function attempt(
 }
 
 export const gitlabFix = "export GITLAB_TOKEN=…   (scope read_api, of a user who sees the project)";
+/** Where GitLab shows something to Maintainers only. */
+export const maintainerFix = "export GITLAB_TOKEN=…   (scope read_api, of a Maintainer)";
 
 /** `attempt` for GitLab; what the token may not see is not known, and by that a warning. */
 export function asked(what: string, check: () => Promise<Finding[]>): Promise<Finding[]> {

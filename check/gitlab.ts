@@ -7,7 +7,7 @@ import { branchFinding } from "../doctor/gitlab";
 import type { ConsumerClaim, RotationProject } from "../findInGitlab";
 import { policyValues } from "../policies/values";
 import type { Finding } from "../scripts/findings";
-import { asked, gitlabFix } from "./attempt";
+import { asked, gitlabFix, maintainerFix } from "./attempt";
 import { checkSchedule } from "./schedule";
 import { soonMs, span } from "./time";
 
@@ -86,7 +86,7 @@ export function overrideFinding(project: Json): Finding {
   const fix = `glab api -X PUT projects/${String(project["id"])} -f ${key}=maintainer`;
   if (typeof role !== "string") {
     const found = "who may set them is not shown to this token's user";
-    return { what, state: "warning", found, fix: "ask with a Maintainer's token (scope read_api)" };
+    return { what, state: "warning", found, fix: maintainerFix };
   }
   const found = `may be set by ${role.replaceAll("_", " ")}`;
   return role === "developer"

@@ -5,7 +5,7 @@ import { isObject } from "../core/http";
 import { foreignText } from "../core/redact";
 import { scheduleGaps } from "../core/schedule";
 import type { Finding } from "../scripts/findings";
-import { asked } from "./attempt";
+import { asked, maintainerFix } from "./attempt";
 import { differences } from "./differences";
 import type { GitlabFacts, Json } from "./gitlab";
 import { soonMs, span, timeText } from "./time";
@@ -66,7 +66,10 @@ export function scheduleFinding(settings: Settings, schedule: Json, count: numbe
   if (wrong.length > 0) return { what, state: "problem", found: wrong.join("; "), fix };
   const next = schedule["next_run_at"];
   const when = typeof next === "string" ? timeText(Date.parse(next)) : "unknown";
-  return { what, state: "ok", found: `${cron} ${cron_timezone}, next run ${when}` };
+  const found = `${cron} ${cron_timezone}, next run ${when}`;
+  if (Array.isArray(schedule["variables"])) return { what, state: "ok", found };
+  const unknown = `${found}; whether it has variables is not shown to this token's user`;
+  return { what, state: "warning", found: unknown, fix: maintainerFix };
 }
 
 /** The last pipeline's end, and whether the next one is overdue. */

@@ -1,0 +1,592 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { tryRight } from "../../lab/access";
+import { run } from "../../lab/process";
+import { rotationProject, tokenWith } from "../../lab/world";
+import type { Finding } from "../../scripts/findings";
+import { devConfig, startTestLab } from "../support/lab";
+import type { TestLab } from "../support/lab";
+
+let lab: TestLab;
+let scheduleId: number;
+let monitorId: number;
+/** What the check runs with: a token of policy monitor, and one of a Maintainer with read_api. */
+const tokens = { vault: "", gitlab: "glpat-of-the-monitor" };
+/** All that the check has printed or written. */
+const printed: string[] = [];
+type Data = Record<string, unknown>;
+
+/** Runs the check as a person or a job does. */
+async function check(options: string[], env: Record<string, string> = {}) {
+  const args = ["-r", "ts-node/register", "scripts/check.ts", "--stack", "dev", ...options];
+  const result = await run(process.execPath, args, {
+    cwd: lab.program,
+    env: { ...lab.env, VAULT_TOKEN: tokens.vault, GITLAB_TOKEN: tokens.gitlab, ...env },
+  });
+  printed.push(result.stdout, result.stderr);
+  return result;
+}
+
+/** The lines that are not ok, and the exit code. */
+async function notOk(options: string[] = [], env: Record<string, string> = {}) {
+  const { code, stdout, stderr } = await check(["--json", ...options], env);
+  expect(stderr).toBe("");
+  const findings = JSON.parse(stdout) as Finding[];
+  return { code, lines: findings.filter(({ state }) => state !== "ok") };
+}
+
+async function asRoot(method: string, path: string, body?: object): Promise<Data> {
+  const answer = await lab.asRoot(method, path, body);
+  if (answer.status >= 300) throw new Error(`${method} ${path}: ${answer.status}`);
+  return (answer.body as { data?: Data } | undefined)?.data ?? {};
+}
+
+async function gitlab(method: string, path: string, body?: object): Promise<void> {
+  const answer = await lab.gitlab(method, path, body);
+  if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
+}
+
+async function gitlabControl(path: string, body: object = {}): Promise<void> {
+  const answer = await fetch(`${lab.world.gitlab.url}/-/lab/${path}`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  if (!answer.ok) throw new Error(await answer.text());
+}
+
+/** Writes what a key holds once more, so that it lives from now on. */
+async function renew(key: string): Promise<void> {
+  const { data, metadata } = await asRoot("GET", `apisec/data/${key}`);
+  const { version: cas } = metadata as { version: number };
+  await asRoot("POST", `apisec/data/${key}`, { data, options: { cas } });
+}
+
+async function versionOf(key: string): Promise<number> {
+  return (await asRoot("GET", `apisec/metadata/${key}`))["current_version"] as number;
+}
+
+beforeAll(async () => {
+  lab = await startTestLab();
+  const { world, env } = lab;
+  env["VAULT_TOKEN"] = world.vault.rootToken;
+  await asRoot("POST", "identity/group", { name: "appsec", policies: ["of-others"] });
+  const dev = await lab.stack(
+    "dev",
+    {
+      ...devConfig(world),
+      developerGroups: ["appsec"],
+      consumers: [{ name: "scan", project: rotationProject }],
+    },
+    world.secrets.firstPasswords,
+  );
+  const { outputs } = await dev.up();
+  scheduleId = outputs["scheduleId"]?.value as number;
+  expect((await lab.runSchedule(scheduleId)).status).toBe("success");
+
+  const args = ["-r", "ts-node/register", "scripts/policy.ts", "monitor", "dev"];
+  const policy = await run(process.execPath, args, { cwd: lab.program, env });
+  tokens.vault = await tokenWith(world.vault, "apisec-dev-monitor", policy.stdout);
+  await gitlabControl("users", {
+    username: "monitor",
+    tokens: [{ token: tokens.gitlab, scopes: ["read_api"] }],
+  });
+  const self = await fetch(`${world.gitlab.url}/api/v4/user`, {
+    headers: { authorization: `Bearer ${tokens.gitlab}` },
+  });
+  monitorId = ((await self.json()) as { id: number }).id;
+  await gitlab("POST", "members", { user_id: monitorId, access_level: 40 });
+}, 240_000);
+
+afterAll(() => lab?.stop());
+
+test("a stack as pulumi up left it has one warning: GitLab's default for pipeline variables", async () => {
+  const { code, lines } = await notOk();
+  expect(lines).toEqual([
+    {
+      what: "pipeline variables",
+      state: "warning",
+      found: "may be set by developer",
+      fix: "glab api -X PUT projects/1 -f ci_pipeline_variables_minimum_override_role=maintainer",
+    },
+  ]);
+  expect(code).toBe(1);
+});
+
+test("mended, it is healthy: a table, a report, exit code 0", async () => {
+  const project = encodeURIComponent(rotationProject);
+  await fetch(`${lab.world.gitlab.url}/api/v4/projects/${project}`, {
+    method: "PUT",
+    headers: {
+      authorization: `Bearer ${lab.world.secrets.gitlabToken}`,
+      "content-type": "application/json",
+    },
+    body: JSON.stringify({ ci_pipeline_variables_minimum_override_role: "maintainer" }),
+  });
+  const file = join(lab.program, "check.xml");
+  const { code, stdout } = await check(["--junit", file]);
+  const lines = [
+    /^ok +mount apisec\/ +KV version 2 at http:\S+, ends no version$/,
+    /^ok +auth mount gitlab\/ +JWT, with the keys of http:/,
+    /^ok +policy apisec-dev-admin +is as declared$/,
+    /^ok +policy apisec-dev-consumer\.scan +is as declared$/,
+    /^ok +role apisec-dev-rotator +is as declared$/,
+    /^ok +role apisec-dev-consumer\.scan +is as declared$/,
+    /^ok +group appsec +has its policies$/,
+    /^ok +this Vault token +may do nothing to a password$/,
+    /^ok +key settings +3 of 3 keys are as declared$/,
+    /^ok +password scanner +written (less than a minute|\d+m) ago$/,
+    /^ok +token scanner +issued .* ago, readable for 23h\d+m, until \d{4}-.*Z$/,
+    /^ok +GitLab project +platform\/apisec-rotation at http:\S+, private$/,
+    /^ok +pipeline variables +may be set by maintainer$/,
+    /^ok +branch main +is there, and protected$/,
+    /^ok +schedule +17 \*\/6 \* \* \* UTC, next run \d{4}-.*:17:00Z$/,
+    /^ok +last pipeline +success, began /,
+    /^ok +schedule's owner +rotation-bot, active$/,
+    /^ok +file rotate\.mjs +is as this version delivers it$/,
+    /^ok +file \.gitlab-ci\.yml +is as this version delivers it$/,
+    /^ok +GITLAB_TOKEN +has no end$/,
+  ];
+  for (const line of lines) {
+    expect(stdout.split("\n").filter((text) => line.test(text))).toHaveLength(1);
+  }
+  expect(stdout).toMatch(/^0 problems, 0 warnings$/m);
+  expect(code).toBe(0);
+  const report = readFileSync(file, "utf8");
+  printed.push(report);
+  expect(report).toMatch(/<testsuite name="check" tests="\d+" failures="0"/);
+  expect(report).toContain('<testcase classname="check" name="token scanner"');
+});
+
+test("its token can read no password and no token", async () => {
+  const { address } = lab.world.vault;
+  for (const key of ["scanner/password", "scanner/token", "admin/password"]) {
+    for (const [kind, verdict] of [
+      ["data", "no"],
+      ["subkeys", "no"],
+      ["metadata", "yes"],
+    ] as const) {
+      const right = { name: key, method: "GET", path: `apisec/${kind}/${key}` };
+      expect([kind, key, await tryRight(address, tokens.vault, right)]).toEqual([
+        kind,
+        key,
+        verdict,
+      ]);
+    }
+  }
+});
+
+/** One thing that goes wrong: how, what the check says of it, and the way back. */
+interface Break {
+  spoil: () => Promise<unknown>;
+  expected: Finding[];
+  code: 1 | 2;
+  mend: () => Promise<unknown>;
+}
+
+const like = (pattern: RegExp) => expect.stringMatching(pattern) as string;
+const mending = "pulumi up --refresh --stack dev";
+const rotating = "npm run rotate -- --stack dev";
+const policy = "sys/policies/acl/apisec-dev-developer";
+const role = "auth/gitlab/role/apisec-dev-rotator";
+let kept: Data = {};
+
+const breaks: Record<string, Break> = {
+  "the schedule is switched off": {
+    spoil: () => gitlab("PUT", `pipeline_schedules/${scheduleId}`, { active: false }),
+    expected: [
+      {
+        what: "schedule",
+        state: "problem",
+        found: "is inactive: nothing rotates the tokens",
+        fix: mending,
+      },
+    ],
+    code: 2,
+    mend: () => gitlab("PUT", `pipeline_schedules/${scheduleId}`, { active: true }),
+  },
+  "the schedule's owner is blocked": {
+    spoil: () => gitlabControl("users/rotation-bot/block"),
+    expected: [
+      {
+        what: "schedule's owner",
+        state: "problem",
+        found: "rotation-bot is blocked",
+        fix: like(/^pulumi up --refresh --stack dev .*a user who stays/),
+      },
+    ],
+    code: 2,
+    mend: () => gitlabControl("users/rotation-bot/unblock"),
+  },
+  "the schedule runs at other times": {
+    spoil: () => gitlab("PUT", `pipeline_schedules/${scheduleId}`, { cron: "0 0 * * *" }),
+    expected: [
+      {
+        what: "schedule",
+        state: "problem",
+        found: "cron is 0 0 * * *, declared 17 */6 * * *",
+        fix: mending,
+      },
+    ],
+    code: 2,
+    mend: () => gitlab("PUT", `pipeline_schedules/${scheduleId}`, { cron: "17 */6 * * *" }),
+  },
+  "the schedule has variables": {
+    spoil: () =>
+      gitlab("POST", `pipeline_schedules/${scheduleId}/variables`, { key: "X", value: "y" }),
+    expected: [
+      {
+        what: "schedule",
+        state: "problem",
+        found: "has variables, which win over the project's: X",
+        fix: mending,
+      },
+    ],
+    code: 2,
+    mend: () => gitlab("DELETE", `pipeline_schedules/${scheduleId}/variables/X`),
+  },
+  "the token's user is a Reporter, who is not shown everything": {
+    spoil: () => gitlab("PUT", `members/${monitorId}`, { access_level: 20 }),
+    expected: [
+      {
+        what: "schedule",
+        state: "warning",
+        found: like(/; whether it has variables is not shown to this token's user$/),
+        fix: "export GITLAB_TOKEN=…   (scope read_api, of a Maintainer)",
+      },
+    ],
+    code: 1,
+    mend: () => gitlab("PUT", `members/${monitorId}`, { access_level: 40 }),
+  },
+  "the branch is not protected": {
+    spoil: () => gitlab("DELETE", "protected_branches/main"),
+    expected: [
+      {
+        what: "branch main",
+        state: "problem",
+        found: like(/^is not protected/),
+        fix: like(/Protected branches/),
+      },
+    ],
+    code: 2,
+    mend: () =>
+      gitlab("POST", "protected_branches", {
+        name: "main",
+        push_access_level: 40,
+        merge_access_level: 40,
+      }),
+  },
+  "a policy is edited": {
+    spoil: async () => {
+      kept = await asRoot("GET", policy);
+      const text = String(kept["policy"]).replace('["read"]', '["read", "update"]');
+      await asRoot("PUT", policy, { policy: text });
+    },
+    expected: [
+      {
+        what: "policy apisec-dev-developer",
+        state: "problem",
+        found: like(/^differs from line \d+ on: .*\["read", "update"\]; declared: .*\["read"\]$/),
+        fix: mending,
+      },
+    ],
+    code: 2,
+    mend: () => asRoot("PUT", policy, { policy: kept["policy"] }),
+  },
+  "the role asks for one claim less": {
+    spoil: async () => {
+      kept = await asRoot("GET", role);
+      const bound_claims = { ...(kept["bound_claims"] as Data) };
+      delete bound_claims["ref_protected"];
+      await asRoot("POST", role, { ...kept, bound_claims });
+    },
+    expected: [
+      {
+        what: "role apisec-dev-rotator",
+        state: "problem",
+        found: "bound_claims.ref_protected is not set, declared true",
+        fix: mending,
+      },
+    ],
+    code: 2,
+    mend: () => asRoot("POST", role, kept),
+  },
+  "GitLab's keys come from elsewhere": {
+    spoil: async () => {
+      kept = await asRoot("GET", "auth/gitlab/config");
+      const jwks = { jwks_url: `${lab.world.gitlab.url}/oauth/discovery/keys` };
+      await asRoot("POST", "auth/gitlab/config", { ...jwks, bound_issuer: kept["bound_issuer"] });
+    },
+    expected: [
+      {
+        what: "auth mount gitlab/",
+        state: "problem",
+        found: like(/oidc_discovery_url is not set, declared http.*jwks_url is http/),
+        fix: mending,
+      },
+    ],
+    code: 2,
+    mend: () =>
+      asRoot("POST", "auth/gitlab/config", {
+        oidc_discovery_url: kept["oidc_discovery_url"],
+        bound_issuer: kept["bound_issuer"],
+      }),
+  },
+  "a group has lost its policy": {
+    spoil: async () => {
+      kept = await asRoot("GET", "identity/group/name/appsec");
+      await asRoot("POST", "identity/group/name/appsec", { policies: ["of-others"] });
+    },
+    expected: [
+      {
+        what: "group appsec",
+        state: "problem",
+        found: "lacks apisec-dev-developer",
+        fix: mending,
+      },
+    ],
+    code: 2,
+    mend: () => asRoot("POST", "identity/group/name/appsec", { policies: kept["policies"] }),
+  },
+  "a key may be written without check-and-set": {
+    spoil: () => asRoot("POST", "apisec/metadata/admin/password", { cas_required: false }),
+    expected: [
+      {
+        what: "key settings admin/password",
+        state: "problem",
+        found: "cas_required is false, declared true",
+        fix: "vault kv metadata put -mount=apisec -cas-required=true -max-versions=10 -delete-version-after=0s admin/password",
+      },
+    ],
+    code: 2,
+    mend: () => asRoot("POST", "apisec/metadata/admin/password", { cas_required: true }),
+  },
+  "a token is deleted": {
+    spoil: () => asRoot("DELETE", "apisec/data/scanner/token"),
+    expected: [
+      {
+        what: "token scanner",
+        state: "problem",
+        found: like(/^was deleted by hand at \d{4}-.*Z, .* ago$/),
+        fix: rotating,
+      },
+    ],
+    code: 2,
+    mend: async () => {
+      const versions = [await versionOf("scanner/token")];
+      await asRoot("POST", "apisec/undelete/scanner/token", { versions });
+      await renew("scanner/token");
+    },
+  },
+  "a token is about to end": {
+    spoil: async () => {
+      await asRoot("POST", "apisec/metadata/scanner/token", { delete_version_after: "30m" });
+      await renew("scanner/token");
+      await asRoot("POST", "apisec/metadata/scanner/token", { delete_version_after: "23h30m" });
+    },
+    expected: [
+      {
+        what: "token scanner",
+        state: "warning",
+        found: like(/, readable for (30|29)m, until \d{4}-.*Z; .* needed until \d{4}-.*Z$/),
+        fix: rotating,
+      },
+    ],
+    code: 1,
+    mend: () => renew("scanner/token"),
+  },
+  "a password record is deleted": {
+    spoil: () => asRoot("DELETE", "apisec/data/scanner/password"),
+    expected: [
+      {
+        what: "password scanner",
+        state: "problem",
+        found: like(/^version \d was deleted at /),
+        fix: like(/^vault kv undelete -mount=apisec -versions=\d scanner\/password$/),
+      },
+    ],
+    code: 2,
+    mend: async () => {
+      const versions = [await versionOf("scanner/password")];
+      await asRoot("POST", "apisec/undelete/scanner/password", { versions });
+    },
+  },
+  "the pipeline file is edited": {
+    spoil: async () => {
+      const path = "repository/files/.gitlab-ci.yml";
+      const file = (await (await lab.gitlab("GET", `${path}?ref=main`)).json()) as Data;
+      kept = { text: Buffer.from(String(file["content"]), "base64").toString("utf8") };
+      const content = `${String(kept["text"])}\n# one line more\n`;
+      const commit = { branch: "main", commit_message: "Edit [skip ci]", content };
+      await gitlab("PUT", path, commit);
+    },
+    expected: [
+      {
+        what: "file .gitlab-ci.yml",
+        state: "problem",
+        found: "was edited, or is of another version",
+        fix: mending,
+      },
+    ],
+    code: 2,
+    mend: () =>
+      gitlab("PUT", "repository/files/.gitlab-ci.yml", {
+        branch: "main",
+        commit_message: "Back [skip ci]",
+        content: kept["text"],
+      }),
+  },
+  "the last pipeline has failed": {
+    spoil: async () => {
+      kept = await asRoot("GET", role);
+      await asRoot("POST", role, { ...kept, bound_audiences: ["elsewhere"] });
+      expect((await lab.runSchedule(scheduleId)).status).toBe("failed");
+      await asRoot("POST", role, kept);
+    },
+    expected: [
+      {
+        what: "last pipeline",
+        state: "problem",
+        found: like(/^failed, began .* ago: http.*\/-\/pipelines\/\d+$/),
+        fix: like(/^see its job at http.*, then: npm run rotate -- --stack dev$/),
+      },
+    ],
+    code: 2,
+    mend: async () => expect((await lab.runSchedule(scheduleId)).status).toBe("success"),
+  },
+};
+
+test.each(Object.entries(breaks))("%s", async (_name, { spoil, expected, code, mend }) => {
+  await spoil();
+  const found = await notOk();
+  await mend();
+  expect(found).toEqual({ lines: expected, code });
+});
+
+test("after all that it is healthy again", async () => {
+  expect(await notOk()).toEqual({ code: 0, lines: [] });
+});
+
+test("a Vault that is sealed, unreachable or denies the token is one line; GitLab is checked all the same", async () => {
+  const { vault } = lab.world;
+  await vault.seal();
+  const sealed = await notOk();
+  await vault.unseal();
+  expect(sealed.lines).toEqual([
+    { what: "Vault", state: "problem", found: `Vault at ${vault.address} is sealed (503)` },
+  ]);
+  const away = await notOk([], { VAULT_ADDR: "http://127.0.0.1:9" });
+  expect(away.lines).toEqual([
+    { what: "Vault", state: "problem", found: like(/^Vault: http:\/\/127.0.0.1:9 refused/) },
+    // The job would be told another Vault.
+    { what: "file .gitlab-ci.yml", state: "problem", found: like(/^was edited/), fix: mending },
+  ]);
+  const denied = await notOk([], { VAULT_TOKEN: "of-nobody" });
+  expect(denied.lines).toEqual([
+    {
+      what: "Vault",
+      state: "problem",
+      found: like(/^Vault denies GET sys\/mounts\/apisec \(403\)/),
+      fix: like(/^npm run --silent policy -- monitor dev \| vault policy write apisec-dev-monitor/),
+    },
+  ]);
+  expect([sealed.code, away.code, denied.code]).toEqual([2, 2, 2]);
+});
+
+test("a GitLab token that is wrong, or missing, leaves the role's claims unknown: never ok", async () => {
+  const unknown = ["project_id, ci_config_ref_uri, user_id", "project_id"];
+  const roles = ["rotator", "consumer.scan"].map((name, index) => ({
+    what: `role apisec-dev-${name}`,
+    state: "warning",
+    found: like(new RegExp(`but ${unknown[index]} could not be compared`)),
+    fix: "see the lines about GitLab",
+  }));
+  const fix = like(/^export GITLAB_TOKEN=…/);
+  const wrong = await notOk([], { GITLAB_TOKEN: "glpat-of-nobody" });
+  const found = like(/^GitLab answers GET projects\/\S+ with 401: 401 Unauthorized$/);
+  expect(wrong.lines).toEqual([...roles, { what: "GitLab project", state: "problem", found, fix }]);
+  const missing = await notOk([], { GITLAB_TOKEN: "" });
+  expect(missing.lines).toEqual([
+    ...roles,
+    { what: "GitLab", state: "problem", found: like(/GITLAB_TOKEN is not set/), fix },
+  ]);
+  expect([wrong.code, missing.code]).toEqual([2, 2]);
+});
+
+test("a token that can do more than it should, or is not shown what it can do, is a warning", async () => {
+  const fix = "run it with a token of policy apisec-dev-monitor";
+  const what = "this Vault token";
+  expect(await notOk([], { VAULT_TOKEN: lab.world.vault.rootToken })).toEqual({
+    code: 1,
+    lines: [
+      {
+        ...{ what, state: "warning", fix },
+        found: like(/^has rights on 2 of 2 passwords, such as apisec\/data\/admin\/password/),
+      },
+    ],
+  });
+  expect(await notOk([], { VAULT_TOKEN: lab.env["VAULT_TOKEN"] ?? "" })).toEqual({
+    code: 1,
+    lines: [{ ...{ what, state: "warning", fix }, found: like(/^Vault denies POST sys\/cap/) }],
+  });
+});
+
+test("tokens are read and tried at APIsec where that is asked for, with the developers' rights", async () => {
+  const body = {
+    policies: ["apisec-dev-monitor", "apisec-dev-developer"],
+    no_default_policy: true,
+  };
+  const answer = await lab.asRoot("POST", "auth/token/create", body);
+  const VAULT_TOKEN = (answer.body as { auth: { client_token: string } }).auth.client_token;
+  const healthy = await check(["--read-tokens"], { VAULT_TOKEN });
+  expect(healthy.stdout).toMatch(/^ok +token scanner at APIsec +works$/m);
+  expect(healthy.code).toBe(0);
+  const denied = await notOk(["--read-tokens"]);
+  expect(denied).toMatchObject({
+    code: 2,
+    lines: [{ what: "token scanner at APIsec", found: like(/^Vault denies GET/) }],
+  });
+  // An account that is given the role after it was set up, and a token that has ended at APIsec.
+  await lab.apisec("POST", "faults", [
+    { match: { kind: "probe" }, action: { status: 401, body: {} } },
+  ]);
+  const refused = await notOk(["--read-tokens"], { VAULT_TOKEN });
+  await lab.apisec("DELETE", "faults");
+  expect(refused).toMatchObject({
+    code: 2,
+    lines: [{ what: "token scanner at APIsec", found: "is refused: HTTP 401", fix: rotating }],
+  });
+});
+
+test("an account that came later, and a stack that is not there, are said and not passed over", async () => {
+  const config = devConfig(lab.world);
+  const accounts = [...(config["accounts"] as Data[]), { name: "new", username: "n@acme.example" }];
+  lab.writeConfig("later", { ...config, accounts, policyPrefix: "apisec" });
+  const args = ["--json", "--stack", "later"];
+  const { code, stdout } = await check(args);
+  const findings = JSON.parse(stdout) as Finding[];
+  expect(findings).toContainEqual({
+    what: "password new",
+    state: "problem",
+    found: like(/^Vault denies GET apisec\/metadata\/new\/password \(403\)/),
+    fix: like(/^npm run --silent policy -- monitor later/),
+  });
+  expect(code).toBe(2);
+  const none = await check(["--stack", "nowhere"]);
+  expect(none).toMatchObject({ code: 2, stderr: like(/^Pulumi.nowhere.yaml is not there/) });
+});
+
+test("nothing that it prints is a secret", async () => {
+  const secrets = await Promise.all(
+    ["admin/password", "scanner/password", "scanner/token"].map(async (key) => {
+      const { data } = await asRoot("GET", `apisec/data/${key}`);
+      const { password, token } = data as { password?: string; token?: string };
+      return password ?? token ?? "";
+    }),
+  );
+  const all = printed.join("\n");
+  for (const secret of [...secrets, ...Object.values(tokens), lab.world.vault.rootToken]) {
+    expect(secret.length).toBeGreaterThan(10);
+    expect(all.includes(secret)).toBe(false);
+  }
+});

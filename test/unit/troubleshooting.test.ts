@@ -36,7 +36,9 @@ function rowsOf(section: string): string[] {
 /** Whether a message begins as the row says; `…` in the row stands for anything. */
 function fits(row: string, message: string): boolean {
   const parts = row.split("…").map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
-  return new RegExp(`^(…|Account … )?${parts.join(".*")}`, "s").test(message.replaceAll("`", "'"));
+  return new RegExp(`^(…|Account … )?${parts.join(".*")}`, "s").test(
+    message.replaceAll("`", "'").replaceAll("\n", " "),
+  );
 }
 
 const unmatched = (some: readonly Message[], rows: readonly string[]) =>

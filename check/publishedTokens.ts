@@ -32,7 +32,7 @@ export async function checkPublishedTokens(
         const read = await store.read(tokenKey(account.name));
         const token = read.state === "found" ? read.data["token"] : undefined;
         const found = tokenProblem(account, token, now);
-        const fix = `npm run rotate -- --stack ${settings.stack}`;
+        const fix = `npm run rotate -- --stack ${settings.stack} --account ${account.name}`;
         if (found !== undefined) return [{ what, state: "problem", found, fix }];
         if (isAdminToken(String(token)) && !account.acceptAdminToken) {
           const found = "carries ROLE_ADMIN: whoever reads it can reset every password";

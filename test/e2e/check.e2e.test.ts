@@ -186,7 +186,7 @@ interface Break {
 
 const like = (pattern: RegExp) => expect.stringMatching(pattern) as string;
 const mending = "pulumi up --refresh --stack dev";
-const rotating = "npm run rotate -- --stack dev";
+const rotating = "npm run rotate -- --stack dev --account scanner";
 const policy = "sys/policies/acl/apisec-dev-developer";
 const role = "auth/gitlab/role/apisec-dev-rotator";
 let kept: Data = {};

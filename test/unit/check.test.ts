@@ -1,0 +1,440 @@
+import { readConfig } from "../../config";
+import { checkAccounts, neededUntil, passwordFinding, tokenFinding } from "../../check/accounts";
+import { differences } from "../../check/differences";
+import { overrideFinding, ownTokenFinding, projectFinding } from "../../check/gitlab";
+import { readMetadata } from "../../check/keys";
+import { tokenProblem } from "../../check/publishedTokens";
+import { checkReport, shortened } from "../../check/report";
+import { checkStack } from "../../check/run";
+import { lastPipelineFinding, ownerFinding, scheduleFinding } from "../../check/schedule";
+import { span } from "../../check/time";
+import { policyProblem, roleFinding } from "../../check/vault";
+import { gitlabReader } from "../../core/gitlab";
+import type { HttpRequest, HttpResponse } from "../../core/http";
+import type { VaultConnection } from "../../core/vault";
+import { rotatorRole } from "../../components/tokenRotation";
+import type { Finding } from "../../scripts/findings";
+import { accessToken } from "../support/accessToken";
+import { sourceOf } from "../support/configSource";
+import { scripted } from "../support/scripted";
+
+const now = Date.UTC(2026, 10, 24, 12);
+const hour = 3_600_000;
+const settings = readConfig(sourceOf());
+const [scanner] = settings.accounts;
+if (scanner === undefined) throw new Error("no account");
+const time = (ms: number) => new Date(ms).toISOString();
+
+/** A key whose newest version was written some hours ago. */
+function key(hoursAgo: number, endsInHours?: number, destroyed = false) {
+  const ends = endsInHours === undefined ? "" : time(now + endsInHours * hour);
+  return readMetadata({
+    current_version: 3,
+    versions: {
+      "2": { created_time: time(0), deletion_time: "", destroyed: false },
+      "3": { created_time: time(now - hoursAgo * hour), deletion_time: ends, destroyed },
+    },
+  });
+}
+
+test.each([
+  [20_000, "less than a minute"],
+  [-5 * 60_000, "5m"],
+  [17.5 * hour, "17h30m"],
+  [47.9 * hour, "47h54m"],
+  [90 * 24 * hour, "90 days"],
+])("%d ms is %s", (ms, text) => {
+  expect(span(ms)).toBe(text);
+});
+
+describe("differences", () => {
+  test("names what is not as declared, and nothing that is not declared", () => {
+    const declared = { ttl: 900, list: ["a"], claims: { ref: "main", id: "1" }, none: "", off: [] };
+    const found = { ttl: 900, list: ["a"], claims: { id: "1", ref: "main" }, other: 1 };
+    expect(differences(declared, found)).toEqual([]);
+    expect(
+      differences(declared, {
+        ttl: 60,
+        list: ["a", "b"],
+        claims: { id: "1", sub: "x" },
+        none: "y",
+      }),
+    ).toEqual([
+      "ttl is 60, declared 900",
+      "list is a, b, declared a",
+      "claims.sub is x, declared not set",
+      "claims.ref is not set, declared main",
+      "none is y, declared not set",
+    ]);
+  });
+
+  test("cuts what others wrote", () => {
+    const [text] = differences({ a: "b" }, { a: `\u001b[31m${"x".repeat(500)}` });
+    expect(text?.length).toBeLessThan(250);
+    expect(text).not.toContain("\u001b");
+  });
+});
+
+describe("a token", () => {
+  const needed = neededUntil(settings, now);
+  const finding = (...of: Parameters<typeof key>) =>
+    tokenFinding(settings, "scanner", key(...of), needed, now);
+
+  test("must outlast the run after the next, where one run may be missed", () => {
+    // 17 */6: at 12:00 the next are at 12:17 and 18:17; the job may take a quarter of an hour.
+    expect(time(needed)).toBe("2026-11-24T18:32:00.000Z");
+    const twice = readConfig(sourceOf({ cron: "0 */12 * * *" }));
+    expect(time(neededUntil(twice, now))).toBe("2026-11-25T00:15:00.000Z");
+  });
+
+  test.each<[string, Finding["state"], RegExp, ReturnType<typeof finding>]>([
+    ["fresh", "ok", /^issued 1h0m ago, readable for 22h30m, until 2026-/, finding(1, 22.5)],
+    ["old", "warning", /readable for 6h0m.* needed until 2026-11-24T18:32:00Z$/, finding(17.5, 6)],
+    ["ended", "problem", /^ended at 2026-11-24T10:00:00Z, 2h0m ago$/, finding(25.5, -2)],
+    ["deleted", "problem", /^was deleted by hand at .*, 2h0m ago$/, finding(3, -2)],
+    ["destroyed", "problem", /^version 3 was destroyed$/, finding(3, 20, true)],
+    ["for ever", "warning", /^issued 3h0m ago; it leaves Vault never$/, finding(3)],
+    ["for longer", "warning", /it leaves Vault only at 2026-/, finding(3, 30)],
+    ["dead and there", "problem", /leaves Vault never, and has ended at APIsec$/, finding(24)],
+  ])("%s: %s", (_, state, text, found) => {
+    expect(found).toMatchObject({ what: "token scanner", state });
+    expect(found.found).toMatch(text);
+    expect(found.fix).toBe(
+      state === "ok" ? undefined : "npm run rotate -- --stack prod --account scanner",
+    );
+  });
+
+  test("that is not there", () => {
+    const finding = tokenFinding(settings, "scanner", readMetadata({}), needed, now);
+    expect(finding).toMatchObject({ state: "problem", found: "there is none" });
+  });
+});
+
+describe("a password", () => {
+  const finding = (days: number, state = key(100 * 24)) =>
+    passwordFinding(settings, scanner, state, days, now);
+
+  test("is old from the given day on, with the command that changes it", () => {
+    expect(finding(100)).toEqual({
+      what: "password scanner",
+      state: "ok",
+      found: "written 100 days ago",
+    });
+    expect(finding(0).state).toBe("ok");
+    expect(finding(90)).toEqual({
+      what: "password scanner",
+      state: "warning",
+      found: "written 100 days ago, expected at most 90 days",
+      fix: "pulumi config set --stack prod --path 'accounts[0].passwordGeneration' 2 && pulumi up --stack prod",
+    });
+  });
+
+  test("that is deleted, or will be, is brought back by Vault's own command", () => {
+    const fix = "vault kv undelete -mount=apisec -versions=3 scanner/password";
+    expect(finding(90, key(1, -1))).toMatchObject({ state: "problem", fix });
+    expect(finding(90, key(1, 5))).toMatchObject({
+      state: "problem",
+      found: "version 3 will be deleted at 2026-11-24T17:00:00Z",
+      fix,
+    });
+    expect(finding(90, key(1, undefined, true)).state).toBe("problem");
+    expect(finding(90, readMetadata({ current_version: 0, versions: {} }))).toMatchObject({
+      state: "problem",
+      found: "there is no record",
+    });
+  });
+});
+
+describe("the schedule", () => {
+  const declared = {
+    active: true,
+    ref: "refs/heads/main",
+    cron: settings.cron,
+    cron_timezone: "UTC",
+    next_run_at: "2026-11-24T12:17:00.000Z",
+    created_at: time(now - 30 * hour),
+    variables: [] as unknown[],
+  };
+  const last = (status: string, hoursAgo: number) => ({
+    ...declared,
+    last_pipeline: { status, created_at: time(now - hoursAgo * hour), web_url: "https://g/1" },
+  });
+
+  test("is as declared, or what is not is named; a variable's value never is", () => {
+    expect(scheduleFinding(settings, declared, 1)).toMatchObject({
+      state: "ok",
+      found: "17 */6 * * * UTC, next run 2026-11-24T12:17:00Z",
+    });
+    const spoilt = {
+      ...{ ...declared, active: false, ref: "refs/heads/x", cron_timezone: "Europe/Berlin" },
+      variables: [{ key: "VAULT_ADDR", value: "canary" }],
+    };
+    const { state, found } = scheduleFinding(settings, spoilt, 2);
+    expect(state).toBe("problem");
+    expect(found.split("; ")).toEqual([
+      "is inactive: nothing rotates the tokens",
+      "ref is refs/heads/x, declared refs/heads/main",
+      "cron_timezone is Europe/Berlin, declared UTC",
+      "has variables, which win over the project's: VAULT_ADDR",
+      "is there 2 times",
+    ]);
+  });
+
+  test.each<[string, Finding["state"], object]>([
+    ["succeeded", "ok", last("success", 5)],
+    ["succeeded long ago", "problem", last("success", 7.1)],
+    ["failed", "problem", last("failed", 1)],
+    ["was cancelled", "warning", last("canceled", 1)],
+    ["runs", "ok", last("running", 0.5)],
+    ["hangs", "warning", last("pending", 2)],
+    ["never was", "problem", declared],
+    ["is to come", "ok", { ...declared, created_at: time(now - hour) }],
+    ["has no date", "problem", { last_pipeline: { status: "success" } }],
+  ])("its last pipeline %s: %s", (_, state, schedule) => {
+    const finding = lastPipelineFinding(settings, schedule as Record<string, unknown>, now);
+    expect(finding.state).toBe(state);
+  });
+});
+
+describe("the schedule's owner", () => {
+  const bot = { id: 7, username: "project_3_bot_ab12", state: "active" };
+  const person = { id: 7, username: "jo", state: "active" };
+  const token = (days: number, more = {}) => ({
+    ...{ user_id: 7, active: true, ...more },
+    expires_at: time(now + days * 24 * hour).slice(0, 10),
+  });
+  const finding = (owner: object | undefined, level = 40, tokens?: object[]) =>
+    ownerFinding(
+      (path) =>
+        path.includes("access_tokens")
+          ? tokens === undefined
+            ? Promise.reject(Object.assign(new Error("403"), { status: 403 }))
+            : Promise.resolve(tokens)
+          : Promise.resolve(level === 0 ? undefined : { access_level: level }),
+      "projects/3",
+      settings,
+      owner as Record<string, unknown> | undefined,
+      now,
+    );
+
+  test.each<[string, Finding["state"], RegExp, Parameters<typeof finding>]>([
+    ["a person", "ok", /^jo, active$/, [person]],
+    ["gone", "problem", /^is gone$/, [undefined]],
+    ["deactivated", "problem", /^jo is deactivated$/, [{ ...person, state: "deactivated" }]],
+    ["locked", "problem", /^jo is locked$/, [{ ...person, locked: true }]],
+    ["no member", "problem", /^jo is no member/, [person, 0]],
+    ["a Reporter", "problem", /^jo is no Developer/, [person, 20]],
+    ["a bot without a date", "warning", /is not shown/, [bot]],
+    ["a bot that stays", "ok", /ends .* on 2027-/, [bot, 40, [token(200)]]],
+    ["a bot that goes", "warning", /in \d+ days$/, [bot, 40, [token(10)]]],
+    ["a bot that is dead", "problem", /ends .* on 2026-/, [bot, 40, [token(-1)]]],
+    [
+      "a bot with two tokens",
+      "ok",
+      /2027-/,
+      [bot, 40, [token(5), token(200), token(900, { user_id: 8 }), token(900, { active: false })]],
+    ],
+    ["a group's bot", "warning", /not shown/, [{ ...bot, username: "group_3_bot_1" }, 40, []]],
+  ])("%s: %s", async (_, state, text, args) => {
+    const found = await finding(...args);
+    expect(found.state).toBe(state);
+    expect(found.found).toMatch(text);
+  });
+});
+
+test("the project is private and not archived; who may set variables is known", () => {
+  const project = { id: 3, path_with_namespace: "a/b", visibility: "private" };
+  expect(projectFinding(project, "https://g").state).toBe("ok");
+  expect(projectFinding({ ...project, visibility: "internal" }, "https://g")).toMatchObject({
+    state: "problem",
+    fix: "glab api -X PUT projects/3 -f visibility=private",
+  });
+  expect(projectFinding({ ...project, archived: true }, "https://g").state).toBe("problem");
+  const role = (value?: string) =>
+    overrideFinding({ ci_pipeline_variables_minimum_override_role: value }).state;
+  expect([role("developer"), role("maintainer"), role("no_one_allowed"), role()]).toEqual([
+    ...["warning", "ok", "ok", "warning"],
+  ]);
+});
+
+test("the token that asks GitLab is spoken of before it ends", () => {
+  const state = (token: unknown) => ownTokenFinding(token, now).state;
+  expect(state({ expires_at: null })).toBe("ok");
+  expect(state({ expires_at: "2027-06-01" })).toBe("ok");
+  expect(state({ expires_at: "2026-12-01" })).toBe("warning");
+  expect(state(undefined)).toBe("warning");
+});
+
+describe("GitLab's answers", () => {
+  const read = (...answers: Parameters<typeof scripted>) => {
+    const { send, clock, waits } = scripted(...answers);
+    return { waits, answer: gitlabReader(send, clock, "https://g", "glpat-canary-token")("user") };
+  };
+
+  test("are the parsed body, or nothing for 404", async () => {
+    await expect(read({ status: 200, body: { id: 1 } }).answer).resolves.toEqual({ id: 1 });
+    await expect(read({ status: 404, body: {} }).answer).resolves.toBeUndefined();
+  });
+
+  test("are asked for again while it is busy, at most twice", async () => {
+    const busy = read({ status: 503, body: "busy" }, { status: 429 }, { status: 200, body: {} });
+    await expect(busy.answer).resolves.toEqual({});
+    expect(busy.waits).toHaveLength(2);
+    await expect(read({ status: 500, body: "x" }).answer).rejects.toThrow("with 500: x");
+  });
+
+  test("are an error in its words, without the token", async () => {
+    const body = { message: "no, glpat-canary-token" };
+    await expect(read({ status: 401, body }).answer).rejects.toMatchObject({
+      message: "GitLab answers GET user with 401: no, [secret]",
+      status: 401,
+    });
+    await expect(read({ status: 200, body: "<html>" }).answer).rejects.toThrow("with 200: <html>");
+  });
+});
+
+test("a policy that was edited is named by its first line that differs", () => {
+  expect(policyProblem("# a\nb\n", "# a\nb")).toBeUndefined();
+  expect(policyProblem("a\nb", "a\nc")).toBe("differs from line 2 on: c; declared: b");
+  expect(policyProblem("a", "a\nb")).toBe("differs from line 2 on: b; declared: nothing more");
+  expect(policyProblem("a\nb", "a")).toBe("differs from line 2 on: nothing more; declared: b");
+  expect(policyProblem("a", undefined)).toBe("is not there");
+});
+
+describe("the role", () => {
+  const project = { id: "3", uri: "g/a/b", pipelineFile: ".gitlab-ci.yml" };
+  const role = rotatorRole(settings, project, "7", "apisec-prod-rotator");
+  const found = {
+    ...{ role_type: "jwt", user_claim: "project_id", bound_audiences: [role.audience] },
+    ...{ bound_claims_type: "string", bound_claims: { ...role.claims }, token_type: "service" },
+    claim_mappings: { pipeline_id: "pipeline_id", job_id: "job_id", user_login: "user_login" },
+    ...{ token_policies: ["apisec-prod-rotator"], token_no_default_policy: true },
+    ...{ token_ttl: 900, token_max_ttl: 900, token_explicit_max_ttl: 900, expiration_leeway: 0 },
+  };
+  const finding = (changed: object, unknown: string[] = []) =>
+    roleFinding(settings, role, unknown, { ...found, ...changed });
+
+  test("is as declared, or what is not is named", () => {
+    expect(finding({})).toMatchObject({ state: "ok" });
+    expect(finding({ expiration_leeway: 3600 })).toMatchObject({
+      state: "problem",
+      found: "expiration_leeway is 3600, declared not set",
+    });
+    expect(finding({ token_policies: ["apisec-prod-rotator", "root"] }).state).toBe("problem");
+    expect(finding({ bound_claims: { ...role.claims, user_id: "8" } })).toMatchObject({
+      found: "bound_claims.user_id is 8, declared 7",
+    });
+    expect(roleFinding(settings, role, [], undefined)).toMatchObject({ found: "is not there" });
+  });
+
+  test("with claims that nobody could compare is not ok, and never passes for ok", () => {
+    const other = { bound_claims: { ...role.claims, user_id: "8" } };
+    expect(finding(other, ["user_id"]).state).toBe("warning");
+    expect(finding({ ...other, token_ttl: 60 }, ["user_id"]).state).toBe("problem");
+  });
+});
+
+test("a stored token is judged by what it says itself", () => {
+  const seconds = now / 1000;
+  const make = (username: string, exp: number) =>
+    accessToken({ sub: `Acme//${username}`, iat: 0, exp });
+  const problem = (token: unknown) => tokenProblem(scanner, token, now);
+  expect(problem(make("Scanner@acme.example", seconds + 60))).toBeUndefined();
+  expect(problem(make("other@acme.example", seconds + 60))).toBe("is another user's");
+  expect(problem(make("scanner@acme.example", seconds))).toMatch(/^ended at 2026-11-24T12:00:00Z/);
+  expect(problem("canary")).toBe("is no access token of APIsec");
+  expect(problem(undefined)).toBe("there is none");
+});
+
+describe("the report", () => {
+  const many = (state: Finding["state"], count: number): Finding[] =>
+    Array.from({ length: count }, (_, index) => ({
+      ...{ what: `token a-${index}`, state, found: "<it>" },
+      ...(state === "ok" ? {} : { fix: "mend & go" }),
+    }));
+
+  test("shows twenty of a kind and counts the others; every one is in the JUnit report", () => {
+    const findings = [...many("problem", 25), ...many("ok", 20), ...many("warning", 1)];
+    const shown = shortened(findings);
+    expect(shown).toHaveLength(20 + 20 + 1 + 1);
+    expect(shown.at(-1)).toEqual({ what: "token", state: "problem", found: "5 more of these" });
+    const report = checkReport(findings);
+    expect(report).toContain('<testsuite name="check" tests="46" failures="25"');
+    expect(report).toContain(
+      'name="token a-24" time="0.000"><failure message="&lt;it&gt;. mend &amp; go"/>',
+    );
+  });
+});
+
+/** A Vault that holds this many healthy accounts, and how many it was asked at once. */
+function vaultOf(count: number, asked = { most: 0, open: 0, calls: 0 }) {
+  const body = (url: string): object => {
+    if (url.endsWith("/password")) {
+      const versions = { "1": { created_time: time(now - hour), deletion_time: "" } };
+      return { current_version: 1, versions, cas_required: true, max_versions: 10 };
+    }
+    const ends = time(now + 22.5 * hour);
+    const versions = { "1": { created_time: time(now - hour), deletion_time: ends } };
+    const kept = { cas_required: true, delete_version_after: "23h30m0s" };
+    return { current_version: 1, versions, ...kept };
+  };
+  const vault: VaultConnection = {
+    ...scripted(),
+    address: "https://vault.example.com:8200",
+    async send({ url }: HttpRequest): Promise<HttpResponse> {
+      asked.calls += 1;
+      asked.open += 1;
+      asked.most = Math.max(asked.most, asked.open);
+      await new Promise((resolve) => setImmediate(resolve));
+      asked.open -= 1;
+      return { status: 200, headers: {}, body: JSON.stringify({ data: body(url) }) };
+    },
+  };
+  const accounts = Array.from({ length: count }, (_, index) => ({
+    name: `a-${index}`,
+    username: `a-${index}@acme.example`,
+  }));
+  return { vault, asked, settings: readConfig(sourceOf({ accounts })) };
+}
+
+test("two thousand accounts are looked at a few at a time, and told in a screenful", async () => {
+  const { vault, asked, settings: large } = vaultOf(2_000);
+  const findings = await checkAccounts(vault, large, 90, now);
+  expect(findings).toHaveLength(4_001);
+  expect(findings.every(({ state }) => state === "ok")).toBe(true);
+  expect(findings[0]?.found).toBe("4000 of 4000 keys are as declared");
+  expect(shortened(findings).length).toBeLessThan(50);
+  expect(asked.calls).toBe(4_000);
+  expect(asked.most).toBeLessThanOrEqual(8);
+});
+
+test("an error for one account leaves the others' lines, and says what is missing", async () => {
+  const { vault, settings: two } = vaultOf(2);
+  const send: VaultConnection["send"] = (request) =>
+    request.url.includes("a-0/token")
+      ? Promise.resolve({ status: 403, headers: {}, body: '{"errors":["denied"]}' })
+      : vault.send(request);
+  const findings = await checkAccounts({ ...vault, send }, two, 90, now);
+  expect(findings.filter(({ state }) => state !== "ok")).toEqual([
+    {
+      what: "token a-0",
+      state: "problem",
+      found: expect.stringMatching(/^Vault denies GET apisec\/metadata\/a-0\/token/) as string,
+      fix: expect.stringMatching(/^npm run --silent policy -- monitor prod/) as string,
+    },
+  ]);
+});
+
+test("what does not end in time is a problem, and the rest is told", async () => {
+  const { vault, settings: one } = vaultOf(1);
+  const send: VaultConnection["send"] = (request) =>
+    request.url.includes("/metadata/") ? new Promise(() => undefined) : vault.send(request);
+  const world = { vault: { ...vault, send }, gitlab: undefined, apisec: undefined, now };
+  const findings = await checkStack(one, world, {
+    passwordAgeDays: 90,
+    timeoutMs: 200,
+  });
+  const found = "did not end within 0.2 s";
+  expect(findings).toContainEqual({ what: "Vault", state: "problem", found });
+  expect(findings).toContainEqual(expect.objectContaining({ what: "GitLab", state: "problem" }));
+});

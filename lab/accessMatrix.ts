@@ -12,6 +12,7 @@ export const personas = [
   "rotator",
   "deployer",
   "preview",
+  "monitor",
   "other rotator",
   "other deployer",
 ] as const;
@@ -53,12 +54,12 @@ export const accessMatrix: Row[] = [
   },
   {
     place: "apisec/metadata/{scanner,admin}/{password,token}",
-    may: { admin: read, deployer: write },
+    may: { admin: read, deployer: write, monitor: read },
   },
   { place: "apisec/metadata/{,scanner/,admin/}", may: { admin: list } },
   {
     place: "apisec/config",
-    may: { deployer: read, preview: read, "other deployer": read },
+    may: { deployer: read, preview: read, monitor: read, "other deployer": read },
   },
   {
     place: "apisec/data/other/password",
@@ -79,9 +80,9 @@ export const accessMatrix: Row[] = [
   { place: "elsewhere/{data,metadata,destroy}/scanner/token", may: {} },
   {
     place: "sys/policies/acl/apisec-dev-{admin,developer,rotator}",
-    may: { deployer: own, preview: read },
+    may: { deployer: own, preview: read, monitor: read },
   },
-  { place: "sys/policies/acl/apisec-dev-{deployer,preview}", may: {} },
+  { place: "sys/policies/acl/apisec-dev-{deployer,preview,monitor}", may: {} },
   {
     place: "sys/policies/acl/apisec-qa-{admin,developer,rotator}",
     may: { "other deployer": own },
@@ -89,7 +90,7 @@ export const accessMatrix: Row[] = [
   { place: "sys/policies/acl/{,default,root,apisec-qa-deployer}", may: {} },
   {
     place: "sys/mounts/apisec",
-    may: { deployer: write, preview: read, "other deployer": read },
+    may: { deployer: write, preview: read, monitor: read, "other deployer": read },
   },
   { place: "sys/mounts/apisec/tune", may: { deployer: ["read", "update"] } },
   { place: "sys/mounts", may: { deployer: read, "other deployer": read } },
@@ -99,13 +100,14 @@ export const accessMatrix: Row[] = [
     may: {
       deployer: [...own, "sudo"],
       preview: ["read", "sudo"],
+      monitor: ["read", "sudo"],
       "other deployer": ["read", "sudo"],
     },
   },
   { place: "sys/auth", may: { deployer: read, "other deployer": read } },
   { place: "sys/mounts/auth/gitlab/tune", may: { deployer: ["read", "update"] } },
-  { place: "auth/gitlab/config", may: { deployer: write } },
-  { place: "auth/gitlab/role/apisec-dev-rotator", may: { deployer: own } },
+  { place: "auth/gitlab/config", may: { deployer: write, monitor: read } },
+  { place: "auth/gitlab/role/apisec-dev-rotator", may: { deployer: own, monitor: read } },
   { place: "auth/gitlab/role/apisec-qa-rotator", may: { "other deployer": own } },
   { place: "auth/gitlab/role/{,of-somebody}", may: {} },
   {
@@ -118,9 +120,10 @@ export const accessMatrix: Row[] = [
     may: {},
   },
   {
-    place: "{identity/entity,identity/group,sys/audit,sys/seal,sys/raw/any,sys/capabilities-self}",
+    place: "{identity/entity,identity/group,sys/audit,sys/seal,sys/raw/any}",
     may: {},
   },
+  { place: "sys/capabilities-self", may: { monitor: update } },
   {
     place: "auth/token/lookup-self",
     may: { deployer: read, preview: read, "other deployer": read },
@@ -131,6 +134,7 @@ export const accessMatrix: Row[] = [
       rotator: update,
       deployer: update,
       preview: update,
+      monitor: update,
       "other rotator": update,
       "other deployer": update,
     },

@@ -34,7 +34,7 @@ async function rotatorOf(stack: string): Promise<string> {
   return auth.client_token;
 }
 
-async function policyOf(name: "deployer" | "preview", stack: string): Promise<string> {
+async function policyOf(name: "deployer" | "preview" | "monitor", stack: string): Promise<string> {
   const args = ["-r", "ts-node/register", "scripts/policy.ts", name, stack];
   const { stdout } = await run(process.execPath, args, { cwd: lab.program, env: lab.env });
   return tokenWith(lab.world.vault, `apisec-${stack}-${name}`, stdout);
@@ -68,6 +68,7 @@ beforeAll(async () => {
     rotator: await rotatorOf("dev"),
     deployer: await policyOf("deployer", "dev"),
     preview: await policyOf("preview", "dev"),
+    monitor: await policyOf("monitor", "dev"),
     "other rotator": await rotatorOf("qa"),
     "other deployer": await policyOf("deployer", "qa"),
   } satisfies Record<Persona, string>);

@@ -120,11 +120,10 @@ export async function findGroups(
   settings: Settings,
 ): Promise<ReadonlyMap<string, string>> {
   const ids = new Map<string, string>();
-  const missing: string[] = [];
-  await eachOf(groupNames(settings), 8, async (name) => {
+  const names = groupNames(settings);
+  await eachOf(names, 8, async (name) => {
     const id = (await look(vault, `identity/group/name/${encodePath(name)}`))?.["id"];
     if (typeof id === "string") ids.set(name, id);
-    else missing.push(name);
   });
   for (const [name, id] of ids) {
     const other = [...ids].find(([before, same]) => same === id && before !== name)?.[0];
@@ -133,6 +132,7 @@ export async function findGroups(
       `${JSON.stringify(name)} and ${JSON.stringify(other)} are one identity group: write its name the same way in adminGroups and developerGroups`,
     );
   }
+  const missing = names.filter((name) => !ids.has(name));
   if (missing.length === 0) return ids;
   const [first] = missing;
   throw new Error(

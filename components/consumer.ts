@@ -9,7 +9,10 @@ import { audience, jobLogin } from "./jobLogin";
 import type { LoginRole } from "./jobLogin";
 
 export interface ConsumerArgs {
-  settings: Pick<Settings, "vaultAddress" | "vaultNamespace" | "authPath" | "mount">;
+  settings: Pick<
+    Settings,
+    "vaultAddress" | "vaultNamespace" | "vaultCa" | "vaultClient" | "authPath" | "mount"
+  >;
   policy: PolicyValues;
   /** The JWT auth mount. */
   backend: pulumi.Input<string>;
@@ -80,9 +83,16 @@ function readingJob(
   account: string,
 ): string {
   const { vaultAddress, vaultNamespace, authPath, mount } = settings;
+  const files = [
+    ...(settings.vaultCa === undefined ? [] : ["VAULT_CACERT"]),
+    ...(settings.vaultClient === undefined ? [] : ["VAULT_CLIENT_CERT", "VAULT_CLIENT_KEY"]),
+  ];
   return [
     "read-token:",
     "  # An image with Vault's command line, such as hashicorp/vault. GitLab does not mask the token it reads.",
+    ...(files.length === 0
+      ? []
+      : [`  # Vault needs CI variables of type file: ${files.join(", ")}.`]),
     "  rules:",
     '    - if: $CI_COMMIT_BRANCH && $CI_COMMIT_REF_PROTECTED == "true"',
     "  id_tokens:",

@@ -101,6 +101,11 @@ const innerKeys: Record<string, Path> = {
   consumers: [0, "name"],
 };
 
+function innerOf(path: Path): Path | undefined {
+  if (path.length === 1) return innerKeys[String(path[0])];
+  return path.length === 3 && path[0] === "consumers" && path[2] === "accounts" ? [0] : undefined;
+}
+
 function fixOf(
   path: Path,
   issue: { code: string; input?: unknown },
@@ -109,7 +114,7 @@ function fixOf(
   if (issue.code === "too_big" && path.length === 1 && path[0] === "accounts") {
     return "give the others a stack of their own with `pulumi stack init`";
   }
-  const inner = path.length === 1 ? innerKeys[String(path[0])] : undefined;
+  const inner = innerOf(path);
   const set = `set it with ${problems.set([...path, ...(inner ?? [])])}`;
   const standsInTheWay = inner !== undefined && issue.input !== undefined;
   return standsInTheWay ? `clear it with ${problems.remove(path)} and ${set}` : set;
@@ -152,7 +157,13 @@ export function readAccounts(keys: Keys, problems: ProblemList): Partial<Account
 
 /** The consumers in their order, each with what could be read of it. */
 export function readConsumers(keys: Keys, problems: ProblemList): Partial<Consumer>[] {
-  return readList("consumers", keys.consumers, consumerShape, "name and project", problems);
+  return readList(
+    "consumers",
+    keys.consumers,
+    consumerShape,
+    "name and project or group",
+    problems,
+  );
 }
 
 function readList<S extends Shape>(

@@ -489,8 +489,8 @@ describe("a member of an identity group", () => {
   test("the groups have the stack's policies beside their own; nothing else about them has changed", async () => {
     const [admin, developer] = ["apisec-dev-admin", "apisec-dev-developer"];
     const added = [
-      ["of-others", admin],
-      ["of-others", developer],
+      [admin, "of-others"],
+      [developer, "of-others"],
       [admin, developer],
     ];
     const after = await allGroups();
@@ -498,6 +498,15 @@ describe("a member of an identity group", () => {
     expect(after.map((group) => ({ ...group, policies: [] }))).toEqual(
       groupsBefore.map((group) => ({ ...group, policies: [] })),
     );
+  });
+
+  test("is in a group that the deployer's policy names by its id, and no other group", async () => {
+    const { data } = await asRoot<{ data: { policy: string } }>(
+      "GET",
+      "sys/policies/acl/apisec-dev-deployer",
+    );
+    const named = [...data.policy.matchAll(/identity\/group\/id\/([^"]+)"/g)].map(([, id]) => id);
+    expect(named.sort()).toEqual(groupsBefore.map(({ id }) => id).sort());
   });
 
   test("is no matter of the deployer, who can write the groups' policies alone", async () => {

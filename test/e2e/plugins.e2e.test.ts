@@ -84,6 +84,7 @@ test("up makes everything, and a second look finds nothing to do", async () => {
   expect(summary.resourceChanges).toEqual({ create: 10 });
   expect(outputs).toMatchObject({
     owner: { value: 1 },
+    groupId: { value: 2 },
     greeting: { value: `hello ${canary}`, secret: true },
   });
 
@@ -185,6 +186,28 @@ test("what was made by half is finished by the next up, not made twice", async (
   expect(finished.summary.resourceChanges).toEqual({ update: 1, same: 10 });
   const removed = await up({ otherKeys: undefined });
   expect(removed.summary.resourceChanges).toEqual({ delete: 1, same: 10 });
+});
+
+test("a group has our policy beside its own, whatever is done to it by hand", async () => {
+  const made = (await askVault("POST", "identity/group", {
+    name: "people",
+    policies: ["own"],
+  })) as {
+    data: { id: string };
+  };
+  const path = `identity/group/id/${made.data.id}`;
+  const policies = async () => ((await fromVault(path)) as { policies: string[] }).policies;
+  const added = await up({ groupId: made.data.id });
+  expect(added.summary.resourceChanges).toEqual({ create: 1, same: 10 });
+  expect(await policies()).toEqual(["developer", "own"]);
+  await stack.preview({ refresh: true, expectNoChanges: true });
+  await askVault("POST", path, { policies: ["theirs"] });
+  const mended = await up({}, { refresh: true });
+  expect(mended.summary.resourceChanges).toEqual({ update: 1, same: 10 });
+  expect(await policies()).toEqual(["developer", "theirs"]);
+  const removed = await up({ groupId: undefined });
+  expect(removed.summary.resourceChanges).toEqual({ delete: 1, same: 10 });
+  expect(await policies()).toEqual(["theirs"]);
 });
 
 test("what exists is imported under its official id", async () => {

@@ -11,6 +11,8 @@ export interface ProgramSettings {
   run: number;
   /** Adds a second auth mount. */
   otherKeys?: vault.jwt.AuthBackendArgs | undefined;
+  /** Gives this identity group a policy. */
+  groupId?: string | undefined;
   /** Imports this schedule, and things with the name "old". */
   scheduleToImport?: number;
 }
@@ -82,6 +84,15 @@ if (settings.otherKeys !== undefined) {
   new vault.jwt.AuthBackend("other", { path: "other", ...settings.otherKeys });
 }
 
+if (settings.groupId !== undefined) {
+  const { groupId } = settings;
+  new vault.identity.GroupPolicies("group", {
+    groupId,
+    exclusive: false,
+    policies: [policy.name],
+  });
+}
+
 if (settings.scheduleToImport !== undefined) {
   new vault.Policy("old", { name: "old", policy: 'path "x" {}' }, { import: "old" });
   new vault.jwt.AuthBackendRole(
@@ -107,6 +118,7 @@ if (settings.scheduleToImport !== undefined) {
   );
 }
 
+export const groupId = gitlab.getGroup({ fullPath: "sec" }).then((group) => group.groupId);
 export const scheduleId = schedule.pipelineScheduleId;
 export const owner = schedule.owner;
 export const greeting = hello.stdout;

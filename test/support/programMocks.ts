@@ -9,6 +9,7 @@ export interface Registered {
   dependencies: string[];
   retainOnDelete: boolean;
   deleteBeforeReplace: boolean;
+  replaceOnChanges: string[];
   importId: string;
 }
 
@@ -18,6 +19,7 @@ interface RegisterRequest {
   getDependenciesList(): string[];
   getRetainondelete(): boolean;
   getDeletebeforereplace(): boolean;
+  getReplaceonchangesList(): string[];
   getImportid(): string;
 }
 interface Monitor {
@@ -62,11 +64,15 @@ export async function withMocks<T>(
     },
     call(args) {
       calls.push(args);
-      if ((args.inputs as { id?: string }).id === "404") throw notFound();
+      const { id, fullPath } = args.inputs as { id?: string; fullPath?: string };
+      if (id === "404" || fullPath === "nobody") throw notFound();
       const { ciConfigPath = "", files = {} } = project;
       if (args.token === "gitlab:index/getProject:getProject") {
-        return { ...gitlabProject, ciConfigPath };
+        const { pathWithNamespace = "" } = args.inputs as { pathWithNamespace?: string };
+        const isReader = pathWithNamespace.startsWith("payments/");
+        return { ...gitlabProject, ...(isReader ? { id: "43" } : {}), ciConfigPath };
       }
+      if (args.token === "gitlab:index/getGroup:getGroup") return { groupId: 77 };
       if (args.token === "gitlab:index/getRepositoryFile:getRepositoryFile") {
         const { filePath } = args.inputs as { filePath: string };
         const text = files[filePath];
@@ -91,6 +97,7 @@ export async function withMocks<T>(
           dependencies: request.getDependenciesList(),
           retainOnDelete: request.getRetainondelete(),
           deleteBeforeReplace: request.getDeletebeforereplace(),
+          replaceOnChanges: request.getReplaceonchangesList(),
           importId: request.getImportid(),
         });
       }

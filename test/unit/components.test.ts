@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { parse } from "yaml";
+import { Consumer } from "../../components/consumer";
 import { SecretStore } from "../../components/secretStore";
 import { TokenRotation } from "../../components/tokenRotation";
 import { readConfig } from "../../config";
@@ -13,8 +14,9 @@ import { sourceOf } from "../support/configSource";
 import { resource, withMocks } from "../support/programMocks";
 import type { Registered } from "../support/programMocks";
 
+const mockGroupIds = new Map<string, string>();
 jest.mock("../../preflight", () => ({
-  preflight: async () => ({ mountExists: false, groupIds: new Map() }),
+  preflight: async () => ({ mountExists: false, groupIds: mockGroupIds }),
 }));
 
 const type = {
@@ -28,6 +30,7 @@ const type = {
   file: "gitlab:index/repositoryFile:RepositoryFile",
   password: "pulumi-nodejs:dynamic/apisec:Password",
   command: "command:local:Command",
+  group: "vault:identity/groupPolicies:GroupPolicies",
 };
 const canary = "Canary-first-password";
 const accounts = [
@@ -382,6 +385,160 @@ describe("the program", () => {
   });
 });
 
+describe("with consumers and groups", () => {
+  let resources: Registered[];
+  let outputs: Record<string, unknown>;
+  const own = ["reader", "scanner", "admin"];
+
+  beforeAll(async () => {
+    mockGroupIds.set("AppSec Admins", "id-1").set("ldap/Team=Ü", "id-2").set("both", "id-3");
+    const run = await runProgram({
+      accounts: [...accounts, { name: "reader", username: "reader@acme.example" }],
+      consumers: [
+        { name: "by-project", project: "payments/api", accounts: ["scanner"] },
+        { name: "by-group", group: "payments" },
+      ],
+      adminGroups: ["AppSec Admins", "both"],
+      developerGroups: ["ldap/Team=Ü", "both"],
+    });
+    mockGroupIds.clear();
+    resources = run.resources;
+    outputs = run.result;
+  });
+
+  const inputsOf = (kind: string, name: string) => resource(resources, kind, name).inputs;
+
+  test("registers a policy and a role for each consumer, and one resource for each group", () => {
+    const parents = /apisec:index:(Consumer|GroupPolicies)/;
+    const found = resources
+      .map(({ urn }) => urn.replace("urn:pulumi:prod::apisec-credentials::", ""))
+      .filter((urn) => parents.test(urn));
+    const consumer = "apisec:index:Consumer";
+    const groups = "apisec:index:GroupPolicies";
+    expect(found.sort()).toEqual(
+      [
+        ...["by-project", "by-group"].flatMap((name) => [
+          `${consumer}::${name}`,
+          `${consumer}$${type.policy}::consumer-${name}`,
+          `${consumer}$${type.role}::consumer-${name}`,
+        ]),
+        `${groups}::groups`,
+        ...["AppSec Admins", "ldap/Team=Ü", "both"].map(
+          (name) => `${groups}$${type.group}::groups-${name}`,
+        ),
+      ].sort(),
+    );
+  });
+
+  test.each([
+    ["by-project", { project_id: "43" }, ["scanner"]],
+    ["by-group", { namespace_id: "77" }, ["scanner", "reader"]],
+  ])("%s logs in from protected branches alone, and reads its tokens", (name, claim, readable) => {
+    const vaultName = `apisec-prod-consumer.${name}`;
+    expect(inputsOf(type.role, `consumer-${name}`)).toEqual({
+      backend: "gitlab",
+      roleName: vaultName,
+      roleType: "jwt",
+      userClaim: "project_id",
+      boundAudiences: ["https://vault.example.com:8200/apisec/prod/read"],
+      boundClaimsType: "string",
+      boundClaims: { ...claim, ref_type: "branch", ref_protected: "true" },
+      claimMappings: { pipeline_id: "pipeline_id", job_id: "job_id", user_login: "user_login" },
+      tokenType: "service",
+      tokenPolicies: [vaultName],
+      tokenNoDefaultPolicy: true,
+      tokenTtl: 900,
+      tokenMaxTtl: 900,
+      tokenExplicitMaxTtl: 900,
+    });
+    const { name: policyName, policy } = inputsOf(type.policy, `consumer-${name}`);
+    expect(policyName).toBe(vaultName);
+    expect([...String(policy).matchAll(/^path "(.*)"/gm)].map(([, path]) => path)).toEqual([
+      ...readable.map((account) => `apisec/data/${account}/token`),
+      "auth/token/revoke-self",
+    ]);
+  });
+
+  test("says what a consumer's job needs; the ID token is no argument", async () => {
+    const later = pulumi.output(
+      outputs["consumers"] as Record<string, { role: string; snippet: string }>,
+    );
+    const known = await new Promise<pulumi.Unwrap<typeof later>>((resolve) => later.apply(resolve));
+    expect(Object.keys(known)).toEqual(["by-project", "by-group"]);
+    const { role, snippet } = known["by-project"] ?? { role: "", snippet: "" };
+    expect(role).toBe("apisec-prod-consumer.by-project");
+    expect(parse(snippet)).toEqual({
+      "read-token": {
+        rules: [{ if: '$CI_COMMIT_BRANCH && $CI_COMMIT_REF_PROTECTED == "true"' }],
+        id_tokens: {
+          VAULT_ID_TOKEN: { aud: "https://vault.example.com:8200/apisec/prod/read" },
+        },
+        script: [
+          'export VAULT_ADDR="https://vault.example.com:8200"',
+          `VAULT_TOKEN="$(printf %s "$VAULT_ID_TOKEN" | vault write -field=token auth/gitlab/login role=${role} jwt=-)"`,
+          "export VAULT_TOKEN",
+          'APISEC_TOKEN="$(vault kv get -mount=apisec -field=token scanner/token)"',
+          "vault token revoke -self",
+        ],
+      },
+    });
+    expect(snippet).not.toContain("type file");
+  });
+
+  test("gives each group the policies of its lists, and takes nothing else over", () => {
+    const [admin, developer] = ["apisec-prod-admin", "apisec-prod-developer"];
+    const wanted = {
+      "AppSec Admins": { groupId: "id-1", policies: [admin] },
+      "ldap/Team=Ü": { groupId: "id-2", policies: [developer] },
+      both: { groupId: "id-3", policies: [admin, developer] },
+    };
+    for (const [name, given] of Object.entries(wanted)) {
+      const made = resource(resources, type.group, `groups-${name}`);
+      expect(made.inputs).toEqual({ ...given, exclusive: false });
+      expect(made.replaceOnChanges).toEqual(["groupId"]);
+    }
+  });
+
+  test("changes no password before all of that is there", () => {
+    const before = resources
+      .filter(({ urn }) => /apisec:index:(Consumer|GroupPolicies)\$/.test(urn))
+      .map(({ urn }) => urn);
+    expect(before).toHaveLength(7);
+    for (const name of own) {
+      const { dependencies } = resource(resources, type.password, name);
+      expect(dependencies).toEqual(expect.arrayContaining(before));
+    }
+  });
+});
+
+test("a consumer's job is told of what Vault asks for besides", async () => {
+  const settings = readConfig(
+    sourceOf(
+      {},
+      {
+        env: { ...environment, VAULT_NAMESPACE: "teams/a", VAULT_CACERT: "/ca.pem" },
+        readText: () => "-----BEGIN CERTIFICATE-----",
+      },
+    ),
+  );
+  const client = { cert: "-----BEGIN CERTIFICATE-----", key: "canary-key" };
+  const { result } = await withMocks(async () => {
+    const { snippet } = new Consumer("api", {
+      settings: { ...settings, vaultClient: client },
+      policy: policyValues(settings),
+      backend: "gitlab",
+      accounts: ["scanner"],
+      claim: { project_id: "43" },
+    });
+    return new Promise<string>((resolve) => snippet.apply(resolve));
+  });
+  expect(result).toContain(
+    "# Vault needs CI variables of type file: VAULT_CACERT, VAULT_CLIENT_CERT, VAULT_CLIENT_KEY.",
+  );
+  expect(result).toContain('- export VAULT_NAMESPACE="teams/a"');
+  expect(result).not.toContain("canary");
+});
+
 describe("a preview", () => {
   test("registers the same resources", async () => {
     const first = await runProgram({}, true);
@@ -441,6 +598,38 @@ describe("other settings", () => {
     expect(byId.calls[0]?.inputs).toEqual({ id: "4711" });
     await expect(find("404")).rejects.toThrow(
       /^GitLab at https:\S+ is not ready for stack prod; nothing was touched\.\n {2}- project 404: .*\. Check gitlabProject and GITLAB_TOKEN/,
+    );
+  });
+
+  test("projects and groups of consumers are looked for, by id or path; all that are missing are named", async () => {
+    const find = (consumers: object[]) =>
+      withMocks(() => findInGitlab(readConfig(sourceOf({ consumers }))));
+    const { calls, result } = await find([
+      { name: "a", project: "payments/api" },
+      { name: "b", project: "4711" },
+      { name: "c", group: "payments" },
+      { name: "d", group: 78 },
+    ]);
+    expect(Object.fromEntries(result.consumers)).toEqual({
+      a: { project_id: "43" },
+      b: { project_id: "42" },
+      c: { namespace_id: "77" },
+      d: { namespace_id: "77" },
+    });
+    expect(calls.map(({ inputs }) => inputs as unknown)).toEqual(
+      expect.arrayContaining([
+        { pathWithNamespace: "payments/api" },
+        { id: "4711" },
+        { fullPath: "payments" },
+        { groupId: 78 },
+      ]),
+    );
+    const missing = find([
+      { name: "a", project: "404" },
+      { name: "b", group: "nobody" },
+    ]);
+    await expect(missing).rejects.toThrow(
+      /nothing was touched\.\n {2}- project 404: 404 Not Found\. Check consumer a, and that GITLAB_TOKEN's user sees it\n {2}- group nobody: 404 Not Found\. Check consumer b, and that GITLAB_TOKEN's user sees it$/,
     );
   });
 

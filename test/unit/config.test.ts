@@ -90,9 +90,21 @@ describe("a configuration that is right", () => {
         cronTimezone: "Europe/Berlin",
         tokenLifetime: "25h30m",
         apisecPaths: { login: "/auth/login" },
+        adminGroups: ["AppSec Admins", 4711],
+        developerGroups: ["ldap/Entwickler, Team=Ü", "AppSec Admins"],
+        consumers: [
+          { name: "api", project: "payments/sub.group/api", accounts: ["scanner"] },
+          { name: "all", group: 77 },
+        ],
       }),
     );
     expect(settings).toMatchObject({
+      adminGroups: ["AppSec Admins", "4711"],
+      developerGroups: ["ldap/Entwickler, Team=Ü", "AppSec Admins"],
+      consumers: [
+        { name: "api", project: "payments/sub.group/api", accounts: ["scanner"] },
+        { name: "all", group: "77" },
+      ],
       accounts: [
         { name: "admin", host: "http://127.0.0.1:8081", publishToken: false },
         { host: "https://tenant.apisec.example", organization: "4711", passwordGeneration: 3 },
@@ -143,6 +155,8 @@ describe("a configuration that is right", () => {
     expect(readConfig(sourceOf({ accounts })).accounts).toHaveLength(2000);
   });
 });
+
+const reader = { name: "api", project: "payments/api" };
 
 /** The text of a problem up to its remedy, and the command that mends it. */
 const wrong: [string, Record<string, unknown>, string, string][] = [
@@ -429,6 +443,132 @@ const wrong: [string, Record<string, unknown>, string, string][] = [
     "firstPasswords.scaner: is of no account; expected names of accounts",
     "config rm --path 'firstPasswords.scaner'",
   ],
+  [
+    "consumers of another type",
+    { consumers: "payments" },
+    'consumers: is "payments"; expected a list of consumers',
+    "config rm consumers` and set it with `pulumi config set --path 'consumers[0].name' …",
+  ],
+  [
+    "a consumer of another type",
+    { consumers: [reader, "payments/api"] },
+    'consumers[1]: is "payments/api"; expected an object with name and project or group',
+    "config set --path 'consumers[1].name' …",
+  ],
+  [
+    "a consumer without a name",
+    { consumers: [{ project: "payments/api" }] },
+    "consumers[0].name: is missing; expected 1 to 63 lower-case letters",
+    "config set --path 'consumers[0].name' …",
+  ],
+  [
+    "a consumer's name with a dot",
+    { consumers: [{ ...reader, name: "a.b" }] },
+    'consumers[0].name: is "a.b"; expected 1 to 63 lower-case letters',
+    "config set --path 'consumers[0].name' …",
+  ],
+  [
+    "two consumers of one name",
+    { consumers: [reader, { name: "api", group: "payments" }] },
+    'consumers[1].name: is "api", as that of consumers[0]; expected a name of its own',
+    "config set --path 'consumers[1].name' …",
+  ],
+  [
+    "a consumer of nothing",
+    { consumers: [{ name: "api" }] },
+    "consumers[0]: names no project and no group; expected a project, or a group",
+    "config set --path 'consumers[0].project' …",
+  ],
+  [
+    "a consumer of two things",
+    { consumers: [{ ...reader, group: "payments" }] },
+    "consumers[0]: names both; expected a project, or a group",
+    "config rm --path 'consumers[0].group'",
+  ],
+  [
+    "a consumer's project without a group",
+    { consumers: [{ name: "api", project: "api" }] },
+    'consumers[0].project: is "api"; expected a GitLab project\'s id or full path, such as payments/api',
+    "config set --path 'consumers[0].project' …",
+  ],
+  [
+    "a consumer's group that is a pattern",
+    { consumers: [{ name: "api", group: "payments/*" }] },
+    'consumers[0].group: is "payments/*"; expected a GitLab group\'s id or full path, such as payments',
+    "config set --path 'consumers[0].group' …",
+  ],
+  [
+    "an unknown field of a consumer",
+    { consumers: [{ ...reader, account: "scanner" }] },
+    "consumers[0].account: does not exist; expected one of name, project, group, accounts",
+    "config rm --path 'consumers[0].account'",
+  ],
+  [
+    "a consumer with an empty list of accounts",
+    { consumers: [{ ...reader, accounts: [] }] },
+    "consumers[0].accounts: is []; expected at least one account, or no list at all: then it reads all tokens",
+    "config rm --path 'consumers[0].accounts'` and set it with `pulumi config set --path 'consumers[0].accounts[0]' …",
+  ],
+  [
+    "a consumer's accounts of another type",
+    { consumers: [{ ...reader, accounts: "scanner" }] },
+    'consumers[0].accounts: is "scanner"; expected a list of accounts',
+    "config rm --path 'consumers[0].accounts'` and set it with `pulumi config set --path 'consumers[0].accounts[0]' …",
+  ],
+  [
+    "a consumer of an account that is none",
+    { consumers: [{ ...reader, accounts: ["scanner", "scaner"] }] },
+    'consumers[0].accounts[1]: is "scaner"; expected the name of an account of this stack',
+    "config set --path 'consumers[0].accounts[1]' …",
+  ],
+  [
+    "a consumer of one account twice",
+    { consumers: [{ ...reader, accounts: ["scanner", "scanner"] }] },
+    'consumers[0].accounts[1]: is "scanner" once more; expected each account once',
+    "config rm --path 'consumers[0].accounts[1]'",
+  ],
+  [
+    "a consumer of a token that is not published",
+    {
+      accounts: [account("admin", { publishToken: false }), account("scanner")],
+      consumers: [{ ...reader, accounts: ["admin"] }],
+    },
+    'consumers[0].accounts[0]: is "admin", whose token is not published; expected an account whose token may be read',
+    "config set --path 'consumers[0].accounts[0]' …",
+  ],
+  [
+    "a consumer where no token is published",
+    { accounts: [account("admin", { publishToken: false })], consumers: [reader] },
+    "consumers[0]: is to read all published tokens, and there are none; expected an account whose token may be read",
+    "config rm --path 'consumers[0]'",
+  ],
+  [
+    "groups of another type",
+    { adminGroups: "admins" },
+    'adminGroups: is "admins"; expected a list of identity groups',
+    "config rm adminGroups` and set it with `pulumi config set --path 'adminGroups[0]' …",
+  ],
+  ...[
+    "*",
+    "a*",
+    "+",
+    'a"b',
+    "a\\",
+    "${x}",
+    "../sys",
+    "a/../b",
+    "a//b",
+    "/a",
+    "a/",
+    " a",
+    "a ",
+    "",
+  ].map((name): (typeof wrong)[number] => [
+    `a group named ${JSON.stringify(name)}`,
+    { developerGroups: ["developers", name] },
+    `developerGroups[1]: is ${JSON.stringify(name)}; expected the name of a Vault identity group: letters, digits, blanks and . , : = @ / _ -`,
+    "config set --path 'developerGroups[1]' …",
+  ]),
 ];
 
 describe("a configuration that is wrong", () => {

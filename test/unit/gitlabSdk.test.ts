@@ -92,6 +92,16 @@ test("getProject asks the official function", async () => {
   ]);
 });
 
+test("getGroup asks the official function", async () => {
+  called.length = 0;
+  await gitlab.getGroup({ fullPath: "sec/team" });
+  await gitlab.getGroup({ groupId: 77 });
+  expect(called).toMatchObject([
+    { token: "gitlab:index/getGroup:getGroup", inputs: { fullPath: "sec/team" } },
+    { token: "gitlab:index/getGroup:getGroup", inputs: { groupId: 77 } },
+  ]);
+});
+
 test("asks the engine for the plugin of the package's own version", () => {
   const { pulumi: metadata } = jest.requireActual<{ pulumi: object }>(
     "../../sdks/gitlab/package.json",

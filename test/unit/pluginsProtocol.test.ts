@@ -86,10 +86,12 @@ async function start(name: PluginName, environment: Record<string, string> = {})
       const answer = await ask<proto.UpdateResponse>("update", request);
       return answer.getProperties()?.toJavaScript() ?? {};
     },
-    async read(type: string, id: string) {
+    async read(type: string, id: string, known: Props = {}) {
       const request = new proto.ReadRequest();
       request.setUrn(urn(type));
       request.setId(id);
+      request.setProperties(Struct.fromJavaScript(known));
+      request.setInputs(Struct.fromJavaScript(known));
       const answer = await ask<proto.ReadResponse>("read", request);
       return { id: answer.getId(), inputs: answer.getInputs()?.toJavaScript() ?? {} };
     },
@@ -326,6 +328,81 @@ describe("vault", () => {
   });
 });
 
+describe("vault's groups", () => {
+  const { seen, tell, listen, clear, close } = fakeServer();
+  const type = "vault:identity/groupPolicies:GroupPolicies";
+  const path = "/v1/identity/group/id/g-1";
+  const mine = { groupId: "g-1", exclusive: false, policies: ["b", "c"] };
+  let plugin: Awaited<ReturnType<typeof start>>;
+
+  beforeAll(async () => {
+    plugin = await start("vault", { VAULT_ADDR: await listen(), VAULT_TOKEN: "canary-parent" });
+    await plugin.configure({ skipChildToken: "true" });
+  });
+  afterAll(close);
+  beforeEach(() => {
+    clear();
+    tell("GET /v1/auth/token/lookup-self", [200, { data: {} }]);
+    tell(`PUT ${path}`, [204, {}]);
+  });
+  const group = (policies: string[] | null): [number, unknown] => [
+    200,
+    { data: { id: "g-1", name: "people", policies } },
+  ];
+  const written = () =>
+    seen
+      .filter(({ line }) => line === `PUT ${path}`)
+      .map(({ body }) => JSON.parse(body) as unknown);
+
+  test("gives a group policies beside its own, and reports no others", async () => {
+    tell(`GET ${path}`, group(["a", "b"]), group(["a", "b", "c"]));
+    const { id, properties } = await plugin.create(type, mine);
+    expect(written()).toEqual([{ policies: ["a", "b", "c"] }]);
+    expect(id).toBe("g-1");
+    expect(properties).toMatchObject({ policies: ["b", "c"], groupName: "people" });
+  });
+
+  test("a read says which of them are there; a group that is gone is gone", async () => {
+    tell(`GET ${path}`, group(["a", "c"]));
+    expect((await plugin.read(type, "g-1", mine)).inputs).toMatchObject({ policies: ["c"] });
+    tell(`GET ${path}`, [404, {}]);
+    expect((await plugin.read(type, "g-1", mine)).id).toBe("");
+  });
+
+  test("a change takes what is not wanted any more, and no other", async () => {
+    tell(`GET ${path}`, group(["a", "b", "c"]), group(["a", "c", "d"]));
+    await plugin.update(type, "g-1", mine, { ...mine, policies: ["c", "d"] });
+    expect(written()).toEqual([{ policies: ["a", "c", "d"] }]);
+  });
+
+  test("a deletion takes its own away, and needs the group", async () => {
+    tell(`GET ${path}`, group(["a", "b", "c"]));
+    await plugin.remove(type, "g-1", mine);
+    expect(written()).toEqual([{ policies: ["a"] }]);
+    tell(`GET ${path}`, [404, {}]);
+    await expect(plugin.remove(type, "g-1", mine)).rejects.toThrow("g-1 does not exist");
+  });
+
+  test("an exclusive one is all that the group has", async () => {
+    tell(`GET ${path}`, group(["b", "c"]));
+    await plugin.create(type, { ...mine, exclusive: true });
+    await plugin.remove(type, "g-1", { ...mine, exclusive: true });
+    expect(written()).toEqual([{ policies: ["b", "c"] }, { policies: [] }]);
+  });
+
+  test("a group without policies, and two changes at once", async () => {
+    tell(`GET ${path}`, group(null), group(["b"]));
+    await Promise.all([
+      plugin.create(type, { ...mine, policies: ["b"] }),
+      plugin.create(type, { ...mine, policies: ["c"] }),
+    ]);
+    // The second reads what the first has written.
+    const lines = seen.map(({ line }) => line).filter((line) => line.endsWith(path));
+    expect(lines.slice(0, 2)).toEqual([`GET ${path}`, `PUT ${path}`]);
+    expect(written()).toEqual([{ policies: ["b"] }, { policies: ["b", "c"] }]);
+  });
+});
+
 describe("gitlab", () => {
   const { seen, tell, listen, clear, close } = fakeServer();
   let environment: Record<string, string>;
@@ -419,6 +496,23 @@ describe("gitlab", () => {
     await expect(
       plugin.invoke("gitlab:index/getProject:getProject", { id: "1", pathWithNamespace: "a/b" }),
     ).rejects.toThrow("exactly one");
+  });
+
+  test("finds a group by its id or its full path", async () => {
+    const plugin = await configured();
+    const json = { id: 77, full_path: "sec/team.x", full_name: "sec / team.x", parent_id: 9 };
+    tell("GET /api/v4/groups/sec%2Fteam%2Ex", [200, json]);
+    tell("GET /api/v4/groups/77", [200, json]);
+    const token = "gitlab:index/getGroup:getGroup";
+    for (const args of [{ fullPath: "sec/team.x" }, { groupId: 77 }] as Props[]) {
+      expect(await plugin.invoke(token, args)).toMatchObject({
+        groupId: 77,
+        id: "77",
+        parentId: 9,
+      });
+    }
+    await expect(plugin.invoke(token, {})).rejects.toThrow("exactly one of groupId and fullPath");
+    await expect(plugin.invoke(token, { fullPath: "nobody" })).rejects.toThrow("404 Not Found");
   });
 
   test("hands a file that could not be read back to the engine as half-made", async () => {

@@ -16,21 +16,30 @@ const values: PolicyValues = {
   publishedAccounts: ["scanner"],
   oldAccounts: [],
   consumers: [],
+  consumerAccounts: ["scanner"],
   groups: [],
 };
+/** All that a stack can have. */
+const everything: Partial<PolicyValues> = {
+  oldAccounts: ["old"],
+  consumers: ["api", "all"],
+  groups: ["AppSec Admins", "ldap/Team=Ü"],
+  groupIds: ["1f-2", "3a-4"],
+};
 const everyPolicy: PolicyName[] = [
-  ...(["admin", "developer", "rotator"] as const),
+  ...(["admin", "developer", "rotator", "consumer"] as const),
   ...(["deployer", "preview", "monitor"] as const),
 ];
 
 /** The rights of a policy, by path. Anything but comments and plain path blocks is an error. */
 function rightsOf(name: PolicyName, changed: Partial<PolicyValues> = {}): Record<string, string> {
   const text = renderPolicy(name, { ...values, ...changed });
-  const block = /path "([^"]+)" \{\n {2}capabilities = \[("\w+"(?:, "\w+")*)\]\n\}\n/g;
+  const block =
+    /path "([^"]+)" \{\n {2}capabilities = \[("\w+"(?:, "\w+")*)\]\n(?: {2}allowed_parameters = \{\n {4}"(\w+)" = \[\]\n {2}\}\n)?\}\n/g;
   expect(text.replace(block, "").replace(/^#.*$/gm, "").trim()).toBe("");
-  const blocks = [...text.matchAll(block)].map(([, path = "", rights = ""]) => [
+  const blocks = [...text.matchAll(block)].map(([, path = "", rights = "", parameter]) => [
     path,
-    rights.replaceAll('"', ""),
+    rights.replaceAll('"', "") + (parameter === undefined ? "" : ` of ${parameter}`),
   ]);
   // Vault joins the rights of a path that is named twice: here that would be a mistake.
   expect(new Set(blocks.map(([path]) => path)).size).toBe(blocks.length);
@@ -104,8 +113,31 @@ test("the deployer changes no mount that the stack only uses", () => {
   }
 });
 
+test("the deployer has roles and policies of the consumers, and the groups' policies, each by name or id", () => {
+  const own = "create, read, update, delete";
+  const more = { ...rightsOf("deployer", everything) };
+  for (const path of Object.keys(rightsOf("deployer", { oldAccounts: ["old"] }))) delete more[path];
+  expect(more).toEqual({
+    "auth/gitlab/role/apisec-prod-consumer.api": own,
+    "auth/gitlab/role/apisec-prod-consumer.all": own,
+    "sys/policies/acl/apisec-prod-consumer.api": own,
+    "sys/policies/acl/apisec-prod-consumer.all": own,
+    "identity/group/name/AppSec Admins": "read",
+    "identity/group/name/ldap/Team=Ü": "read",
+    "identity/group/id/1f-2": "read, update of policies",
+    "identity/group/id/3a-4": "read, update of policies",
+  });
+});
+
+test("a consumer reads the tokens it was given, and ends its login", () => {
+  expect(rightsOf("consumer")).toEqual({
+    "kv/apisec/data/scanner/token": "read",
+    "auth/token/revoke-self": "update",
+  });
+});
+
 test("the previewer reads no secret", () => {
-  for (const [path, rights] of Object.entries(rightsOf("preview"))) {
+  for (const [path, rights] of Object.entries(rightsOf("preview", everything))) {
     expect(path).not.toMatch(/\/(data|metadata)\//);
     if (!path.startsWith("auth/token/")) expect(rights).toMatch(/^read(, sudo)?$/);
   }
@@ -121,14 +153,14 @@ test("the monitor sees settings and dates, and no value of any key", () => {
 
 describe.each(everyPolicy)("%s", (name) => {
   test("begins with its owner's marker, has no pattern and no placeholder left", () => {
-    const text = renderPolicy(name, values);
+    const text = renderPolicy(name, { ...values, ...everything });
     expect(text.split("\n")[0]).toBe("# managed by apisec-credentials/prod");
     expect(text).not.toMatch(/path "[^"]*[*+$]/);
     expect(text.endsWith("}\n")).toBe(true);
   });
 
   test("never deletes, undeletes, destroys or patches a secret", () => {
-    for (const [path, rights] of Object.entries(rightsOf(name, { oldAccounts: ["old"] }))) {
+    for (const [path, rights] of Object.entries(rightsOf(name, everything))) {
       expect(rights).not.toContain("patch");
       expect(path).not.toMatch(/\/(delete|undelete|destroy)\//);
       if (path.startsWith("kv/apisec/")) expect(rights).not.toContain("delete");
@@ -137,14 +169,16 @@ describe.each(everyPolicy)("%s", (name) => {
 
   test("says each comment once, however many accounts there are", () => {
     const accounts = ["a", "b", "c"];
-    const text = renderPolicy(name, { ...values, accounts, publishedAccounts: accounts });
+    const lists = { accounts, publishedAccounts: accounts, consumerAccounts: accounts };
+    const text = renderPolicy(name, { ...values, ...everything, ...lists });
     const comments = text.split("\n").filter((line) => line.startsWith("#"));
     expect(new Set(comments).size).toBe(comments.length);
   });
 
   test("is not written where a value would be read as something else", () => {
     for (const odd of ["", "a*", "+", "a/+/b", 'a"', "a\n", "${mount}", "../a", "a b", "a}"]) {
-      const everywhere = { accounts: [odd], publishedAccounts: [odd], mount: odd, authPath: odd };
+      const names = { accounts: [odd], publishedAccounts: [odd], consumerAccounts: [odd] };
+      const everywhere = { ...names, mount: odd, authPath: odd };
       expect(() => renderPolicy(name, { ...values, ...everywhere })).toThrow(
         /^A policy placeholder cannot be filled: \w+$/,
       );
@@ -152,12 +186,37 @@ describe.each(everyPolicy)("%s", (name) => {
   });
 });
 
+test.each([
+  'x" { capabilities = ["sudo"] }\npath "*',
+  "*",
+  "a*",
+  "+",
+  "a/+/b",
+  "a\\",
+  "${mount}",
+  "../acl",
+  "a\nb",
+  "a\u0000",
+  "a#",
+  "",
+])("no policy is written for a group, id or consumer named %j", (odd) => {
+  for (const evil of [{ groups: [odd] }, { groupIds: [odd] }, { consumers: [odd] }]) {
+    expect(() => renderPolicy("deployer", { ...values, ...evil })).toThrow(
+      /^A policy placeholder cannot be filled: (group|groupId|consumer)$/,
+    );
+  }
+});
+
 test("the values come from the configuration", () => {
   const accounts = [
     { name: "admin", username: "a", publishToken: false },
     { name: "scanner", username: "s", changedBy: "admin", renamedFrom: "scan" },
   ];
-  const keys = { accounts, mount: "kv", policyPrefix: "creds", createMount: false };
+  const keys = {
+    ...{ accounts, mount: "kv", policyPrefix: "creds", createMount: false },
+    ...{ adminGroups: ["a", "b"], developerGroups: ["b", "c"] },
+    consumers: [{ name: "api", project: "payments/api" }],
+  };
   expect(policyValues(readConfig(sourceOf(keys)))).toEqual({
     project: "apisec-credentials",
     stack: "prod",
@@ -169,8 +228,8 @@ test("the values come from the configuration", () => {
     accounts: ["admin", "scanner"],
     publishedAccounts: ["scanner"],
     oldAccounts: ["scan"],
-    consumers: [],
-    groups: [],
+    consumers: ["api"],
+    groups: ["a", "b", "c"],
   });
   expect(policyName("creds", "prod", "developer")).toBe("creds-prod-developer");
 });

@@ -109,7 +109,7 @@ async function problems(
 }
 
 test("a Vault without anything of this stack is ready", async () => {
-  await expect(look(fresh)).resolves.toMatchObject({ mountExists: false });
+  await expect(look(fresh)).resolves.toEqual({ mountExists: false, groupIds: new Map() });
 });
 
 test("so is one after an `up`; it is read, with the caller's token, and nothing else", async () => {
@@ -256,5 +256,68 @@ describe("an account without a first password in config", () => {
     await expect(look(ours, { ...without, accounts })).resolves.toMatchObject({
       mountExists: true,
     });
+  });
+});
+
+describe("identity groups", () => {
+  const at = (name: string) => `identity/group/name/${name}`;
+  const groups = {
+    adminGroups: ["AppSec Admins"],
+    developerGroups: ["ldap/Team=Ü", "AppSec Admins"],
+  };
+  const known = {
+    ...ours,
+    [at("AppSec%20Admins")]: found({ id: "id-1", policies: ["theirs"] }),
+    [at("ldap/Team%3D%C3%9C")]: found({ id: "id-2" }),
+  };
+
+  test("are found by name, each once", async () => {
+    const { groupIds } = await look(known, groups);
+    expect([...groupIds].sort()).toEqual([
+      ["AppSec Admins", "id-1"],
+      ["ldap/Team=Ü", "id-2"],
+    ]);
+    expect(asked.filter(({ path }) => path.startsWith("identity/"))).toHaveLength(2);
+  });
+
+  test("that Vault does not know are named, with the command that makes one", async () => {
+    const some = { ...known, [at("AppSec%20Admins")]: absent, [at("ldap/Team%3D%C3%9C")]: absent };
+    expect(await problems(some, groups)).toEqual([
+      'Vault knows no identity group "AppSec Admins", "ldap/Team=Ü": correct adminGroups and developerGroups, or create it with `vault write identity/group name="AppSec Admins"` (type=external for a group of OIDC or LDAP)',
+    ]);
+  });
+
+  test("that are one under two names are a problem: Vault ignores case", async () => {
+    const twice = { ...known, [at("appsec%20admins")]: found({ id: "id-1" }) };
+    const lists = { adminGroups: ["AppSec Admins"], developerGroups: ["appsec admins"] };
+    const [line] = await problems(twice, lists);
+    expect(line).toMatch(
+      /^"(AppSec Admins|appsec admins)" and "(AppSec Admins|appsec admins)" are one identity group: write its name the same way in adminGroups and developerGroups$/,
+    );
+  });
+
+  test("that may not be looked up are a problem", async () => {
+    const denied = { status: 403, body: { errors: ["permission denied"] } };
+    const [line] = await problems({ ...known, [at("AppSec%20Admins")]: denied }, groups);
+    expect(line).toContain("Vault denies GET identity/group/name/AppSec%20Admins (403)");
+  });
+});
+
+describe("a consumer's policy", () => {
+  const consumers = [{ name: "api", project: "payments/api" }];
+  const path = "sys/policies/acl/apisec-prod-consumer.api";
+
+  test("may be there as this stack's, or not at all", async () => {
+    for (const policy of [absent, marked("# managed by apisec-credentials/prod")]) {
+      const { mountExists } = await look({ ...ours, [path]: policy }, { consumers });
+      expect(mountExists).toBe(true);
+    }
+  });
+
+  test("of another owner is not overwritten", async () => {
+    const others = { ...ours, [path]: marked("# managed by apisec-credentials/prod-consumer") };
+    expect(await problems(others, { consumers })).toEqual([
+      'policy apisec-prod-consumer.api exists and does not begin with "# managed by apisec-credentials/prod": delete it if nobody needs it, or set another policyPrefix',
+    ]);
   });
 });

@@ -1,6 +1,7 @@
 // Builds what programs that depend on this package import, into dist/lib: JavaScript, as nothing compiles
-// the TypeScript of a dependency, and declarations. The local GitLab package is built in.
+// the TypeScript of a dependency, and declarations. The local GitLab package, while there is one, is built in.
 import { build } from "esbuild";
+import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rename, rm } from "node:fs/promises";
 import { dirname, relative, resolve } from "node:path";
 import ts from "typescript";
@@ -27,7 +28,7 @@ try {
     platform: "node",
     target: "node20.19",
     packages: "external",
-    alias: { "@pulumi/gitlab": resolve("sdks/gitlab") },
+    alias: existsSync("sdks/gitlab") ? { "@pulumi/gitlab": resolve("sdks/gitlab") } : {},
   });
   const { config } = ts.readConfigFile("tsconfig.json", ts.sys.readFile);
   const { options } = ts.parseJsonConfigFileContent(config, ts.sys, ".");

@@ -14,8 +14,33 @@ import { defaultImage, renderPipeline, renderRoot, sharedMarker } from "../rotat
 import { audience, jobLogin, timeoutMinutes } from "./jobLogin";
 import type { LoginRole } from "./jobLogin";
 
+/** See README, Configuration; `settingsFrom` of config.ts fills the defaults in. */
+export type RotationSettings = Pick<
+  Settings,
+  | "project"
+  | "stack"
+  | "policyPrefix"
+  | "mount"
+  | "vaultAddress"
+  | "vaultNamespace"
+  | "vaultCa"
+  | "authPath"
+  | "createAuth"
+  | "jwksUrl"
+  | "jwtPublicKeys"
+  | "gitlabUrl"
+  | "gitlabBranch"
+  | "manageProjectFiles"
+  | "pipelineFile"
+  | "jobImage"
+  | "cron"
+  | "cronTimezone"
+  | "apisecPaths"
+  | "webhookUrl"
+>;
+
 export interface TokenRotationArgs {
-  settings: Settings;
+  settings: RotationSettings;
   project: RotationProject;
   /** Accounts whose tokens the job keeps fresh. */
   accounts: readonly string[];
@@ -126,7 +151,7 @@ export class TokenRotation extends pulumi.ComponentResource {
     return jobLogin(name, { ...role, backend: this.authPath }, { parent: this }).roleName;
   }
 
-  private createAuth(name: string, settings: Settings): vault.jwt.AuthBackend {
+  private createAuth(name: string, settings: RotationSettings): vault.jwt.AuthBackend {
     return new vault.jwt.AuthBackend(
       name,
       {
@@ -146,7 +171,7 @@ export function authDescription(project: string, stack: string): string {
 }
 
 /** The schedule as declared. */
-export function scheduleFields(settings: Settings) {
+export function scheduleFields(settings: RotationSettings) {
   return {
     description: scheduleDescription(settings),
     ref: `refs/heads/${settings.gitlabBranch}`,
@@ -158,7 +183,7 @@ export function scheduleFields(settings: Settings) {
 
 /** Only this project's protected branch, this pipeline file, and a schedule of this owner may log in. */
 export function rotatorRole<Value>(
-  settings: Settings,
+  settings: RotationSettings,
   project: RotationProject,
   owner: Value,
   policy: Value,
@@ -182,7 +207,7 @@ export function rotatorRole<Value>(
 }
 
 /** Where Vault finds GitLab's keys: by discovery, at a URL, or as given. */
-export function authKeys(settings: Settings) {
+export function authKeys(settings: RotationSettings) {
   const keys =
     settings.jwksUrl !== undefined
       ? { jwksUrl: settings.jwksUrl }
@@ -192,11 +217,11 @@ export function authKeys(settings: Settings) {
   return { boundIssuer: settings.gitlabUrl, ...keys };
 }
 
-function roleName(settings: Settings): string {
+function roleName(settings: RotationSettings): string {
   return policyName(settings.policyPrefix, settings.stack, "rotator");
 }
 
-function scheduleDescription({ project, stack }: Settings): string {
+function scheduleDescription({ project, stack }: RotationSettings): string {
   return `Rotate the APIsec tokens of ${project}/${stack} into Vault`;
 }
 
@@ -205,7 +230,7 @@ function environmentName(stack: string): string {
 }
 
 /** Where the job logs in and what it calls; "" = not set, whatever else might set it. */
-function jobSettings(settings: Settings): Record<string, string> {
+function jobSettings(settings: RotationSettings): Record<string, string> {
   return {
     VAULT_ADDR: settings.vaultAddress,
     VAULT_NAMESPACE: settings.vaultNamespace ?? "",
@@ -272,7 +297,7 @@ export function jobFile(stack: string): string {
  * is known to be this stack's or of all stacks.
  */
 export function guardedFiles(
-  { project, stack, pipelineFile }: Settings,
+  { project, stack, pipelineFile }: RotationSettings,
   root: string,
 ): { path: string; markers: string[] }[] {
   const ours = ownerMarker(project, stack);

@@ -8,3 +8,19 @@ export function runError(message: string): pulumi.RunError {
   error.stack = "";
   return error;
 }
+
+/** What both give. Where both end with a RunError, one says what each of them has to say. */
+export async function bothOf<One, Other>(
+  one: Promise<One>,
+  other: Promise<Other>,
+): Promise<[One, Other]> {
+  const results = await Promise.allSettled([one, other]);
+  const errors = results.flatMap((result): unknown[] =>
+    result.status === "rejected" ? [result.reason] : [],
+  );
+  const [first, second] = errors.filter((error) => pulumi.RunError.isInstance(error));
+  if (first !== undefined && second !== undefined) {
+    throw runError(`${first.message}\n${second.message}`);
+  }
+  return Promise.all([one, other]);
+}

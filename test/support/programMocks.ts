@@ -118,3 +118,13 @@ export function resource(resources: Registered[], type: string, name: string): R
   }
   return first;
 }
+
+/** The URNs that a resource waits for, at first or second hand. */
+export function neededBy(resources: Registered[], { dependencies }: Registered): Set<string> {
+  const needed = new Set(dependencies);
+  for (const urn of needed) {
+    const direct = resources.find((one) => one.urn === urn)?.dependencies ?? [];
+    for (const more of direct) needed.add(more);
+  }
+  return needed;
+}

@@ -2,7 +2,6 @@ import { cpSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { LocalWorkspace } from "@pulumi/pulumi/automation";
 import type { ConfigMap } from "@pulumi/pulumi/automation";
-import { rotationProject } from "../lab/world";
 import { startTestLab } from "../test/support/lab";
 import { inTurn, measure } from "./measure";
 import { programStart } from "./programStart";
@@ -119,6 +118,7 @@ async function newStack(lab: TestLab, stack: string, count: number): Promise<Tar
       roles: index === 0 ? ["ROLE_USER", "ROLE_ADMIN"] : ["ROLE_USER"],
     })),
   );
+  await newProject(lab, stack);
   const made = await lab.stack(stack, configOf(lab, stack, count));
   const passwords: ConfigMap = {};
   for (const { name } of list) {
@@ -128,10 +128,24 @@ async function newStack(lab: TestLab, stack: string, count: number): Promise<Tar
   return { dir: lab.program, stack, env: { ...lab.env } };
 }
 
+/** A rotation project for the stack: its pipeline file is no other stack's to write. */
+async function newProject(lab: TestLab, stack: string): Promise<void> {
+  const { url } = lab.world.gitlab;
+  const { status } = await fetch(`${url}/api/v4/projects`, {
+    method: "POST",
+    headers: {
+      authorization: `Bearer ${lab.env["GITLAB_TOKEN"]}`,
+      "content-type": "application/json",
+    },
+    body: JSON.stringify({ name: stack, initialize_with_readme: true }),
+  });
+  if (status !== 201) throw new Error(`project ${stack}: ${status}`);
+}
+
 function configOf(lab: TestLab, stack: string, count: number): Record<string, unknown> {
   return {
     apisecUrl: lab.world.apisec.url,
-    gitlabProject: rotationProject,
+    gitlabProject: `rotation-bot/${stack}`,
     mount: `kv-${stack}`,
     authPath: `jwt-${stack}`,
     accounts: accountsOf(stack, count),

@@ -156,7 +156,7 @@ describe("the code in the state", () => {
     expect(text).not.toContain(first);
     expect(text).not.toContain(vaultToken);
     const required = [...text.matchAll(/require\("([^"]+)"\)/g)].map(([, name]) => name);
-    expect([...new Set(required)]).toEqual(["path/posix"]);
+    expect([...new Set(required)]).toEqual(["module", "path/posix"]);
   });
 });
 

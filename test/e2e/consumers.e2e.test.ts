@@ -70,6 +70,12 @@ function config(changed: Record<string, unknown> = {}): Record<string, unknown> 
   };
 }
 
+/** Without the first consumer, and with one group less in the developers' list. */
+function less(): Record<string, unknown> {
+  const { consumers } = config() as { consumers: object[] };
+  return config({ consumers: consumers.slice(1), developerGroups: [groupNames.developers] });
+}
+
 /** Config and deployer's policy of the stack; Vault's admin writes it, as ids are looked up for it. */
 async function configure(
   ...args: Parameters<TestLab["stack"]> extends [string, ...infer R] ? R : never
@@ -93,15 +99,13 @@ async function groupOf(name: string): Promise<Group> {
     "GET",
     `identity/group/name/${encodeURIComponent(name)}`,
   );
-  const { id, type, policies, member_entity_ids, alias, metadata } = data;
-  // Vault answers null where no policy was ever set.
-  const rest = {
-    policies: (policies ?? []).sort(),
-    member_entity_ids,
-    alias: alias.name,
-    metadata,
+  const { id, type, alias, metadata } = data;
+  // Vault answers null where no list was ever set.
+  const lists = {
+    policies: (data.policies ?? []).sort(),
+    member_entity_ids: data.member_entity_ids ?? [],
   };
-  return { id, name: data.name, type, ...rest };
+  return { id, name: data.name, type, ...lists, alias: alias.name, metadata };
 }
 
 const allGroups = () => Promise.all(Object.values(groupNames).map(groupOf));
@@ -548,14 +552,8 @@ test("a policy that was taken from a group by hand comes back, one that was adde
 test("a consumer taken out of config loses role and policy, a group its policy", async () => {
   const jwt = await readToken("shop/api");
   expect((await logIn(byProject, jwt)).status).toBe(200);
-  const { consumers } = config() as { consumers: object[] };
-  const rest = config({ consumers: consumers.slice(1), developerGroups: [groupNames.developers] });
   // What is taken away is taken away with the former policy.
-  const { encryptionsalt, config: kept } = parse(
-    readFileSync(join(lab.program, "Pulumi.dev.yaml"), "utf8"),
-  ) as { encryptionsalt: string; config: Record<string, unknown> };
-  for (const key of ["consumers", "developerGroups"]) kept[`apisec-credentials:${key}`] = rest[key];
-  writeFileSync(join(lab.program, "Pulumi.dev.yaml"), stringify({ encryptionsalt, config: kept }));
+  lab.writeConfig("dev", less());
   await stack.up();
   expect((await lab.asRoot("GET", `sys/policies/acl/${byProject}`)).status).toBe(404);
   expect((await lab.asRoot("GET", `auth/gitlab/role/${byProject}`)).status).toBe(404);
@@ -563,8 +561,22 @@ test("a consumer taken out of config loses role and policy, a group its policy",
   expect((await logIn(byGroup, await readToken("payments/web"))).status).toBe(200);
   expect((await groupOf(groupNames.both)).policies).toEqual(["apisec-dev-admin"]);
   expect(Object.keys(await readers())).toEqual(["by-group"]);
-  await configure(rest);
-  await expectNoChanges();
+});
+
+test("a group that was made anew is found again, after a refresh with the former policy", async () => {
+  const { id, member_entity_ids } = await groupOf(groupNames.both);
+  await asRoot("DELETE", `identity/group/id/${id}`);
+  const made = { name: groupNames.both, member_entity_ids };
+  await asRoot("POST", "identity/group", made);
+  const anew = await groupOf(groupNames.both);
+  groupsBefore = groupsBefore.map((group) => (group.name === anew.name ? anew : group));
+  const refreshed = await stack.refresh();
+  expect(refreshed.summary.resourceChanges).toMatchObject({ delete: 1 });
+  await configure(less());
+  const { summary } = await stack.up();
+  expect(summary.resourceChanges).toMatchObject({ create: 1 });
+  expect(summary.resourceChanges).not.toHaveProperty("update");
+  expect((await groupOf(groupNames.both)).policies).toEqual(["apisec-dev-admin"]);
 });
 
 test("destroy leaves the groups with their own policies and their members", async () => {

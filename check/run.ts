@@ -41,12 +41,16 @@ export async function checkStack(
   { passwordAgeDays, timeoutMs }: CheckOptions,
 ): Promise<Finding[]> {
   const { vault, gitlab, apisec, now } = world;
-  const { inTime, stop } = deadline(timeoutMs);
+  const { late, stop } = deadline(timeoutMs);
+  const inTime = (what: string, found: Promise<Finding[]>) => Promise.race([found, late(what)]);
   const asked = Promise.resolve(
     gitlab === undefined ? noGitlab : checkGitlab(gitlab, settings, now),
   );
   const aboutVault = async () => {
-    const mount = await checkMountOf(vault, settings);
+    const mount = await Promise.race([
+      checkMountOf(vault, settings),
+      late("Vault").then((findings) => ({ findings, isShown: false })),
+    ]);
     if (!mount.isShown) return mount.findings;
     const others = [
       inTime("auth mount", checkAuthOf(vault, settings)),
@@ -65,7 +69,7 @@ export async function checkStack(
     return [...mount.findings, ...(await Promise.all(others)).flat()];
   };
   const findings = await Promise.all([
-    inTime("Vault", aboutVault()),
+    aboutVault(),
     inTime(
       "GitLab",
       asked.then(({ findings: found }) => found),
@@ -87,14 +91,13 @@ const noGitlab: { findings: Finding[]; facts: GitlabFacts } = {
   facts: { claims: new Map() },
 };
 
-/** Lets what is not known by then be a problem, and the rest be told. */
+/** `late` gives, when the time is over, the line of what is not known by then. */
 function deadline(timeoutMs: number) {
   let timer: NodeJS.Timeout | undefined;
   const passed = new Promise<void>((resolve) => (timer = setTimeout(resolve, timeoutMs)));
   const found = `did not end within ${timeoutMs / 1000} s`;
   return {
+    late: (what: string) => passed.then((): Finding[] => [{ what, state: "problem", found }]),
     stop: () => clearTimeout(timer),
-    inTime: (what: string, findings: Promise<Finding[]>) =>
-      Promise.race([findings, passed.then((): Finding[] => [{ what, state: "problem", found }])]),
   };
 }

@@ -3,7 +3,7 @@ import { checkAccounts, neededUntil, passwordFinding, tokenFinding } from "../..
 import { differences } from "../../check/differences";
 import { overrideFinding, ownTokenFinding, projectFinding } from "../../check/gitlab";
 import { readMetadata } from "../../check/keys";
-import { tokenProblem } from "../../check/publishedTokens";
+import { checkPublishedTokens, tokenProblem } from "../../check/publishedTokens";
 import { checkReport, shortened } from "../../check/report";
 import { checkStack } from "../../check/run";
 import { lastPipelineFinding, ownerFinding, scheduleFinding } from "../../check/schedule";
@@ -425,16 +425,49 @@ test("an error for one account leaves the others' lines, and says what is missin
   ]);
 });
 
-test("what does not end in time is a problem, and the rest is told", async () => {
+test.each([
+  ["/metadata/", "accounts"],
+  ["/sys/mounts/", "Vault"],
+])("where %s hangs, the line is %s, and the rest is told", async (hanging, what) => {
   const { vault, settings: one } = vaultOf(1);
   const send: VaultConnection["send"] = (request) =>
-    request.url.includes("/metadata/") ? new Promise(() => undefined) : vault.send(request);
+    request.url.includes(hanging) ? new Promise(() => undefined) : vault.send(request);
   const world = { vault: { ...vault, send }, gitlab: undefined, apisec: undefined, now };
-  const findings = await checkStack(one, world, {
-    passwordAgeDays: 90,
-    timeoutMs: 200,
-  });
+  const findings = await checkStack(one, world, { passwordAgeDays: 90, timeoutMs: 200 });
   const found = "did not end within 0.2 s";
-  expect(findings).toContainEqual({ what: "Vault", state: "problem", found });
+  expect(findings.filter((finding) => finding.found === found)).toEqual([
+    { what, state: "problem", found },
+  ]);
   expect(findings).toContainEqual(expect.objectContaining({ what: "GitLab", state: "problem" }));
+  const others = findings.some((finding) => finding.what === "role apisec-prod-rotator");
+  expect(others).toBe(what === "accounts");
 });
+
+test.each<[string, object, Finding["state"], string]>([
+  ["works", { errors: false, data: [] }, "ok", "works"],
+  ["is refused", { errors: true, messages: [] }, "problem", "is refused: HTTP 200"],
+  ["cannot be tried", {}, "warning", "could not be tried: HTTP 200 without the expected content"],
+])("a token that APIsec is shown %s", async (_, answer, state, found) => {
+  const token = accessToken({ sub: "Acme//scanner@acme.example", iat: 0, exp: now / 1000 + 60 });
+  const [finding] = await tokensTried(token, answer);
+  expect(finding).toMatchObject({ what: "token scanner at APIsec", state, found });
+});
+
+test("a token with ROLE_ADMIN is shown to nobody, unless that was accepted", async () => {
+  const claims = { sub: "Acme//scanner@acme.example", iat: 0, exp: now / 1000 + 60 };
+  const token = accessToken({ ...claims, scopes: "ROLE_USER,ROLE_ADMIN" });
+  const answer = { errors: false };
+  expect(await tokensTried(token, answer)).toMatchObject([
+    { state: "problem", found: expect.stringMatching(/^carries ROLE_ADMIN/) as string },
+  ]);
+  expect(await tokensTried(token, answer, true)).toMatchObject([{ state: "ok" }]);
+});
+
+/** The line of account `scanner`, whose token is this one, where APIsec gives this answer. */
+function tokensTried(token: string, answer: object, acceptAdminToken = false): Promise<Finding[]> {
+  const stored = { data: { data: { token }, metadata: { version: 1 } } };
+  const vault = { ...scripted({ status: 200, body: stored }), address: "https://v.example.com" };
+  const accounts = [{ name: "scanner", username: "scanner@acme.example", acceptAdminToken }];
+  const { send } = scripted({ status: 200, body: answer });
+  return checkPublishedTokens(vault, send, readConfig(sourceOf({ accounts })), now);
+}

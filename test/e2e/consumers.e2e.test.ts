@@ -443,6 +443,17 @@ describe("the login of a consumer", () => {
   });
 });
 
+test("GitLab shows a group to whoever sees a project below it, and to nobody else", async () => {
+  const statusOf = async (group: string) => {
+    const url = `${lab.world.gitlab.url}/api/v4/groups/${encodeURIComponent(group)}`;
+    return (await fetch(url, { headers: { "private-token": danaToken } })).status;
+  };
+  expect(await statusOf("payments")).toBe(200);
+  expect(await statusOf("payments/inner")).toBe(200);
+  expect(await statusOf("platform")).toBe(404);
+  expect(await statusOf("nobody")).toBe(404);
+});
+
 describe("a member of an identity group", () => {
   async function person(name: string): Promise<string | undefined> {
     const { address } = lab.world.vault;

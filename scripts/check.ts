@@ -4,7 +4,7 @@
 //     --junit FILE         and as a JUnit report
 //     --password-age DAYS  from how many days on a password is old (90; 0 = never)
 //     --read-tokens        reads the published tokens, too, and tries each at APIsec
-//     --timeout SECONDS    what is not known by then is a problem (120)
+//     --timeout SECONDS    what is not known by then is a problem (300)
 // Exit code: 0 all ok, 1 warnings, 2 problems, or the check itself could not run.
 import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
@@ -38,7 +38,7 @@ async function check(): Promise<number> {
       junit: { type: "string" },
       "password-age": { type: "string", default: "90" },
       "read-tokens": { type: "boolean", default: false },
-      timeout: { type: "string", default: "120" },
+      timeout: { type: "string", default: "300" },
     },
   });
   const settings = stackSettings(chosenStack(values.stack));

@@ -8,7 +8,7 @@ import { checkReport, shortened } from "../../check/report";
 import { checkStack } from "../../check/run";
 import { lastPipelineFinding, ownerFinding, scheduleFinding } from "../../check/schedule";
 import { span } from "../../check/time";
-import { policyProblem, roleFinding } from "../../check/vault";
+import { checkOwnRights, policyProblem, roleFinding } from "../../check/vault";
 import { gitlabReader } from "../../core/gitlab";
 import type { HttpRequest, HttpResponse } from "../../core/http";
 import type { VaultConnection } from "../../core/vault";
@@ -406,6 +406,23 @@ test("two thousand accounts are looked at a few at a time, and told in a screenf
   expect(shortened(findings).length).toBeLessThan(50);
   expect(asked.calls).toBe(4_000);
   expect(asked.most).toBeLessThanOrEqual(8);
+});
+
+test("of the caller's rights it asks for a few accounts, from all over the list", async () => {
+  const { vault, settings: large } = vaultOf(2_000);
+  const asked: string[] = [];
+  const send: VaultConnection["send"] = ({ body = "" }) => {
+    const { paths } = JSON.parse(body) as { paths: string[] };
+    asked.push(...paths);
+    const rights = Object.fromEntries(paths.map((path) => [path, ["deny"]]));
+    const answer = { data: { ...rights, "apisec/data/a-1900/password": ["read"] } };
+    return Promise.resolve({ status: 200, headers: {}, body: JSON.stringify(answer) });
+  };
+  expect(await checkOwnRights({ ...vault, send }, large)).toMatchObject([
+    { state: "warning", found: expect.stringMatching(/^has rights on 1 passwords/) as string },
+  ]);
+  expect(asked).toHaveLength(20);
+  expect(asked.slice(0, 2)).toEqual(["apisec/data/a-0/password", "apisec/data/a-100/password"]);
 });
 
 test("an error for one account leaves the others' lines, and says what is missing", async () => {

@@ -99,7 +99,7 @@ export async function startTestLab(
   const program = join(dir, "program");
   mkdirSync(program);
   for (const file of programFiles) {
-    cpSync(join(root, file), join(program, file), { recursive: true });
+    cpSync(join(root, file), join(program, file), { recursive: true, preserveTimestamps: true });
   }
   symlinkSync(join(root, "node_modules"), join(program, "node_modules"));
 

@@ -198,7 +198,9 @@ export function checkFirstPasswords(
 ): void {
   const path = ["firstPasswords"];
   const key = `${source.project}:firstPasswords`;
-  if (source.values[key] !== undefined && !source.secretKeys.includes(key)) {
+  // `{}` is what `pulumi config rm --path` leaves of the last one.
+  const given = source.values[key] ?? "{}";
+  if (given !== "{}" && !source.secretKeys.includes(key)) {
     problems.add(
       path,
       "stands in clear in the stack's file",
@@ -209,9 +211,9 @@ export function checkFirstPasswords(
   // Which names are unknown can be said only where all accounts have been read.
   if (keys.accounts === undefined || accounts.some(({ name }) => name === undefined)) return;
   const names = new Set(accounts.map(({ name }) => name));
-  for (const given of Object.keys(keys.firstPasswords ?? {})) {
-    if (names.has(given)) continue;
-    const name = nameOf(given);
+  for (const owner of Object.keys(keys.firstPasswords ?? {})) {
+    if (names.has(owner)) continue;
+    const name = nameOf(owner);
     problems.add(
       name === undefined ? path : [...path, name],
       "is of no account",

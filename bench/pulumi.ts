@@ -137,7 +137,7 @@ async function newProject(lab: TestLab, stack: string): Promise<void> {
       authorization: `Bearer ${lab.env["GITLAB_TOKEN"]}`,
       "content-type": "application/json",
     },
-    body: JSON.stringify({ name: stack, initialize_with_readme: true }),
+    body: JSON.stringify({ name: stack }),
   });
   if (status !== 201) throw new Error(`project ${stack}: ${status}`);
 }

@@ -1,5 +1,6 @@
 import { readConfig } from "../../config";
 import { checkAccounts, neededUntil, passwordFinding, tokenFinding } from "../../check/accounts";
+import { asked } from "../../check/attempt";
 import { differences } from "../../check/differences";
 import { overrideFinding, ownTokenFinding, projectFinding } from "../../check/gitlab";
 import { readMetadata } from "../../check/keys";
@@ -291,6 +292,18 @@ describe("GitLab's answers", () => {
     });
     await expect(read({ status: 200, body: "<html>" }).answer).rejects.toThrow("with 200: <html>");
   });
+});
+
+test.each([
+  [401, "problem", /^export GITLAB_TOKEN/],
+  [403, "warning", /^export GITLAB_TOKEN/],
+  [500, "problem", undefined],
+])("a %d of GitLab is a %s", async (status, state, fix) => {
+  const error = Object.assign(new Error("so it said"), { status });
+  const [finding] = await asked("branch main", () => Promise.reject(error));
+  expect(finding).toMatchObject({ what: "branch main", state, found: "so it said" });
+  if (fix === undefined) expect(finding?.fix).toBeUndefined();
+  else expect(finding?.fix).toMatch(fix);
 });
 
 test("a policy that was edited is named by its first line that differs", () => {

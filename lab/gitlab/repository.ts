@@ -43,6 +43,9 @@ const environment = {
   LC_ALL: "C",
 };
 
+/** What git said, and not that it could not run. */
+class GitError extends Error {}
+
 /** Runs git in `dir`; fails with git's own message. */
 export function git(
   dir: string,
@@ -55,7 +58,9 @@ export function git(
       ["-C", dir, ...args],
       { env: { ...environment, ...options.env }, encoding: "buffer", maxBuffer: 512 * 2 ** 20 },
       (error, stdout, stderr) => {
-        if (error) reject(new Error(`git ${args[0]}: ${stderr.toString().trim()}`));
+        const said = stderr.toString().trim();
+        if (typeof error?.code === "number") reject(new GitError(`git ${args[0]}: ${said}`));
+        else if (error) reject(new Error(`git ${args[0]}: ${error.message}`));
         else resolve(stdout);
       },
     );
@@ -69,7 +74,11 @@ const line = async (dir: string, args: string[], options = {}) =>
 
 const commitAt = (dir: string, name: string) =>
   line(dir, ["rev-parse", "--verify", "--quiet", "--end-of-options", `${name}^{commit}`]).catch(
-    () => undefined,
+    (error: unknown) => {
+      // Git that was not started, or was killed, says nothing about the commit.
+      if (error instanceof GitError) return undefined;
+      throw error;
+    },
   );
 
 export const createRepository = async (dir: string, branch: string): Promise<void> => {

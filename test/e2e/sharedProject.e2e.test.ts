@@ -377,8 +377,10 @@ describe("leaving", () => {
     expect(await fileOf(rotationProject, ".gitlab-ci.yml")).toContain("local: /apisec/*.yml");
     const { status, jobs } = await rotate(prod);
     expect([status, jobs[0]?.trace]).toEqual(["failed", expect.stringContaining("Vault")]);
-    await configure(prod, { createAuth: true });
+    const root = await fileOf(rotationProject, ".gitlab-ci.yml");
+    await configure(prod, { createAuth: true, pipelineFile: "shared" });
     await done(prod, "up", "--refresh", ...quiet);
+    expect(await fileOf(rotationProject, ".gitlab-ci.yml")).toBe(root);
     expect((await rotate(prod)).status).toBe("success");
   });
 });

@@ -9,6 +9,7 @@ import { passwordKey } from "../core/passwordRecord";
 import { foreignText } from "../core/redact";
 import { encodePath, vaultCall } from "../core/vault";
 import type { VaultConnection } from "../core/vault";
+import { spread } from "../core/spread";
 import { consumerName, policyName, renderPolicy } from "../policies/render";
 import { groupNames, policyValues } from "../policies/values";
 import { checkAuth, checkMount, look } from "../preflight";
@@ -270,12 +271,6 @@ export function checkOwnRights(vault: VaultConnection, settings: Settings): Prom
     // A deployer may check, too; only what it may do besides is then not known.
     ({ problem }) => (problem === "denied" ? { state: "warning", fix } : {}),
   );
-}
-
-/** At most `most` of the items, from all over the list. */
-function spread<T>(items: readonly T[], most: number): T[] {
-  const step = Math.max(1, items.length / most);
-  return items.filter((_, index) => Math.floor(index / step) !== Math.floor((index - 1) / step));
 }
 
 /** Pulumi's names of fields as Vault's. */

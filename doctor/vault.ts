@@ -1,6 +1,7 @@
 import type { Settings } from "../config";
 import { formatDuration } from "../core/duration";
 import { isObject, jsonObject } from "../core/http";
+import { spread } from "../core/spread";
 import type { TransportCode } from "../core/http";
 import { vaultCall } from "../core/vault";
 import type { VaultConnection } from "../core/vault";
@@ -13,8 +14,8 @@ import { missingRights, wantedRights } from "./rights";
 import type { Rights } from "./rights";
 
 const shortLife = 30 * 60;
-/** Paths that Vault is asked about in one call. */
-const pathsPerCall = 200;
+/** Of so many accounts Vault is asked what may be done: it takes its time over each path. */
+const mostAccountsAsked = 20;
 
 /** Vault: reachable, the caller's token, its rights, and whether anything is in the stack's way. */
 export async function examineVault(settings: Settings): Promise<Finding[]> {
@@ -24,7 +25,8 @@ export async function examineVault(settings: Settings): Promise<Finding[]> {
   const token = await lookupSelf(vault);
   if (token === undefined) return [server, refusedToken(settings)];
   const { problems, groupIds } = await lookAtVault(vault, settings);
-  const policy = renderPolicy("deployer", policyValues(settings, [...groupIds.values()]));
+  const some = { ...settings, accounts: spread(settings.accounts, mostAccountsAsked) };
+  const policy = renderPolicy("deployer", policyValues(some, [...groupIds.values()]));
   return [
     server,
     ...tokenFindings(token, settings),
@@ -161,17 +163,14 @@ async function examineRights(
 }
 
 async function capabilities(vault: VaultConnection, paths: string[]): Promise<Rights> {
-  const allowed = new Map<string, string[]>();
-  for (let start = 0; start < paths.length; start += pathsPerCall) {
-    const some = paths.slice(start, start + pathsPerCall);
-    const answer = await vaultCall(vault, "POST", "sys/capabilities-self", { paths: some });
-    const body = jsonObject(answer.body);
-    const data = isObject(body?.["data"]) ? body["data"] : body;
-    for (const path of some) {
+  const answer = await vaultCall(vault, "POST", "sys/capabilities-self", { paths });
+  const body = jsonObject(answer.body);
+  const data = isObject(body?.["data"]) ? body["data"] : body;
+  return new Map(
+    paths.map((path) => {
       const found = data?.[path];
       if (!Array.isArray(found)) throw new Error(`Vault says nothing of ${path}`);
-      allowed.set(path, found.map(String));
-    }
-  }
-  return allowed;
+      return [path, found.map(String)];
+    }),
+  );
 }

@@ -46,7 +46,7 @@ export function startProvider({ env, hurried = false }: ProcessOptions): Provide
   const ready = nextAnswer();
   child.stdout.on("data", (part: Buffer) => {
     out += part.toString();
-    if (out.endsWith("\n")) onAnswer();
+    if (answerIn(out) !== undefined) onAnswer();
   });
   child.stderr.on("data", (part: Buffer) => (err += part.toString()));
   child.stdin.on("error", () => undefined);
@@ -62,7 +62,7 @@ export function startProvider({ env, hurried = false }: ProcessOptions): Provide
       const answered = nextAnswer();
       child.stdin.write(`${JSON.stringify(request)}\n`);
       await Promise.race([answered, ended]);
-      const answer = out === "" ? {} : (JSON.parse(out) as Omit<ProviderAnswer, "told">);
+      const answer = JSON.parse(answerIn(out) ?? "{}") as Omit<ProviderAnswer, "told">;
       return { ...answer, told: out + err };
     },
     async kill() {
@@ -70,6 +70,14 @@ export function startProvider({ env, hurried = false }: ProcessOptions): Provide
       await ended;
     },
   };
+}
+
+/** The whole line of JSON among what the provider tells the engine's user. */
+function answerIn(out: string): string | undefined {
+  return out
+    .split("\n")
+    .slice(0, -1)
+    .find((line) => line.startsWith("{"));
 }
 
 /** Providers that are used one case after the other; a killed one is replaced. */

@@ -634,6 +634,10 @@ describe("other settings", () => {
     );
   });
 
+  // A pipeline file that does not include the job is a warning, looked at elsewhere.
+  beforeAll(() => void jest.spyOn(pulumi.log, "warn").mockResolvedValue());
+  afterAll(() => jest.restoreAllMocks());
+
   const ours = "# managed by apisec-credentials/prod";
   const foreign = "stages: [build]\nbuild: {script: [make]}\n";
   const look = (

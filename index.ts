@@ -11,7 +11,7 @@ import { bothOf } from "./config/runError";
 import { nextRuns } from "./core/schedule";
 import { findInGitlab } from "./findInGitlab";
 import { policyValues } from "./policies/values";
-import { preflight } from "./preflight";
+import { mountReady, preflight } from "./preflight";
 
 // For every resource and every property the SDK notes where it was made, by errors without a message. Mapped to
 // TypeScript, these take half of the time of 100 accounts and a fifth of their state. Of others, one frame is enough.
@@ -36,6 +36,7 @@ export = async () => {
   const store = new SecretStore("store", {
     ...settings,
     mountExists,
+    mountReady: () => mountReady(settings),
     tokenKeptSeconds,
   });
 

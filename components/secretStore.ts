@@ -18,6 +18,8 @@ export interface SecretStoreArgs {
   createMount?: boolean;
   /** Whether the mount is there already (default: no): it outlives `destroy`, and a state that was lost. */
   mountExists?: boolean;
+  /** Waits for a mount that has just been made: Vault sets its keys only a moment later. */
+  mountReady?: () => Promise<void>;
   /** Policies are named `<prefix>-<stack>-admin` and so on; default `apisec`. */
   policyPrefix?: string;
   /** How long a token stays readable after it was written, in seconds; default 23.5 hours. */
@@ -58,12 +60,15 @@ export class SecretStore extends pulumi.ComponentResource {
 
   constructor(name: string, args: SecretStoreArgs, opts?: pulumi.ComponentResourceOptions) {
     super("apisec:index:SecretStore", name, {}, opts);
-    const { mountExists = false, tokenKeptSeconds = usuallyKeptSeconds } = args;
+    const { mountExists = false, mountReady, tokenKeptSeconds = usuallyKeptSeconds } = args;
     const policy = checkedValues(name, args);
     this.values = policy;
     this.tokenKeptSeconds = tokenKeptSeconds;
     this.mount = policy.ownsMount
-      ? this.createMount(name, policy, mountExists)
+      ? this.createMount(name, policy, mountExists).apply(async (path) => {
+          if (!mountExists && !pulumi.runtime.isDryRun()) await mountReady?.();
+          return path;
+        })
       : pulumi.output(policy.mount);
     this.setKeys(name, policy, tokenKeptSeconds);
     this.policies = pulumi.output({

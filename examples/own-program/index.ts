@@ -4,7 +4,7 @@ import { ServiceAccount } from "apisec-credentials/components/serviceAccount";
 import { TokenRotation } from "apisec-credentials/components/tokenRotation";
 import { settingsFrom } from "apisec-credentials/config";
 import { findInGitlab } from "apisec-credentials/findInGitlab";
-import { preflight } from "apisec-credentials/preflight";
+import { mountReady, preflight } from "apisec-credentials/preflight";
 import { admin, scanner } from "./accounts";
 
 export = async () => {
@@ -14,7 +14,11 @@ export = async () => {
   const { mountExists } = await preflight(settings);
   const { project } = await findInGitlab(settings);
 
-  const store = new SecretStore("apisec", { accounts, mountExists });
+  const store = new SecretStore("apisec", {
+    accounts,
+    mountExists,
+    mountReady: () => mountReady(settings),
+  });
   const minLifetimeSeconds = store.tokenKeptSeconds;
   const rotation = new TokenRotation("apisec", {
     settings,

@@ -17,6 +17,7 @@ import type { Registered } from "../support/programMocks";
 const mockGroupIds = new Map<string, string>();
 jest.mock("../../preflight", () => ({
   preflight: async () => ({ mountExists: false, groupIds: mockGroupIds }),
+  mountReady: async () => undefined,
 }));
 
 const type = {
@@ -580,6 +581,29 @@ describe("other settings", () => {
       () => new SecretStore("store", { accounts: [], mountExists: true }),
     );
     expect(resource(resources, type.mount, "store").importId).toBe("apisec");
+  });
+
+  test.each([
+    ["that was just made is waited for before its keys are set", false, false, 1],
+    ["that is there is not waited for", true, false, 0],
+    ["is not waited for in a preview", false, true, 0],
+  ])("a mount %s", async (_, mountExists, preview, waits) => {
+    const order: string[] = [];
+    const mountReady = async () => {
+      order.push("asked");
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      order.push("ready");
+    };
+    const accounts = [{ name: "scanner" }];
+    const { resources } = await withMocks(() => {
+      const store = new SecretStore("store", { accounts, mountExists, mountReady });
+      for (const key of store.account("scanner").ready) key.urn.apply(() => order.push("key"));
+      return store;
+    }, preview);
+    expect(resources.filter((one) => one.type === type.key)).toHaveLength(2);
+    expect(order.filter((step) => step === "asked")).toHaveLength(waits);
+    // Three policies, which need no mount, and two keys.
+    if (waits > 0) expect(order.slice(-3)).toEqual(["ready", "key", "key"]);
   });
 
   test("a project is found by its path or its id, or named with the reason", async () => {

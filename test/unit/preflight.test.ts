@@ -3,7 +3,7 @@ import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { RunError } from "@pulumi/pulumi";
 import { readConfig } from "../../config";
-import { preflight } from "../../preflight";
+import { mountReady, preflight } from "../../preflight";
 import { sourceOf } from "../support/configSource";
 
 interface Answer {
@@ -43,7 +43,14 @@ const ours: Record<string, Answer> = {
   "sys/policies/acl/apisec-prod-rotator": marked("# managed by apisec-credentials/prod "),
 };
 
+const upgrade: Answer = {
+  status: 400,
+  body: { errors: ["Upgrading from non-versioned to versioned data. This backend will be …"] },
+};
+
 let server: Server;
+/** So many answers are those of a mount that was just made. */
+let upgrading = 0;
 let address: string;
 let answers: Record<string, Answer>;
 let asked: { method: string; path: string; token: unknown; namespace: unknown }[];
@@ -58,7 +65,7 @@ beforeAll(async () => {
       token: headers["x-vault-token"],
       namespace: headers["x-vault-namespace"],
     });
-    const { status, body } = answers[path] ?? { status: 500 };
+    const { status, body } = upgrading-- > 0 ? upgrade : (answers[path] ?? { status: 500 });
     // No wait between the tries of a test.
     response.writeHead(status, { "retry-after": "0.001" });
     response.end(body === undefined ? "" : JSON.stringify(body));
@@ -72,6 +79,7 @@ afterAll(() => {
 });
 beforeEach(() => {
   asked = [];
+  upgrading = 0;
 });
 
 async function look(
@@ -91,6 +99,23 @@ async function look(
     else process.env["VAULT_TOKEN"] = before;
   }
 }
+
+test.each([
+  ["waits for a mount that was just made", 11, "resolved"],
+  ["gives up where it never comes", 1_000, "Upgrading from non-versioned"],
+  ["does not wait for another answer", 0, "500"],
+])("%s", async (_, answersOfUpgrade, ends) => {
+  answers = answersOfUpgrade === 0 ? {} : ours;
+  upgrading = answersOfUpgrade;
+  const env = { VAULT_ADDR: address, VAULT_TOKEN: token };
+  const ended = await mountReady(readConfig(sourceOf({}, { env }))).then(
+    () => "resolved",
+    (error: Error) => error.message,
+  );
+  expect(ended).toContain(ends);
+  const tries = { 11: 12, 1_000: 40, 0: 4 }[answersOfUpgrade];
+  expect(asked).toHaveLength(tries ?? 0);
+});
 
 /** The problems that `preflight` lists, in one error. */
 async function problems(

@@ -49,3 +49,11 @@ test.each([
     said: [`Account scanner: the last refresh found ${what}: \`pulumi up\` sees to it.`],
   });
 });
+
+test("a read that fails is one line for the engine's host to print", async () => {
+  const nowhere = { ...stored, vaultAddress: "http://127.0.0.1:9" };
+  const error: unknown = await passwordMethods
+    .read("scanner/password", nowhere)
+    .catch((thrown: unknown) => thrown);
+  expect(error).toMatchObject({ name: "VaultError", stack: "" });
+});

@@ -198,6 +198,38 @@ describe("npm run by CI", () => {
     [name]: { name, severity, range: "<2.0.0", fixAvailable: true },
   });
 
+  /** The colour that a job `check …` gets of an npm that does this. */
+  async function checkColour(npm: string): Promise<string> {
+    const jobs = parse(read(".gitlab-ci.yml")) as Record<
+      string,
+      { script: string[]; allow_failure: { exit_codes: number } }
+    >;
+    const { script = [], allow_failure } = jobs[".check"] ?? {};
+    writeFileSync(join(dir, "npm"), `#!/bin/sh\n${npm}\n`);
+    chmodSync(join(dir, "npm"), 0o755);
+    const env = { PATH: [dir, process.env["PATH"]].join(delimiter), STACK: "prod" };
+    const { code } = await run("sh", ["-e", "-c", script.join("\n")], { cwd: dir, env });
+    if (code === 0) return "green";
+    return code === allow_failure?.exit_codes ? "yellow" : "red";
+  }
+
+  test.each([
+    ["finds nothing", "echo '<x/>' > check-prod.xml", "green"],
+    ["warns", "echo '<x/>' > check-prod.xml; exit 1", "yellow"],
+    ["finds a problem", "echo '<x/>' > check-prod.xml; exit 2", "red"],
+    ["could not begin", "exit 1", "red"],
+  ])("check: one that %s is %s: %s", async (_, npm, colour) => {
+    expect(await checkColour(npm)).toBe(colour);
+  });
+
+  test("check: what fails before it, such as the login, is no warning", () => {
+    const jobs = parse(read(".gitlab-ci.yml")) as Record<
+      string,
+      { allow_failure?: { exit_codes: number } }
+    >;
+    expect(jobs[".check"]?.allow_failure?.exit_codes).not.toBe(1);
+  });
+
   test("audit: no answer is said, and is no success", async () => {
     for (const answer of ["", '{"message":"405 Method Not Allowed","error":{}}']) {
       const { code, stderr } = await audit(answer);

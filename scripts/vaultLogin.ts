@@ -2,6 +2,7 @@
 // program and the Vault CLI look for it. Environment: VAULT_ADDR, VAULT_ID_TOKEN, VAULT_ROLE, and
 // VAULT_AUTH_PATH (gitlab), VAULT_NAMESPACE, VAULT_CACERT, VAULT_CLIENT_CERT, VAULT_CLIENT_KEY as needed.
 import { readFileSync, writeFileSync } from "node:fs";
+import { readEndpoint } from "../core/endpoint";
 import { systemClock } from "../core/http";
 import { jwtLogin } from "../core/vault";
 import { vaultTls } from "../core/vaultTls";
@@ -14,7 +15,12 @@ if (!VAULT_ADDR || !VAULT_ID_TOKEN || !VAULT_ROLE) {
   console.error("VAULT_ADDR, VAULT_ID_TOKEN and VAULT_ROLE must be set for this environment.");
   process.exit(2);
 }
-login(VAULT_ADDR, VAULT_ROLE, VAULT_ID_TOKEN).catch((error: Error) => {
+const endpoint = readEndpoint(VAULT_ADDR, "path");
+if ("problem" in endpoint) {
+  console.error(`VAULT_ADDR ${endpoint.problem}: the ID token is sent to no such address.`);
+  process.exit(2);
+}
+login(endpoint.address, VAULT_ROLE, VAULT_ID_TOKEN).catch((error: Error) => {
   console.error(error.message);
   process.exit(1);
 });
@@ -26,7 +32,7 @@ async function login(address: string, role: string, idToken: string): Promise<vo
       proxyFor: (origin) => proxyFor(origin, process.env)?.url,
     }),
     clock: systemClock,
-    address: address.replace(/\/+$/, ""),
+    address,
     namespace: VAULT_NAMESPACE || undefined,
   };
   const { token } = await jwtLogin(vault, VAULT_AUTH_PATH || "gitlab", role, idToken);

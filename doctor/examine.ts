@@ -34,7 +34,7 @@ function examineConfig(
 ): { settings?: Settings; findings: Finding[] } {
   let settings: Settings;
   try {
-    settings = { ...stackSettings(stack), firstPasswordsFor: file.firstPasswords };
+    settings = withFirstPasswords(stackSettings(stack), file);
   } catch (error) {
     // One line a problem; without the head and the foot that `pulumi` shows around them.
     const message = (error as Error).message;
@@ -65,6 +65,12 @@ function examineConfig(
       firstPasswords(file),
     ],
   };
+}
+
+/** Which accounts have a first password: as the file says; where their names are encrypted, all may have one. */
+export function withFirstPasswords(settings: Settings, file: StackFile): Settings {
+  const all = settings.accounts.map(({ name }) => name);
+  return { ...settings, firstPasswordsFor: file.hiddenFirstPasswords ? all : file.firstPasswords };
 }
 
 function firstPasswords({ firstPasswords: names, hiddenFirstPasswords }: StackFile): Finding {

@@ -34,9 +34,7 @@ export async function examineGitlab(
     return [{ what, state: "problem", found: "GITLAB_TOKEN is not set", fix }];
   }
   try {
-    const ca = caFile === undefined ? undefined : readFileSync(caFile, "utf8");
-    const send = nodeSend({ ca, proxyFor: proxyTo });
-    return await ask(answers(gitlabReader(send, systemClock, gitlabUrl, token)), settings);
+    return await ask(answers(callersGitlab(gitlabUrl, caFile, token)), settings);
   } catch (error) {
     const { code, message } = error as { code: TransportCode; message: string };
     const fix =
@@ -45,6 +43,16 @@ export async function examineGitlab(
         : unreachableFix(code);
     return [{ what: "GitLab", state: "problem", found: message, fix }];
   }
+}
+
+/** GitLab as the plugin reaches it: through the environment's proxy, `caFile` as stack config names it. */
+export function callersGitlab(
+  gitlabUrl: string,
+  caFile: string | undefined,
+  token: string,
+): GitlabReader {
+  const ca = caFile === undefined ? undefined : readFileSync(caFile, "utf8");
+  return gitlabReader(nodeSend({ ca, proxyFor: proxyTo }), systemClock, gitlabUrl, token);
 }
 
 function answers(read: GitlabReader): GitlabGet {

@@ -8,11 +8,11 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { readConfig } from "../config";
 import type { Settings } from "../config";
-import { gitlabReader } from "../core/gitlab";
-import { jsonObject, systemClock } from "../core/http";
+import { jsonObject } from "../core/http";
 import { encodePath } from "../core/vault";
+import { callersGitlab } from "../doctor/gitlab";
+import { readStackFile } from "../doctor/stackFile";
 import { connect, look } from "../preflight";
-import { nodeSend } from "../rotator/transport";
 
 const root = join(__dirname, "..");
 const [stack] = process.argv.slice(2);
@@ -102,8 +102,8 @@ function isOf({ op, urn, newState }: Preview["steps"][number], entry: Entry): bo
 
 function settingsOf(stackName: string, { config, steps }: Preview): Settings {
   const project = steps[0]?.urn.split("::")[1] ?? "";
-  // Shown as "[secret]", which is no object of passwords.
-  const values = Object.entries(config).filter(([key]) => key !== `${project}:firstPasswords`);
+  // Secrets are shown as "[secret]", which is neither a password's nor a webhook's value.
+  const values = Object.entries(config).filter(([, value]) => value !== "[secret]");
   return readConfig({
     project,
     stack: stackName,
@@ -121,7 +121,8 @@ function finders(settings: Settings): Finders {
   const inVault = async (path: string, id: string) =>
     (await look(vault, encodePath(path))) === undefined ? undefined : id;
   const token = process.env["GITLAB_TOKEN"] ?? "";
-  const gitlab = gitlabReader(nodeSend(), systemClock, settings.gitlabUrl, token);
+  const { caFile } = readStackFile(settings.stack).gitlab;
+  const gitlab = callersGitlab(settings.gitlabUrl, caFile, token);
   return {
     "vault:index/policy:Policy": ({ name }) => inVault(`sys/policies/acl/${name}`, `${name}`),
     "vault:jwt/authBackend:AuthBackend": ({ path }) => inVault(`sys/auth/${path}`, `${path}`),

@@ -6,14 +6,13 @@
 //     --read-tokens        reads the published tokens, too, and tries each at APIsec
 //     --timeout SECONDS    what is not known by then is a problem (300)
 // Exit code: 0 all ok, 1 warnings, 2 problems, or the check itself could not run.
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { checkReport, shortened } from "../check/report";
 import { checkStack } from "../check/run";
 import type { Settings } from "../config";
-import { gitlabReader } from "../core/gitlab";
 import type { GitlabReader } from "../core/gitlab";
-import { systemClock } from "../core/http";
+import { callersGitlab } from "../doctor/gitlab";
 import { proxyTo } from "../doctor/hosts";
 import { readStackFile } from "../doctor/stackFile";
 import { connect } from "../preflight";
@@ -63,10 +62,7 @@ async function check(): Promise<number> {
 /** GitLab with the caller's token; undefined where there is none. */
 function gitlabOf({ stack, gitlabUrl }: Settings): GitlabReader | undefined {
   const token = process.env["GITLAB_TOKEN"];
-  if (!token) return undefined;
-  const { caFile } = readStackFile(stack).gitlab;
-  const ca = caFile === undefined ? undefined : readFileSync(caFile, "utf8");
-  return gitlabReader(nodeSend({ ca, proxyFor: proxyTo }), systemClock, gitlabUrl, token);
+  return token ? callersGitlab(gitlabUrl, readStackFile(stack).gitlab.caFile, token) : undefined;
 }
 
 function wholeNumber(option: string, text: string, least: number): number {

@@ -7,6 +7,7 @@ import { examineBuild } from "../../doctor/build";
 import { branchFinding, tokenFinding } from "../../doctor/gitlab";
 import { examineProxies } from "../../doctor/hosts";
 import { missingRights, wantedRights } from "../../doctor/rights";
+import { withFirstPasswords } from "../../doctor/examine";
 import { readStackFile } from "../../doctor/stackFile";
 import { plugin } from "../../doctor/tools";
 import { tokenFindings } from "../../doctor/vault";
@@ -149,6 +150,14 @@ describe("the stack's file", () => {
       hiddenFirstPasswords: true,
       needsPassphrase: false,
     });
+  });
+  test("whose names are encrypted: then each account may have a first password", () => {
+    const first = (firstPasswords: string[], hiddenFirstPasswords: boolean) => {
+      const file = { ...read(""), firstPasswords, hiddenFirstPasswords };
+      return withFirstPasswords(settings, file).firstPasswordsFor;
+    };
+    expect(first([], true)).toEqual(settings.accounts.map(({ name }) => name));
+    expect(first(["scanner"], false)).toEqual(["scanner"]);
   });
   test("says nothing where it is not there, or is none", () => {
     expect(readStackFile("none", folder)).toMatchObject({ firstPasswords: [] });

@@ -189,8 +189,9 @@ export function roleFinding(
   const what = `role ${role.roleName}`;
   const fix = mending(settings);
   if (found === undefined) return { what, state: "problem", found: "is not there", fix };
-  // Not declared, but each would let a token in, or live, for longer.
-  const left = { clockSkewLeeway: 0, expirationLeeway: 0, notBeforeLeeway: 0, tokenPeriod: 0 };
+  // Not declared, but each would let a token in, or live, for longer, or give it the policies of groups.
+  const leeway = { clockSkewLeeway: 0, expirationLeeway: 0, notBeforeLeeway: 0 };
+  const left = { ...leeway, tokenPeriod: 0, groupsClaim: "" };
   const declared = snakeCase({ ...left, ...roleFields(role) });
   const withoutUnknown = (claims: unknown) =>
     Object.fromEntries(
@@ -221,16 +222,23 @@ export async function checkGroups(vault: VaultConnection, settings: Settings): P
       what,
       async () => {
         const group = await look(vault, `identity/group/name/${encodePath(name)}`);
-        const policies = Array.isArray(group?.["policies"]) ? group["policies"] : [];
+        const fix = mending(settings);
+        if (group === undefined) return [{ what, state: "problem", found: "is not there", fix }];
+        const policies = Array.isArray(group["policies"]) ? group["policies"] : [];
+        const admin = policyName(policyPrefix, stack, "admin");
         const missing = [
-          ...(adminGroups.includes(name) ? [policyName(policyPrefix, stack, "admin")] : []),
+          ...(adminGroups.includes(name) ? [admin] : []),
           ...(developerGroups.includes(name) ? [policyName(policyPrefix, stack, "developer")] : []),
         ].filter((policy) => !policies.includes(policy));
-        if (group !== undefined && missing.length === 0) {
+        if (missing.length > 0) {
+          return [{ what, state: "problem", found: `lacks ${missing.join(", ")}`, fix }];
+        }
+        if (adminGroups.includes(name) || !policies.includes(admin)) {
           return [{ what, state: "ok", found: "has its policies" }];
         }
-        const found = group === undefined ? "is not there" : `lacks ${missing.join(", ")}`;
-        return [{ what, state: "problem", found, fix: mending(settings) }];
+        const found = `has ${admin}, too, which config does not give it: its members read passwords`;
+        const advice = "take that policy from the group, or name the group in adminGroups";
+        return [{ what, state: "problem", found, fix: advice }];
       },
       monitorAdvice(settings),
     );

@@ -9,7 +9,7 @@ import { checkReport, shortened } from "../../check/report";
 import { checkStack } from "../../check/run";
 import { lastPipelineFinding, ownerFinding, scheduleFinding } from "../../check/schedule";
 import { span } from "../../check/time";
-import { checkOwnRights, policyProblem, roleFinding } from "../../check/vault";
+import { checkGroups, checkOwnRights, policyProblem, roleFinding } from "../../check/vault";
 import { gitlabReader } from "../../core/gitlab";
 import type { HttpRequest, HttpResponse } from "../../core/http";
 import type { VaultConnection } from "../../core/vault";
@@ -334,6 +334,7 @@ describe("the role", () => {
       found: "expiration_leeway is 3600, declared not set",
     });
     expect(finding({ token_policies: ["apisec-prod-rotator", "root"] }).state).toBe("problem");
+    expect(finding({ groups_claim: "groups_direct" }).state).toBe("problem");
     expect(finding({ bound_claims: { ...role.claims, user_id: "8" } })).toMatchObject({
       found: "bound_claims.user_id is 8, declared 7",
     });
@@ -345,6 +346,26 @@ describe("the role", () => {
     expect(finding(other, ["user_id"]).state).toBe("warning");
     expect(finding({ ...other, token_ttl: 60 }, ["user_id"]).state).toBe("problem");
   });
+});
+
+test.each([
+  ["Admins", ["default", "apisec-prod-admin"], "ok", /^has its policies$/],
+  ["Admins", ["default"], "problem", /^lacks apisec-prod-admin$/],
+  ["Developers", ["apisec-prod-developer"], "ok", /^has its policies$/],
+  ["Developers", ["apisec-prod-developer", "apisec-prod-admin"], "problem", /read passwords$/],
+  ["Developers", undefined, "problem", /^is not there$/],
+])("group %s with %j: %s", async (name, policies, state, found) => {
+  const status = policies === undefined ? 404 : 200;
+  const body = JSON.stringify(policies === undefined ? { errors: [] } : { data: { policies } });
+  const vault: VaultConnection = {
+    ...scripted(),
+    address: "https://vault.example.com:8200",
+    send: () => Promise.resolve({ status, headers: {}, body }),
+  };
+  const groups = name === "Admins" ? { adminGroups: [name] } : { developerGroups: [name] };
+  const [finding] = await checkGroups(vault, { ...settings, ...groups });
+  expect(finding).toMatchObject({ what: `group ${name}`, state });
+  expect(finding?.found).toMatch(found);
 });
 
 test("a stored token is judged by what it says itself", () => {

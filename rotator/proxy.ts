@@ -26,8 +26,16 @@ export function proxyFor(address: string, env: Environment): Proxy | undefined {
 /** What to expect of a proxy variable whose value no way leads through; undefined where it is good. */
 export function proxyProblem(proxy: Proxy | undefined): string | undefined {
   if (proxy === undefined) return undefined;
-  const good = URL.canParse(proxy.url) && /^https?:$/.test(new URL(proxy.url).protocol);
-  return good ? undefined : "a proxy such as http://proxy.example.com:3128";
+  const expected = "a proxy such as http://proxy.example.com:3128";
+  if (!URL.canParse(proxy.url)) return expected;
+  const { protocol, username, password } = new URL(proxy.url);
+  if (!/^https?:$/.test(protocol)) return expected;
+  try {
+    decodeURIComponent(username + password);
+    return undefined;
+  } catch {
+    return `${expected}, with each % of its user and password as %25`;
+  }
 }
 
 /** NO_PROXY as curl reads it: `*`, or names (with or without a port) that stand for their subdomains too. */

@@ -271,6 +271,11 @@ test.each<[string, Record<string, string>, string]>([
     "HTTPS_PROXY: found something else, expected a proxy such as http://proxy.example.com:3128",
   ],
   [
+    "a proxy whose password has a bare %",
+    { HTTPS_PROXY: "http://u:canary%@proxy:3128" },
+    "with each % of its user and password as %25",
+  ],
+  [
     "no proxy to APIsec",
     { https_proxy: "http://", NO_PROXY: ".example.com", APISEC_URL: "https://cloud.apisec.ai" },
     "https_proxy: found something else",

@@ -3,6 +3,7 @@ import * as fs from "node:fs";
 import * as http from "node:http";
 import * as https from "node:https";
 import * as path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 
 import { commandLine, endProcess, freePort, isAlive, run, waitFor } from "./process";
 
@@ -66,10 +67,21 @@ export interface BaoAnswer {
 }
 
 /**
- * One request to a Vault or OpenBao server; `path` without `/v1/`. Any status is an answer.
+ * A request to a Vault or OpenBao server; `path` without `/v1/`. Any status is an answer, but that of a KV
+ * version 2 mount which has just been made: it is asked again until it can be used.
  * @throws when the server cannot be reached or does not answer within 10 s.
  */
-export function baoRequest(
+export async function baoRequest(...request: Parameters<typeof requestOnce>): Promise<BaoAnswer> {
+  const until = Date.now() + 10_000;
+  for (;;) {
+    const answer = await requestOnce(...request);
+    const text = answer.status === 400 ? JSON.stringify(answer.body) : "";
+    if (!text.includes("Upgrading from non-versioned") || Date.now() > until) return answer;
+    await sleep(100);
+  }
+}
+
+function requestOnce(
   address: string,
   token: string | undefined,
   method: string,

@@ -19,7 +19,8 @@ export class GroupPolicies extends pulumi.ComponentResource {
     const { adminGroups, developerGroups, policies } = args;
     for (const [group, groupId] of args.groupIds) {
       new vault.identity.GroupPolicies(
-        `${name}-${group}`,
+        // By id: under a new name the policies would be given once more, and then taken away with the old one.
+        `${name}-${groupId}`,
         {
           groupId,
           exclusive: false,
@@ -28,8 +29,7 @@ export class GroupPolicies extends pulumi.ComponentResource {
             ...(developerGroups.includes(group) ? [policies.developer] : []),
           ],
         },
-        // The plugin would leave the policies with the group of the former id.
-        { parent: this, replaceOnChanges: ["groupId"] },
+        { parent: this },
       );
     }
     this.registerOutputs({});

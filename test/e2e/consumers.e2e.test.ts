@@ -560,6 +560,17 @@ test("a policy that was taken from a group by hand comes back, one that was adde
   await asRoot("POST", `identity/group/id/${id}`, { policies: ["of-others", "apisec-dev-admin"] });
 });
 
+test("a group that got another name, or is written with other letters, keeps its policies", async () => {
+  const before = await groupOf(groupNames.both);
+  const { admins, developers } = groupNames;
+  await configure(config({ adminGroups: [admins, "Both"], developerGroups: [developers, "Both"] }));
+  await stack.up();
+  expect(await groupOf(groupNames.both)).toEqual(before);
+  await configure(config());
+  await stack.up();
+  expect(await groupOf(groupNames.both)).toEqual(before);
+});
+
 test("a consumer taken out of config loses role and policy, a group its policy", async () => {
   const jwt = await readToken("shop/api");
   expect((await logIn(byProject, jwt)).status).toBe(200);

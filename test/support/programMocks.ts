@@ -9,7 +9,6 @@ export interface Registered {
   dependencies: string[];
   retainOnDelete: boolean;
   deleteBeforeReplace: boolean;
-  replaceOnChanges: string[];
   importId: string;
 }
 
@@ -97,7 +96,6 @@ export async function withMocks<T>(
           dependencies: request.getDependenciesList(),
           retainOnDelete: request.getRetainondelete(),
           deleteBeforeReplace: request.getDeletebeforereplace(),
-          replaceOnChanges: request.getReplaceonchangesList(),
           importId: request.getImportid(),
         });
       }

@@ -1,6 +1,3 @@
-// For a stack whose state was lost: writes the list of what is there already in Vault and GitLab, and the
-// command that takes it into a new state. Changes nothing itself.
-//   npm run --silent adopt -- prod
 // What is not in the list needs no import: the mount is taken up by `pulumi up`, and a password, a key's
 // settings and a file of the rotation project are written again as they are.
 import { spawnSync } from "node:child_process";
@@ -13,14 +10,12 @@ import { encodePath } from "../core/vault";
 import { callersGitlab } from "../doctor/gitlab";
 import { readStackFile } from "../doctor/stackFile";
 import { connect, look } from "../preflight";
+import { commandLine } from "./commandLine";
 
 const root = join(__dirname, "..");
-const [stack] = process.argv.slice(2);
-if (stack === undefined) {
-  console.error("Which stack? npm run --silent adopt -- <stack>");
-  process.exit(2);
-}
-const listFile = join("dist", `adopt-${stack}.json`);
+const usage = `npm run --silent adopt -- <stack>
+For a stack whose state was lost: writes the list of what is there already in Vault and GitLab, and shows the
+command that takes it into a new state. Changes nothing itself.`;
 
 type Inputs = Record<string, string>;
 
@@ -44,14 +39,17 @@ interface Preview {
 /** How to find what is there, by resource type: the id to import it by, undefined where it is not. */
 type Finders = Record<string, (inputs: Inputs) => Promise<string | undefined>>;
 
-adopt(stack).catch((error: Error) => {
+adopt().catch((error: Error) => {
   console.error(error.message);
-  process.exit(1);
+  process.exitCode = 2;
 });
 
-async function adopt(stackName: string): Promise<void> {
+async function adopt(): Promise<void> {
+  const [stackName] = commandLine(usage, { allowPositionals: true }).positionals;
+  if (stackName === undefined) throw new Error(`Which stack?\nUsage: ${usage}`);
   mkdirSync(join(root, "dist"), { recursive: true });
-  const previewed = preview(stackName);
+  const listFile = join("dist", `adopt-${stackName}.json`);
+  const previewed = preview(stackName, listFile);
   const entries = (JSON.parse(readFileSync(join(root, listFile), "utf8")) as { resources: Entry[] })
     .resources;
   const find = finders(settingsOf(stackName, previewed));
@@ -81,7 +79,7 @@ async function adopt(stackName: string): Promise<void> {
 }
 
 /** What `up` would create; Pulumi writes the list with a placeholder for each id. */
-function preview(stackName: string): Preview {
+function preview(stackName: string, listFile: string): Preview {
   const args = ["preview", "--stack", stackName, "--json", "--import-file", listFile];
   const { status, stdout, stderr, error } = spawnSync("pulumi", args, {
     cwd: root,

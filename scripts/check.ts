@@ -1,13 +1,4 @@
-// Is a stack healthy? Looks at Vault, GitLab and the age of every token and password; reads only, no secret.
-//   npm run --silent check -- --stack prod
-//     --json               all findings as a list of { what, state, found, fix? }; state: ok, warning, problem
-//     --junit FILE         and as a JUnit report
-//     --password-age DAYS  from how many days on a password is old (90; 0 = never)
-//     --read-tokens        reads the published tokens, too, and tries each at APIsec
-//     --timeout SECONDS    what is not known by then is a problem (300)
-// Exit code: 0 all ok, 1 warnings, 2 problems, or the check itself could not run.
 import { writeFileSync } from "node:fs";
-import { parseArgs } from "node:util";
 import { checkReport, shortened } from "../check/report";
 import { checkStack } from "../check/run";
 import type { Settings } from "../config";
@@ -17,8 +8,18 @@ import { proxyTo } from "../doctor/hosts";
 import { readStackFile } from "../doctor/stackFile";
 import { connect } from "../preflight";
 import { nodeSend } from "../rotator/transport";
+import { commandLine } from "./commandLine";
 import { findingsExitCode, findingsTable } from "./findings";
 import { chosenStack, stackSettings } from "./stackSettings";
+
+const usage = `npm run --silent check -- --stack prod
+  --json               all findings as a list of { what, state, found, fix? }; state: ok, warning, problem
+  --junit FILE         and as a JUnit report
+  --password-age DAYS  from how many days on a password is old (90; 0 = never)
+  --read-tokens        reads the published tokens, too, and tries each at APIsec
+  --timeout SECONDS    what is not known by then is a problem (300)
+Is a stack healthy? Looks at Vault, GitLab and the age of every token and password; reads only, no secret.
+Exit code: 0 all ok, 1 warnings, 2 problems, or the check itself could not run.`;
 
 check().then(
   // What did not end in time is not waited for.
@@ -30,7 +31,7 @@ check().then(
 );
 
 async function check(): Promise<number> {
-  const { values } = parseArgs({
+  const { values } = commandLine(usage, {
     options: {
       stack: { type: "string" },
       json: { type: "boolean", default: false },

@@ -1,29 +1,28 @@
-// Prints a Vault policy of a stack for the person who sets up who runs Pulumi, or `npm run check`:
-//   npm run --silent policy -- deployer prod | vault policy write apisec-prod-deployer -
-//   npm run --silent policy -- preview prod | vault policy write apisec-prod-preview -
-//   npm run --silent policy -- monitor prod | vault policy write apisec-prod-monitor -
-// Where config names identity groups, the deployer's has their ids: Vault is asked for them with the caller's token.
 import { connect, findGroups } from "../preflight";
 import { renderPolicy } from "../policies/render";
 import { groupNames, policyValues } from "../policies/values";
+import { commandLine } from "./commandLine";
 import { stackSettings } from "./stackSettings";
 
 const names = ["deployer", "preview", "monitor"] as const;
-const [given, stack] = process.argv.slice(2);
-const name = names.find((one) => one === given);
-if (name === undefined || stack === undefined) {
-  console.error(
-    `Which policy of which stack? npm run --silent policy -- <${names.join("|")}> <stack>`,
-  );
-  process.exit(2);
+const usage = `npm run --silent policy -- <${names.join("|")}> <stack>
+Prints a Vault policy of a stack for the person who sets up who runs Pulumi, or \`npm run check\`:
+  npm run --silent policy -- deployer prod | vault policy write apisec-prod-deployer -
+Where config names identity groups, the deployer's has their ids: Vault is asked for them with the caller's token.`;
+
+main().catch((error: Error) => {
+  console.error(error.message);
+  process.exitCode = 2;
+});
+
+async function main(): Promise<void> {
+  const [given, stack] = commandLine(usage, { allowPositionals: true }).positionals;
+  const name = names.find((one) => one === given);
+  if (name === undefined || stack === undefined) {
+    throw new Error(`Which policy of which stack?\nUsage: ${usage}`);
+  }
+  process.stdout.write(await policyOf(name, stack));
 }
-policyOf(name, stack).then(
-  (text) => process.stdout.write(text),
-  (error: Error) => {
-    console.error(error.message);
-    process.exit(1);
-  },
-);
 
 async function policyOf(policy: (typeof names)[number], stackName: string): Promise<string> {
   const offline = stackSettings(stackName, true);

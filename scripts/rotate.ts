@@ -1,18 +1,18 @@
-// Buys new tokens now, where the schedule cannot or is too late: the rotation job itself, run once from here
-// with the caller's Vault token, whose policy is the stack's rotator's or deployer's. Ends with its exit code:
-// 0 all rotated, 1 some failed, 2 nothing tried, 3 Vault let nobody in.
-//   npm run rotate -- --stack prod [--account scanner …]      without --account: all that are published
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import type { Settings } from "../config";
 import { tokenMarginSeconds } from "../config/checks";
 import { policyName } from "../policies/render";
 import { onceEnvironment } from "../rotator/environment";
+import { commandLine } from "./commandLine";
 import { chosenStack, stackSettings } from "./stackSettings";
 
 const root = join(__dirname, "..");
+const usage = `npm run rotate -- --stack prod [--account scanner …]      without --account: all that are published
+Buys new tokens now, where the schedule cannot or is too late: the rotation job itself, run once from here with
+the caller's Vault token, whose policy is the stack's rotator's or deployer's. Ends with its exit code: 0 all
+rotated or kept, 1 some failed, 2 nothing tried, 3 Vault.`;
 
 rotate().then(
   (code) => {
@@ -25,7 +25,7 @@ rotate().then(
 );
 
 async function rotate(): Promise<number> {
-  const { values } = parseArgs({
+  const { values } = commandLine(usage, {
     options: { stack: { type: "string" }, account: { type: "string", multiple: true } },
   });
   const settings = stackSettings(chosenStack(values.stack));

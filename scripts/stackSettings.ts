@@ -11,7 +11,10 @@ const root = join(__dirname, "..");
 /** The stack that a command is for: as its `--stack` says, else PULUMI_STACK. Throws where neither does. */
 export function chosenStack(given: string | undefined): string {
   const stack = given ?? process.env["PULUMI_STACK"] ?? "";
-  if (stack === "") throw new Error("Which stack? Name it with `--stack <name>`.");
+  if (stack === "")
+    throw new Error(
+      "Which stack? Name it with `-- --stack <name>`: npm keeps to itself what has no `--` before it.",
+    );
   return stack;
 }
 

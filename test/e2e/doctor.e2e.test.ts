@@ -73,7 +73,9 @@ test("it logs in nowhere and changes nothing", async () => {
 test("a stack that nobody has set up, and no stack at all", async () => {
   const none = await doctor({ PULUMI_STACK: undefined });
   expect(none).toMatchObject({ code: 2, stdout: "" });
-  expect(none.stderr).toBe("Which stack? Name it with `--stack <name>`.\n");
+  expect(none.stderr).toBe(
+    "Which stack? Name it with `-- --stack <name>`: npm keeps to itself what has no `--` before it.\n",
+  );
   const { code, stdout } = await doctor({}, "--stack", "elsewhere");
   expect(code).toBe(2);
   expect(stdout).toContain("Pulumi.elsewhere.yaml is not there: run `pulumi stack init elsewhere`");

@@ -1,0 +1,34 @@
+import { join } from "node:path";
+import { run } from "../../lab/process";
+
+const root = join(__dirname, "..", "..");
+const commands = ["doctor", "check", "rotate", "policy", "adopt"];
+
+function call(command: string, ...args: string[]) {
+  const env = { ...process.env, PULUMI_STACK: undefined };
+  const script = ["-r", "ts-node/register", `scripts/${command}.ts`];
+  return run(process.execPath, [...script, ...args], { cwd: root, env });
+}
+
+test.each(commands)("%s --help says how it is called", async (command) => {
+  const { code, stdout, stderr } = await call(command, "--help");
+  expect([code, stderr]).toEqual([0, ""]);
+  expect(stdout).toMatch(new RegExp(`^Usage: npm run (--silent )?${command} -- `));
+});
+
+test.each(commands)(
+  "%s names an option that it does not know, and says how it is called",
+  async (command) => {
+    const { code, stdout, stderr } = await call(command, "--bogus");
+    expect([code, stdout]).toEqual([2, ""]);
+    expect(stderr).toMatch(
+      new RegExp(`^Unknown option '--bogus'\nUsage: npm run (--silent )?${command} -- `),
+    );
+  },
+);
+
+test.each(commands)("%s asks for the stack that it is not told", async (command) => {
+  const { code, stdout, stderr } = await call(command);
+  expect([code, stdout]).toEqual([2, ""]);
+  expect(stderr).toMatch(/^Which (policy of which )?stack\?/);
+});

@@ -57,7 +57,11 @@ export async function findInGitlab(settings: Settings): Promise<GitlabFindings> 
     }),
   ]);
   const rotation = project && rotationProject(project);
-  if (rotation !== undefined) problems.push(...(await projectProblems(settings, rotation)));
+  if (rotation !== undefined) {
+    const read = (path: string) => readFile(settings, rotation, path);
+    const warn = (text: string) => void pulumi.log.warn(text);
+    problems.push(...(await projectProblems(settings, rotation.pipelineFile, read, warn)));
+  }
   if (rotation !== undefined && problems.length === 0) return { project: rotation, consumers };
   throw runError(
     `GitLab at ${gitlabUrl} is not ready for stack ${stack}; nothing was touched.\n` +
@@ -70,10 +74,20 @@ function rotationProject({ id, webUrl, ciConfigPath }: gitlab.GetProjectResult):
   return { id, uri, pipelineFile: ciConfigPath || ".gitlab-ci.yml" };
 }
 
-/** Why the stack's job cannot run in this project, or must not be written there. */
-async function projectProblems(settings: Settings, project: RotationProject): Promise<string[]> {
+/** The text of a file on the stack's branch of the rotation project; undefined where there is none. */
+export type ReadProjectFile = (path: string) => Promise<string | undefined>;
+
+/**
+ * Why the stack's job cannot run in the rotation project, or must not be written there. `root` is the path of the
+ * project's pipeline file; `warn` is told what is no reason to stop.
+ */
+export async function projectProblems(
+  settings: Settings,
+  root: string,
+  read: ReadProjectFile,
+  warn: (text: string) => void,
+): Promise<string[]> {
   const { gitlabProject, stack, manageProjectFiles } = settings;
-  const root = project.pipelineFile;
   // Another project's file, or one at a URL, is none that an ID token names.
   if (!/^(?!.*\.\.)[\w.-][\w./-]*$/.test(root)) {
     return [
@@ -81,9 +95,9 @@ async function projectProblems(settings: Settings, project: RotationProject): Pr
     ];
   }
   if (!manageProjectFiles) return [];
-  if (settings.pipelineFile === "included") await warnIfNotIncluded(settings, project);
+  if (settings.pipelineFile === "included") await warnIfNotIncluded(settings, root, read, warn);
   const found = guardedFiles(settings, root).map(async ({ path, markers }) => {
-    const text = await readFile(settings, project, path);
+    const text = await read(path);
     const [first = ""] = text?.split(/\r?\n/, 1) ?? [];
     if (text === undefined || markers.includes(first)) return [];
     const owner = first.startsWith("# managed by ") ? ` but with ${quote(first)}` : "";
@@ -102,12 +116,17 @@ async function projectProblems(settings: Settings, project: RotationProject): Pr
 }
 
 /** The job would never run, and nobody would be told. */
-async function warnIfNotIncluded(settings: Settings, project: RotationProject): Promise<void> {
-  const text = await readFile(settings, project, project.pipelineFile).catch(() => undefined);
+export async function warnIfNotIncluded(
+  settings: Settings,
+  root: string,
+  read: ReadProjectFile,
+  warn: (text: string) => void,
+): Promise<void> {
+  const text = await read(root).catch(() => undefined);
   const job = jobFile(settings.stack);
   if ([job, "apisec/*"].some((named) => text?.includes(named))) return;
-  void pulumi.log.warn(
-    `${project.pipelineFile} in project ${settings.gitlabProject} does not include ${job}: the schedule rotates nothing until it does.`,
+  warn(
+    `${root} in project ${settings.gitlabProject} does not include ${job}: the schedule rotates nothing until it does.`,
   );
 }
 

@@ -4,6 +4,7 @@ import { tokenMarginSeconds } from "../config/checks";
 import type { GitlabReader } from "../core/gitlab";
 import { isObject } from "../core/http";
 import { branchFinding } from "../doctor/gitlab";
+import { warnIfNotIncluded } from "../findInGitlab";
 import type { ConsumerClaim, RotationProject } from "../findInGitlab";
 import { policyValues } from "../policies/values";
 import type { Finding } from "../scripts/findings";
@@ -115,23 +116,35 @@ async function checkFiles(
   const accounts = policyValues(settings).publishedAccounts;
   const minLifetimeSeconds = tokenLifetime - tokenMarginSeconds;
   const fix = `pulumi up --refresh --stack ${stack}`;
+  const read = async (path: string) => {
+    const place = `projects/${project.id}/repository/files/${encodeURIComponent(path)}`;
+    const file = await get(`${place}?ref=${encodeURIComponent(gitlabBranch)}`);
+    if (!isObject(file)) return undefined;
+    return Buffer.from(String(file["content"]), "base64").toString("utf8");
+  };
   return asked("project files", async () => {
     const declared = projectFiles({ settings, project, accounts, minLifetimeSeconds });
     const findings = declared.map(({ path, content }) =>
       asked(`file ${path}`, async () => {
         const what = `file ${path}`;
-        const place = `projects/${project.id}/repository/files/${encodeURIComponent(path)}`;
-        const file = await get(`${place}?ref=${encodeURIComponent(gitlabBranch)}`);
-        if (!isObject(file)) {
+        const text = await read(path);
+        if (text === undefined) {
           return [{ what, state: "problem", found: `is not on branch ${gitlabBranch}`, fix }];
         }
-        const text = Buffer.from(String(file["content"]), "base64").toString("utf8");
         return text === content
           ? [{ what, state: "ok", found: "is as this version delivers it" }]
           : [{ what, state: "problem", found: "was edited, or is of another version", fix }];
       }),
     );
-    return (await Promise.all(findings)).flat();
+    const calls: Finding[] = [];
+    if (settings.pipelineFile === "included") {
+      const what = "project files";
+      const fixInclude = `add the \`include\` of README, "What is already there"`;
+      await warnIfNotIncluded(settings, project.pipelineFile, read, (found) =>
+        calls.push({ what, state: "warning", found, fix: fixInclude }),
+      );
+    }
+    return [...(await Promise.all(findings)).flat(), ...calls];
   });
 }
 

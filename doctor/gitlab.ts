@@ -4,6 +4,7 @@ import { gitlabReader } from "../core/gitlab";
 import type { GitlabReader } from "../core/gitlab";
 import { isObject, systemClock } from "../core/http";
 import type { TransportCode } from "../core/http";
+import { projectProblems } from "../findInGitlab";
 import { nodeSend } from "../rotator/transport";
 import type { Finding } from "../scripts/findings";
 import { unreachableFix, proxyTo } from "./hosts";
@@ -169,7 +170,32 @@ async function examineProject(
           found: `cannot be listed (${schedules.status})`,
           fix: "turn CI/CD on: Settings > General > Visibility > CI/CD",
         },
+    ...(await examineFiles(get, settings, project)),
   ];
+}
+
+/** Files of the project that `up` would overwrite, or that keep the job from running. */
+async function examineFiles(get: GitlabGet, settings: Settings, project: Json): Promise<Finding[]> {
+  const what = "project files";
+  const { id, ci_config_path: root } = project;
+  const read = async (path: string) => {
+    const place = `projects/${String(id)}/repository/files/${encodeURIComponent(path)}`;
+    const { status, body } = await get(`${place}?ref=${encodeURIComponent(settings.gitlabBranch)}`);
+    if (isObject(body)) return Buffer.from(String(body["content"]), "base64").toString("utf8");
+    if (status === 404) return undefined;
+    throw new Error(`${path} is not shown to this token's user (${status})`);
+  };
+  const found: Finding[] = [];
+  const problems = await projectProblems(
+    settings,
+    typeof root === "string" && root !== "" ? root : ".gitlab-ci.yml",
+    read,
+    (text) => found.push({ what, state: "warning", found: text }),
+  );
+  found.push(...problems.map((text): Finding => ({ what, state: "problem", found: text })));
+  return found.length > 0
+    ? found
+    : [{ what, state: "ok", found: "none that is somebody else's is in the way" }];
 }
 
 function levelOf({ permissions }: Json): number {

@@ -128,6 +128,22 @@ test("tokens that are not taken; rights that cannot be asked", async () => {
   });
 });
 
+test("a pipeline file that is somebody else's, and one that does not include the job", async () => {
+  const file = { branch: "main", commit_message: "Ours", content: "build: { script: make }\n" };
+  await lab.gitlab("POST", "repository/files/.gitlab-ci.yml", file);
+  expect((await complaints())["project files"]).toEqual({
+    state: "problem",
+    found: expect.stringContaining(
+      ".gitlab-ci.yml in project platform/apisec-rotation does not begin with",
+    ) as string,
+  });
+  lab.writeConfig("dev", { ...config, pipelineFile: "included" });
+  expect((await complaints())["project files"]).toEqual({
+    state: "warning",
+    found: expect.stringContaining("does not include apisec/dev.yml") as string,
+  });
+});
+
 test("what is in the way in Vault and GitLab, hosts that do not answer", async () => {
   await lab.asRoot("PUT", "sys/policies/acl/apisec-dev-admin", { policy: "# somebody's" });
   await lab.gitlab("DELETE", "protected_branches/main");

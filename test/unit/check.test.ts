@@ -2,7 +2,7 @@ import { readConfig } from "../../config";
 import { checkAccounts, neededUntil, passwordFinding, tokenFinding } from "../../check/accounts";
 import { asked } from "../../check/attempt";
 import { differences } from "../../check/differences";
-import { overrideFinding, ownTokenFinding, projectFinding } from "../../check/gitlab";
+import { checkGitlab, overrideFinding, ownTokenFinding, projectFinding } from "../../check/gitlab";
 import { readMetadata } from "../../check/keys";
 import { checkPublishedTokens, tokenProblem } from "../../check/publishedTokens";
 import { checkReport, shortened } from "../../check/report";
@@ -522,3 +522,22 @@ function tokensTried(token: string, answer: object, acceptAdminToken = false): P
   const { send } = scripted({ status: 200, body: answer });
   return checkPublishedTokens(vault, send, readConfig(sourceOf({ accounts })), now);
 }
+
+test.each([
+  ["includes the job", "include: { local: /apisec/prod.yml }", []],
+  [
+    "does not",
+    "build: { script: make }",
+    [expect.stringContaining("does not include apisec/prod.yml")],
+  ],
+])("a pipeline file of the project's own that %s", async (_what, text, warnings) => {
+  const settings = readConfig(sourceOf({ pipelineFile: "included" }));
+  const file = { content: Buffer.from(text).toString("base64") };
+  const get = (path: string) => {
+    if (path.includes("/files/.gitlab-ci.yml")) return Promise.resolve(file);
+    return Promise.resolve(/^projects\/[^/]*$/.test(path) ? { id: 42, web_url: "" } : undefined);
+  };
+  const { findings } = await checkGitlab(get, settings, Date.now());
+  const found = findings.filter(({ what }) => what === "project files");
+  expect(found.map(({ found: said }) => said)).toEqual(warnings);
+});

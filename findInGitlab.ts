@@ -45,7 +45,7 @@ export async function findInGitlab(settings: Settings): Promise<GitlabFindings> 
   const [project] = await Promise.all([
     attempt(
       `project ${gitlabProject}`,
-      "Check gitlabProject and GITLAB_TOKEN (scope api, Maintainer of that project)",
+      "Check gitlabProject and GITLAB_TOKEN (scope api, Maintainer of that project); where nothing answers, gitlab:baseUrl",
       findProject(gitlabProject),
     ),
     ...settings.consumers.map(async (consumer) => {

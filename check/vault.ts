@@ -271,7 +271,7 @@ export function checkOwnRights(vault: VaultConnection, settings: Settings): Prom
             {
               what,
               state: "warning",
-              found: `has rights on ${able.length} passwords (${asked})`,
+              found: `has rights on ${able.length} ${able.length === 1 ? "password" : "passwords"} (${asked})`,
               fix,
             },
           ];

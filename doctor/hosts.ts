@@ -40,7 +40,7 @@ export function proxyTo(address: string): string | undefined {
 export function unreachableFix(code: TransportCode): string {
   if (code === "tls") return "export NODE_EXTRA_CA_CERTS=<PEM file of your certificate authority>";
   if (code === "dns") return "correct the host name, or this machine's name server";
-  return "correct the address, or let this machine through (firewall, HTTPS_PROXY, NO_PROXY)";
+  return "see that it runs; correct the address, or let this machine through (firewall, HTTPS_PROXY, NO_PROXY)";
 }
 
 /** Through which proxy the hosts are reached. Its address may hold a password: only its host is named. */

@@ -453,7 +453,7 @@ test("of the caller's rights it asks for a few accounts, from all over the list"
     return Promise.resolve({ status: 200, headers: {}, body: JSON.stringify(answer) });
   };
   expect(await checkOwnRights({ ...vault, send }, large)).toMatchObject([
-    { state: "warning", found: expect.stringMatching(/^has rights on 1 passwords/) as string },
+    { state: "warning", found: expect.stringMatching(/^has rights on 1 password /) as string },
   ]);
   expect(asked).toHaveLength(20);
   expect(asked.slice(0, 2)).toEqual(["apisec/data/a-0/password", "apisec/data/a-100/password"]);

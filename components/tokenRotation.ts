@@ -89,7 +89,7 @@ export class TokenRotation extends pulumi.ComponentResource {
   private createFiles(name: string, args: TokenRotationArgs): gitlab.RepositoryFile[] {
     const { settings, project } = args;
     const made: gitlab.RepositoryFile[] = [];
-    for (const { suffix, path, content, kept } of projectFiles(args)) {
+    for (const { suffix, path, content } of projectFiles(args)) {
       const file = new gitlab.RepositoryFile(
         `${name}-${suffix}`,
         {
@@ -101,7 +101,12 @@ export class TokenRotation extends pulumi.ComponentResource {
           commitMessage: `Deliver ${path} from ${settings.project}/${settings.stack} [skip ci]`,
           overwriteOnCreate: true,
         },
-        { parent: this, dependsOn: made.slice(-1), retainOnDelete: kept === true },
+        {
+          parent: this,
+          dependsOn: made.slice(-1),
+          // Other stacks may need it, or somebody has made it his own since: then nobody is asked.
+          retainOnDelete: path === project.pipelineFile,
+        },
       );
       made.push(file);
     }
@@ -250,8 +255,6 @@ interface ProjectFile {
   suffix: string;
   path: string;
   content: string;
-  /** Other stacks need it too: `destroy` leaves it. */
-  kept?: boolean;
 }
 
 /** The files of the rotation project, in the order in which they are written. */
@@ -284,7 +287,7 @@ export function projectFiles(
   if (alone) return [...files, { ...root, content: job }];
   files.push({ suffix: "job", path: jobFile(stack), content: job });
   if (pipelineFile === "included") return files;
-  return [...files, { ...root, content: renderRoot(), kept: true }];
+  return [...files, { ...root, content: renderRoot() }];
 }
 
 /** A stack's job in a project that it shares. */

@@ -138,6 +138,22 @@ test("edited by hand: preview --refresh names each thing, up mends it and nothin
   expect(await everything()).toEqual(before);
 });
 
+test("a pipeline file that somebody has made his own is left to him, and so once the stack gives it up", async () => {
+  const file = "repository/files/.gitlab-ci.yml";
+  const write = (content: string) =>
+    gitlab("PUT", file, { branch: "main", content, commit_message: "edit [skip ci]" });
+  const content = "include:\n  - local: /apisec/dev.yml\n";
+  await write(content);
+  expect(await refusedUp()).toContain("`pulumi config set pipelineFile included`");
+  lab.writeConfig("dev", { ...devConfig(lab.world), pipelineFile: "included" });
+  await up();
+  expect(await (await lab.gitlab("GET", `${file}/raw?ref=main`)).text()).toBe(content);
+
+  await write("# managed by apisec-credentials/dev\n");
+  lab.writeConfig("dev", devConfig(lab.world));
+  await up();
+});
+
 test("a policy that no longer begins with our mark is refused, not overwritten", async () => {
   const policy = 'path "theirs/*" { capabilities = ["read"] }';
   await root("PUT", "sys/policies/acl/apisec-dev-admin", { policy });

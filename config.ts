@@ -40,7 +40,7 @@ export interface Consumer {
   accounts?: string[] | undefined;
 }
 
-/** The stack's whole configuration, checked. No field but `webhookUrl` is a secret. Durations are in seconds. */
+/** The stack's whole configuration, checked. Secret are `webhookUrl` and the key of `vaultClient`. Durations are in seconds. */
 export interface Settings {
   project: string;
   stack: string;

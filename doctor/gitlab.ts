@@ -107,7 +107,8 @@ export function tokenFinding(token: Json, now: number): Finding {
   const what = "GitLab token";
   const { scopes, expires_at: ends } = token;
   if (!Array.isArray(scopes)) {
-    return { what, state: "ok", found: "is taken; it does not say its scopes and end" };
+    const fix = "look at its scopes (api) and its end in GitLab: User settings > Access tokens";
+    return { what, state: "warning", found: "is taken; it does not say its scopes and end", fix };
   }
   const found = `scopes ${scopes.join(", ")}; ${typeof ends === "string" ? `ends on ${ends}` : "does not end"}`;
   if (!scopes.includes("api")) {

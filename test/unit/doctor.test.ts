@@ -219,7 +219,7 @@ describe("GitLab", () => {
     [{ scopes: ["api"], expires_at: "2027-06-01" }, "ok", "scopes api; ends on 2027-06-01"],
     [{ scopes: ["api"], expires_at: "2026-12-01" }, "warning", "scopes api; ends on 2026-12-01"],
     [{ scopes: ["read_api"], expires_at: null }, "problem", "scopes read_api; does not end"],
-    [{}, "ok", "is taken; it does not say its scopes and end"],
+    [{}, "warning", "is taken; it does not say its scopes and end"],
   ])("token %j: %s", (token, state, found) => {
     expect(tokenFinding(token, now)).toMatchObject({ state, found });
   });

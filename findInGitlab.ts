@@ -69,7 +69,12 @@ export async function findInGitlab(settings: Settings): Promise<GitlabFindings> 
   );
 }
 
-function rotationProject({ id, webUrl, ciConfigPath }: gitlab.GetProjectResult): RotationProject {
+/** The project of GitLab's answer. */
+export function rotationProject({
+  id,
+  webUrl,
+  ciConfigPath,
+}: Pick<gitlab.GetProjectResult, "id" | "webUrl" | "ciConfigPath">): RotationProject {
   const uri = webUrl.replace(/^https?:\/\//, "");
   return { id, uri, pipelineFile: ciConfigPath || ".gitlab-ci.yml" };
 }

@@ -12,7 +12,7 @@ import type { VaultConnection } from "./core/vault";
 import { findVaultToken } from "./core/vaultToken";
 import { consumerName, ownerMarker, policyName } from "./policies/render";
 import { groupNames } from "./policies/values";
-import { proxyFor } from "./rotator/proxy";
+import { proxyTo } from "./rotator/proxy";
 import { nodeSend } from "./rotator/transport";
 
 /** What the program needs to know of Vault before it begins. */
@@ -86,7 +86,7 @@ export function connect(settings: Settings): VaultConnection {
     send: nodeSend({
       ca: settings.vaultCa,
       ...settings.vaultClient,
-      proxyFor: (origin) => proxyFor(origin, process.env)?.url,
+      proxyFor: proxyTo,
     }),
     clock: systemClock,
     address: settings.vaultAddress,

@@ -4,7 +4,7 @@ import { tokenMarginSeconds } from "../config/checks";
 import type { GitlabReader } from "../core/gitlab";
 import { isObject } from "../core/http";
 import { branchFinding } from "../doctor/gitlab";
-import { warnIfNotIncluded } from "../findInGitlab";
+import { rotationProject, warnIfNotIncluded } from "../findInGitlab";
 import type { ConsumerClaim, RotationProject } from "../findInGitlab";
 import { policyValues } from "../policies/values";
 import type { Finding } from "../scripts/findings";
@@ -58,11 +58,11 @@ async function checkProject(
     return [{ what: "GitLab project", state: "problem", found, fix: gitlabFix }];
   }
   const { ci_config_path: path } = project;
-  facts.project = {
+  facts.project = rotationProject({
     id: String(project["id"]),
-    uri: String(project["web_url"]).replace(/^https?:\/\//, ""),
-    pipelineFile: typeof path === "string" && path !== "" ? path : ".gitlab-ci.yml",
-  };
+    webUrl: String(project["web_url"]),
+    ciConfigPath: typeof path === "string" ? path : "",
+  });
   return [projectFinding(project, gitlabUrl), overrideFinding(project)];
 }
 

@@ -1,21 +1,21 @@
 import { readFileSync } from "node:fs";
+import { soonMs } from "../check/time";
 import type { Settings } from "../config";
 import { gitlabReader } from "../core/gitlab";
 import type { GitlabReader } from "../core/gitlab";
 import { isObject, systemClock } from "../core/http";
 import type { TransportCode } from "../core/http";
 import { projectProblems } from "../findInGitlab";
+import { proxyTo } from "../rotator/proxy";
 import { nodeSend } from "../rotator/transport";
 import type { Finding } from "../scripts/findings";
-import { unreachableFix, proxyTo } from "./hosts";
+import { unreachableFix } from "./hosts";
 import type { StackFile } from "./stackFile";
 
 type Json = Record<string, unknown>;
 /** GitLab's answer to a GET below `/api/v4/`. Rejects where there is none. */
 type GitlabGet = (path: string) => Promise<{ status: number; body?: unknown }>;
 const maintainer = 40;
-const soonDays = 14;
-const dayMs = 24 * 3600 * 1000;
 
 /** GitLab: reachable, the token, its user's role, the branch, the schedules, and whom else config names. */
 export async function examineGitlab(
@@ -114,7 +114,7 @@ export function tokenFinding(token: Json, now: number): Finding {
   if (!scopes.includes("api")) {
     return { what, state: "problem", found, fix: "make a token with scope api" };
   }
-  const isSoon = typeof ends === "string" && Date.parse(ends) - now < soonDays * dayMs;
+  const isSoon = typeof ends === "string" && Date.parse(ends) - now < soonMs;
   return isSoon
     ? { what, state: "warning", found, fix: "make a new one" }
     : { what, state: "ok", found };

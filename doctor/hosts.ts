@@ -1,6 +1,6 @@
 import type { Settings } from "../config";
 import type { TransportCode } from "../core/http";
-import { proxyFor, proxyProblem } from "../rotator/proxy";
+import { proxyFor, proxyProblem, proxyTo } from "../rotator/proxy";
 import { nodeSend } from "../rotator/transport";
 import type { Finding } from "../scripts/findings";
 
@@ -29,11 +29,6 @@ async function examineHost(host: string): Promise<Finding> {
       ? { what, state: "ok", found: `${host} answers` }
       : { what, state: "problem", found: message, fix: unreachableFix(code) };
   }
-}
-
-/** The proxy on the way to an address. */
-export function proxyTo(address: string): string | undefined {
-  return proxyFor(address, process.env)?.url;
 }
 
 /** What to look at where no answer came. */

@@ -9,7 +9,7 @@ import { kvStore } from "../core/vault";
 import type { SecretStore } from "../core/vault";
 import { vaultTls } from "../core/vaultTls";
 import { findVaultToken } from "../core/vaultToken";
-import { proxyFor } from "../rotator/proxy";
+import { proxyTo } from "../rotator/proxy";
 import { axiosSend } from "./axiosTransport";
 
 /** What `up` decides about one account's password. No field is a secret. */
@@ -53,13 +53,11 @@ function vaultToken(): string {
   throw new Error("No Vault token: set VAULT_TOKEN or log in with `vault login`.");
 }
 
-const proxy = (origin: string) => proxyFor(origin, process.env)?.url;
-
 function storeOf(inputs: PasswordInputs): SecretStore {
   const vault = {
     send: axiosSend({
       ...vaultTls(process.env, (path) => readFileSync(path, "utf8")),
-      proxyFor: proxy,
+      proxyFor: proxyTo,
     }),
     clock: systemClock,
     address: inputs.vaultAddress,
@@ -84,7 +82,7 @@ function tell({ name }: PasswordInputs, what: string): void {
 }
 
 async function ensure(inputs: PasswordInputs, previousHost?: string): Promise<Stored> {
-  const send = axiosSend({ proxyFor: proxy });
+  const send = axiosSend({ proxyFor: proxyTo });
   const result = await changePassword(
     {
       name: inputs.name,

@@ -1,5 +1,5 @@
 import { systemClock as clock } from "../core/http";
-import { proxyFor } from "./proxy";
+import { proxyTo } from "./proxy";
 import { exitCodes, run } from "./run";
 import { readSettings } from "./settings";
 import { nodeSend } from "./transport";
@@ -9,8 +9,7 @@ import type { Settings } from "./settings";
 // Not by `import`, for the reason given at clientFor (transport.ts).
 const { readFileSync, writeFileSync } = process.getBuiltinModule("node:fs");
 const err = (line: string) => void process.stderr.write(`${line}\n`);
-const proxy = (origin: string) => proxyFor(origin, process.env)?.url;
-const send = nodeSend({ proxyFor: proxy });
+const send = nodeSend({ proxyFor: proxyTo });
 const tell = teller(process.env, { send, clock, warn: err });
 
 async function main(): Promise<number> {
@@ -25,7 +24,7 @@ async function main(): Promise<number> {
     return exitCodes.settings;
   }
   return run(settings, {
-    vaultSend: nodeSend({ ...settings.vault.tls, proxyFor: proxy }),
+    vaultSend: nodeSend({ ...settings.vault.tls, proxyFor: proxyTo }),
     apisecSend: send,
     clock,
     out: (line) => void process.stdout.write(`${line}\n`),

@@ -23,6 +23,11 @@ export function proxyFor(address: string, env: Environment): Proxy | undefined {
   return { variable, url: value.includes("://") ? value : `http://${value}` };
 }
 
+/** The address of the proxy that this process's environment asks for on the way to `address`. */
+export function proxyTo(address: string): string | undefined {
+  return proxyFor(address, process.env)?.url;
+}
+
 /** What to expect of a proxy variable whose value no way leads through; undefined where it is good. */
 export function proxyProblem(proxy: Proxy | undefined): string | undefined {
   if (proxy === undefined) return undefined;

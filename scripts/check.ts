@@ -4,12 +4,12 @@ import { checkStack } from "../check/run";
 import type { Settings } from "../config";
 import type { GitlabReader } from "../core/gitlab";
 import { callersGitlab } from "../doctor/gitlab";
-import { proxyTo } from "../doctor/hosts";
 import { readStackFile } from "../doctor/stackFile";
 import { connect } from "../preflight";
+import { proxyTo } from "../rotator/proxy";
 import { nodeSend } from "../rotator/transport";
 import { commandLine } from "./commandLine";
-import { findingsExitCode, findingsTable } from "./findings";
+import { report } from "./findings";
 import { chosenStack, stackSettings } from "./stackSettings";
 
 const usage = `npm run --silent check -- --stack prod
@@ -23,14 +23,14 @@ Exit code: 0 all ok, 1 warnings, 2 problems, or the check itself could not run.`
 
 check().then(
   // What did not end in time is not waited for.
-  (code) => process.exit(code),
+  () => process.exit(),
   (error: Error) => {
     console.error(error.message);
     process.exit(2);
   },
 );
 
-async function check(): Promise<number> {
+async function check(): Promise<void> {
   const { values } = commandLine(usage, {
     options: {
       stack: { type: "string" },
@@ -52,12 +52,7 @@ async function check(): Promise<number> {
   };
   const findings = await checkStack(settings, world, { passwordAgeDays, timeoutMs });
   if (values.junit !== undefined) writeFileSync(values.junit, checkReport(findings));
-  console.log(
-    values.json
-      ? JSON.stringify(findings, undefined, 2)
-      : findingsTable(shortened(findings), findings),
-  );
-  return findingsExitCode(findings);
+  report(findings, values.json, shortened(findings));
 }
 
 /** GitLab with the caller's token; undefined where there is none. */

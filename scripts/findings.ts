@@ -31,8 +31,8 @@ export function findingsTable(findings: readonly Finding[], all = findings): str
   return [...lines, `\n${count("problem", "problem")}, ${count("warning", "warning")}`].join("\n");
 }
 
-/** Prints the findings, as a table or as JSON, and sets the exit code of this process. */
-export function report(findings: readonly Finding[], json: boolean): void {
-  console.log(json ? JSON.stringify(findings, undefined, 2) : findingsTable(findings));
+/** Prints the findings, as a table of those `shown` or as JSON of all, and sets the exit code of this process. */
+export function report(findings: readonly Finding[], json: boolean, shown = findings): void {
+  console.log(json ? JSON.stringify(findings, undefined, 2) : findingsTable(shown, findings));
   process.exitCode = findingsExitCode(findings);
 }

@@ -7,7 +7,7 @@ import { systemClock } from "../core/http";
 import { jwtLogin } from "../core/vault";
 import { vaultTls } from "../core/vaultTls";
 import { vaultTokenFile } from "../core/vaultToken";
-import { proxyFor } from "../rotator/proxy";
+import { proxyTo } from "../rotator/proxy";
 import { nodeSend } from "../rotator/transport";
 
 const { VAULT_ADDR, VAULT_ID_TOKEN, VAULT_ROLE, VAULT_AUTH_PATH, VAULT_NAMESPACE } = process.env;
@@ -29,7 +29,7 @@ async function login(address: string, role: string, idToken: string): Promise<vo
   const vault = {
     send: nodeSend({
       ...vaultTls(process.env, (path) => readFileSync(path, "utf8")),
-      proxyFor: (origin) => proxyFor(origin, process.env)?.url,
+      proxyFor: proxyTo,
     }),
     clock: systemClock,
     address,

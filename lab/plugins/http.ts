@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { HttpRequest, Send } from "../../core/http";
-import { proxyFor } from "../../rotator/proxy";
+import { proxyTo } from "../../rotator/proxy";
 import { nodeSend } from "../../rotator/transport";
 
 export interface Answer {
@@ -13,9 +13,7 @@ const timeoutMs = 20_000;
 const maxBytes = 16 * 1024 * 1024;
 const tries = 2;
 
-/** The proxy on the way to an origin, as the official plugins find it. */
-export const proxy = (origin: string): string | undefined => proxyFor(origin, process.env)?.url;
-const plain = nodeSend({ proxyFor: proxy });
+const plain = nodeSend({ proxyFor: proxyTo });
 
 /**
  * One HTTP call with a JSON body, tried again once after 429, a server error or no answer at all.

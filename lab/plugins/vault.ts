@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Send } from "../../core/http";
 import { nodeSend } from "../../rotator/transport";
-import { proxy, send } from "./http";
+import { proxyTo } from "../../rotator/proxy";
+import { send } from "./http";
 import {
   asSet,
   blankLike,
@@ -39,7 +40,7 @@ async function connect(): Promise<Connection> {
       ca: textOf(process.env.VAULT_CACERT),
       cert: textOf(process.env.VAULT_CLIENT_CERT),
       key: textOf(process.env.VAULT_CLIENT_KEY),
-      proxyFor: proxy,
+      proxyFor: proxyTo,
     }),
   };
   if (own.address === "") {

@@ -1,4 +1,4 @@
-import { findingsExitCode, findingsTable } from "../../scripts/findings";
+import { findingsExitCode, findingsTable, report } from "../../scripts/findings";
 import type { Finding } from "../../scripts/findings";
 
 const ok: Finding = { what: "node", state: "ok", found: "20.19.0" };
@@ -33,4 +33,18 @@ test("a line a finding, in columns, with what mends it below", () => {
 
 test("numbers are spelt as numbers are", () => {
   expect(findingsTable([ok])).toMatch(/0 problems, 0 warnings$/);
+});
+
+test.each([
+  [false, /^warning .*\n\n1 problem, 1 warning$/],
+  [true, /"what": "node"[^]*"what": "Vault token"[^]*"what": "dist\/"/],
+])("what is not shown is counted, and in the JSON (%s)", (json, said) => {
+  const log = jest.spyOn(console, "log").mockImplementation();
+  const before = process.exitCode;
+  report([ok, warning, problem], json, [warning]);
+  const code = process.exitCode;
+  process.exitCode = before;
+  expect(log.mock.calls).toEqual([[expect.stringMatching(said)]]);
+  expect(code).toBe(2);
+  log.mockRestore();
 });

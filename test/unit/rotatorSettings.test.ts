@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { proxyFor } from "../../rotator/proxy";
+import { proxyFor, proxyTo } from "../../rotator/proxy";
 import { readSettings } from "../../rotator/settings";
 import type { Machine } from "../../rotator/settings";
 
@@ -358,4 +358,12 @@ test.each([
 ])("proxy on the way to %s with NO_PROXY '%s': %s", (address, noProxy, variable) => {
   const env = { HTTPS_PROXY: "http://proxy:3128", NO_PROXY: noProxy };
   expect(proxyFor(address, env)?.variable).toBe(variable);
+});
+
+test("the proxy of this process's environment", () => {
+  const before = { ...process.env };
+  process.env = { HTTPS_PROXY: "http://proxy.example.com:3128", NO_PROXY: "vault.example.com" };
+  expect(proxyTo("https://cloud.apisec.ai")).toBe("http://proxy.example.com:3128");
+  expect(proxyTo("https://vault.example.com")).toBeUndefined();
+  process.env = before;
 });

@@ -367,7 +367,8 @@ async function runProcess(run: JobRun, folder: string, timeout: number): Promise
       child.on("exit", (status) => resolve(status ?? 1));
     });
     const log = join(checkout, ".gitlab-ci-local/output", `${folderOf(job.name)}.log`);
-    const text = await readFile(log, "utf8").catch(() => output);
+    // Empty where gitlab-ci-local ended before the script: what it printed says why.
+    const text = (await readFile(log, "utf8").catch(() => "")) || output;
     const exit =
       code === 0 ? 0 : Number(/ finished in [^\n]* FAIL (\d+)/.exec(output)?.[1] ?? code);
     return { code: exit, ended, text };

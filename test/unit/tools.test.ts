@@ -336,6 +336,25 @@ describe("the rsync stand-in, called as gitlab-ci-local calls it", () => {
     expect(Math.abs(to!.mtimeMs - from!.mtimeMs)).toBeLessThan(1);
   });
 
+  test("several copies into one folder at once, of files of the same names", () => {
+    const jobs = [1, 2, 3, 4, 5, 6];
+    const names = Array.from({ length: 300 }, (_, n) => `report-${n}.xml`);
+    write(Object.fromEntries(names.flatMap((n) => jobs.map((job) => [`${job}/${n}`, "x"]))));
+    // Other times, so that none takes another's file for its own.
+    jobs.forEach((job) =>
+      names.forEach((n) => fs.utimesSync(path.join(dir, String(job), n), job, job)),
+    );
+
+    const { status, stderr } = bash(`
+      for job in ${jobs.join(" ")}; do rsync -a $job/. target & running="$running $!"; done
+      for process in $running; do wait $process || failed=1; done
+      exit \${failed:-0}
+    `);
+
+    expect([status, stderr]).toEqual([0, ""]);
+    expect(tree("target")).toEqual(names.sort());
+  });
+
   test("artifacts in and out: a directory's contents, with an anchored exclude", () => {
     write({
       "artifacts/job/report.xml": "x",

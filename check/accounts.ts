@@ -8,7 +8,7 @@ import { nextRuns, scheduleGaps } from "../core/schedule";
 import type { VaultConnection } from "../core/vault";
 import type { Finding } from "../scripts/findings";
 import { attempt } from "./attempt";
-import { differences } from "./differences";
+import { differences } from "../core/differences";
 import { keyState } from "./keys";
 import type { KeyState } from "./keys";
 import { span, timeText } from "./time";

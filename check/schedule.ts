@@ -6,7 +6,7 @@ import { foreignText } from "../core/redact";
 import { scheduleGaps } from "../core/schedule";
 import type { Finding } from "../scripts/findings";
 import { asked, maintainerFix } from "./attempt";
-import { differences } from "./differences";
+import { differences } from "../core/differences";
 import type { GitlabFacts, Json } from "./gitlab";
 import { soonMs, span, timeText } from "./time";
 

@@ -15,7 +15,7 @@ import { groupNames, policyValues } from "../policies/values";
 import { checkAuth, checkMount, look } from "../preflight";
 import type { Finding } from "../scripts/findings";
 import { attempt } from "./attempt";
-import { differences } from "./differences";
+import { differences } from "../core/differences";
 import type { GitlabFacts } from "./gitlab";
 
 /** Vault goes through all of a token's policies for each: with 2,000 accounts that takes a while. */
@@ -27,7 +27,7 @@ export function monitorAdvice({ stack, policyPrefix }: Settings) {
   return ({ problem }: { problem?: string }): Partial<Finding> =>
     problem === "denied"
       ? {
-          fix: `npm run --silent policy -- monitor ${stack} | vault policy write ${name} -   (and a token that has it)`,
+          fix: `npm run --silent policy -- monitor --stack ${stack} | vault policy write ${name} -   (and a token that has it)`,
         }
       : {};
 }

@@ -1,7 +1,7 @@
 import { readConfig } from "../../config";
 import { checkAccounts, neededUntil, passwordFinding, tokenFinding } from "../../check/accounts";
 import { asked } from "../../check/attempt";
-import { differences } from "../../check/differences";
+import { differences } from "../../core/differences";
 import { checkGitlab, overrideFinding, ownTokenFinding, projectFinding } from "../../check/gitlab";
 import { readMetadata } from "../../check/keys";
 import { checkPublishedTokens, tokenProblem } from "../../check/publishedTokens";
@@ -471,7 +471,7 @@ test("an error for one account leaves the others' lines, and says what is missin
       what: "token a-0",
       state: "problem",
       found: expect.stringMatching(/^Vault denies GET apisec\/metadata\/a-0\/token/) as string,
-      fix: expect.stringMatching(/^npm run --silent policy -- monitor prod/) as string,
+      fix: expect.stringMatching(/^npm run --silent policy -- monitor --stack prod/) as string,
     },
   ]);
 });

@@ -1,5 +1,5 @@
-import { isObject } from "../core/http";
-import { foreignText } from "../core/redact";
+import { isObject } from "./http";
+import { foreignText } from "./redact";
 
 /**
  * What of `found` is not as declared, as texts such as `ttl is 60, declared 900`. What is not declared is not

@@ -140,7 +140,7 @@ async function examineRights(
 ): Promise<Finding> {
   const what = "Vault rights";
   const { policyPrefix, stack } = settings;
-  const policy = `npm run --silent policy -- deployer ${stack}`;
+  const policy = `npm run --silent policy -- deployer --stack ${stack}`;
   let allowed: Rights;
   try {
     allowed = await capabilities(vault, [...wanted.keys()]);

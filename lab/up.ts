@@ -74,7 +74,7 @@ async function prepare(world: World, tools: ToolReport): Promise<LabEnvironment>
   const file = path.join(lab, "deployer-token");
   const policy = await inRoot(
     process.execPath,
-    ["-r", "ts-node/register", "scripts/policy.ts", "deployer", "dev"],
+    ["-r", "ts-node/register", "scripts/policy.ts", "deployer", "--stack", "dev"],
     process.env,
   );
   const name = "apisec-dev-deployer";

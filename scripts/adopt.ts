@@ -11,9 +11,10 @@ import { callersGitlab } from "../doctor/gitlab";
 import { readStackFile } from "../doctor/stackFile";
 import { connect, look } from "../preflight";
 import { commandLine } from "./commandLine";
+import { chosenStack } from "./stackSettings";
 
 const root = join(__dirname, "..");
-const usage = `npm run --silent adopt -- <stack>
+const usage = `npm run --silent adopt -- --stack prod
 For a stack whose state was lost: writes the list of what is there already in Vault and GitLab, and shows the
 command that takes it into a new state. Changes nothing itself.`;
 
@@ -45,8 +46,8 @@ adopt().catch((error: Error) => {
 });
 
 async function adopt(): Promise<void> {
-  const [stackName] = commandLine(usage, { allowPositionals: true }).positionals;
-  if (stackName === undefined) throw new Error(`Which stack?\nUsage: ${usage}`);
+  const { values } = commandLine(usage, { options: { stack: { type: "string" } } });
+  const stackName = chosenStack(values.stack);
   mkdirSync(join(root, "dist"), { recursive: true });
   const listFile = join("dist", `adopt-${stackName}.json`);
   const previewed = preview(stackName, listFile);

@@ -2,12 +2,12 @@ import { connect, findGroups } from "../preflight";
 import { renderPolicy } from "../policies/render";
 import { groupNames, policyValues } from "../policies/values";
 import { commandLine } from "./commandLine";
-import { stackSettings } from "./stackSettings";
+import { chosenStack, stackSettings } from "./stackSettings";
 
 const names = ["deployer", "preview", "monitor"] as const;
-const usage = `npm run --silent policy -- <${names.join("|")}> <stack>
+const usage = `npm run --silent policy -- <${names.join("|")}> --stack prod
 Prints a Vault policy of a stack for the person who sets up who runs Pulumi, or \`npm run check\`:
-  npm run --silent policy -- deployer prod | vault policy write apisec-prod-deployer -
+  npm run --silent policy -- deployer --stack prod | vault policy write apisec-prod-deployer -
 Where config names identity groups, the deployer's has their ids: Vault is asked for them with the caller's token.`;
 
 main().catch((error: Error) => {
@@ -16,12 +16,14 @@ main().catch((error: Error) => {
 });
 
 async function main(): Promise<void> {
-  const [given, stack] = commandLine(usage, { allowPositionals: true }).positionals;
+  const options = { stack: { type: "string" } } as const;
+  const { values, positionals } = commandLine(usage, { options, allowPositionals: true });
+  const [given, extra] = positionals;
   const name = names.find((one) => one === given);
-  if (name === undefined || stack === undefined) {
+  if (name === undefined || extra !== undefined) {
     throw new Error(`Which policy of which stack?\nUsage: ${usage}`);
   }
-  process.stdout.write(await policyOf(name, stack));
+  process.stdout.write(await policyOf(name, chosenStack(values.stack)));
 }
 
 async function policyOf(policy: (typeof names)[number], stackName: string): Promise<string> {

@@ -35,7 +35,7 @@ async function rotatorOf(stack: string): Promise<string> {
 }
 
 async function policyOf(name: "deployer" | "preview" | "monitor", stack: string): Promise<string> {
-  const args = ["-r", "ts-node/register", "scripts/policy.ts", name, stack];
+  const args = ["-r", "ts-node/register", "scripts/policy.ts", name, "--stack", stack];
   const { stdout } = await run(process.execPath, args, { cwd: lab.program, env: lab.env });
   return tokenWith(lab.world.vault, `apisec-${stack}-${name}`, stdout);
 }

@@ -110,7 +110,7 @@ path "sys/capabilities-self" { capabilities = ["update"] }`,
   expect(found["Vault rights"]?.found).toContain(
     "apisec/data/scanner/password: create, read, update",
   );
-  expect(found["Vault rights"]?.fix).toContain("policy -- deployer dev | vault policy write");
+  expect(found["Vault rights"]?.fix).toContain("policy -- deployer --stack dev | vault");
 });
 
 test("tokens that are not taken; rights that cannot be asked", async () => {

@@ -274,7 +274,7 @@ test("a lost state: adopt lists what is there, and up then changes none of it", 
   await done(pulumi("stack", "rm", "--yes", "--force", "--preserve-config"));
   await done(pulumi("stack", "init", "next"));
   const said = await done(
-    run(process.execPath, ["-r", "ts-node/register", "scripts/adopt.ts", "next"], {
+    run(process.execPath, ["-r", "ts-node/register", "scripts/adopt.ts", "--stack", "next"], {
       cwd: lab.program,
       env: lab.env,
     }),

@@ -15,7 +15,8 @@ async function adopt(config: Record<string, string>) {
   writeFileSync(join(dir, "pulumi"), fake);
   chmodSync(join(dir, "pulumi"), 0o755);
   try {
-    return await run(process.execPath, ["-r", "ts-node/register", "scripts/adopt.ts", "unit"], {
+    const args = ["-r", "ts-node/register", "scripts/adopt.ts", "--stack", "unit"];
+    return await run(process.execPath, args, {
       cwd: root,
       env: {
         PATH: [dir, process.env["PATH"]].join(delimiter),

@@ -32,3 +32,10 @@ test.each(commands)("%s asks for the stack that it is not told", async (command)
   expect([code, stdout]).toEqual([2, ""]);
   expect(stderr).toMatch(/^Which (policy of which )?stack\?/);
 });
+
+test.each(commands)("%s takes a stack by --stack only", async (command) => {
+  const named = command === "policy" ? ["deployer"] : [];
+  const { code, stdout, stderr } = await call(command, ...named, "prod");
+  expect([code, stdout]).toEqual([2, ""]);
+  expect(stderr).toMatch(new RegExp(`\\nUsage: npm run (--silent )?${command} -- .*--stack prod`));
+});

@@ -71,6 +71,11 @@ beforeAll(async () => {
   const { world, env } = lab;
   env["VAULT_TOKEN"] = world.vault.rootToken;
   await asRoot("POST", "identity/group", { name: "appsec", policies: ["of-others"] });
+  // More of others than GitLab lists in one page: ours is on the second.
+  const others = { ref: "main", cron: "0 1 * * *", active: false };
+  for (let number = 1; number <= 100; number += 1) {
+    await gitlab("POST", "pipeline_schedules", { ...others, description: `other ${number}` });
+  }
   const dev = await lab.stack(
     "dev",
     {

@@ -292,6 +292,42 @@ describe("GitLab's answers", () => {
     });
     await expect(read({ status: 200, body: "<html>" }).answer).rejects.toThrow("with 200: <html>");
   });
+
+  /** A page of a list that goes on, as GitLab says, at a host that is none of ours. */
+  const pageOf = (body: unknown[], next?: number) => {
+    const link = (page: number, rel: string) =>
+      `<https://elsewhere/api/v4/list?id_after=1&page=${page}&per_page=100>; rel="${rel}"`;
+    const links = [link(1, "first"), ...(next === undefined ? [] : [link(next, "next")])];
+    return { status: 200, body, headers: { link: links.join(", ") } };
+  };
+  const list = (...answers: Parameters<typeof scripted>) => {
+    const { send, clock, sent } = scripted(...answers);
+    const answer = gitlabReader(
+      send,
+      clock,
+      "https://g",
+      "glpat-canary-token",
+    )("list?per_page=100");
+    return { sent, answer };
+  };
+
+  test("are a list to its last page, and the token stays with GitLab", async () => {
+    const { sent, answer } = list(pageOf([1, 2], 2), { status: 502 }, pageOf([3], 3), pageOf([4]));
+    await expect(answer).resolves.toEqual([1, 2, 3, 4]);
+    expect([...new Set(sent.map(({ url }) => url))]).toEqual([
+      "https://g/api/v4/list?per_page=100",
+      "https://g/api/v4/list?id_after=1&page=2&per_page=100",
+      "https://g/api/v4/list?id_after=1&page=3&per_page=100",
+    ]);
+  });
+
+  test("are no part of a list: a page that is refused, or one that never is the last", async () => {
+    const { answer } = list(pageOf([1], 2), { status: 403, body: { message: "no" } });
+    await expect(answer).rejects.toMatchObject({ status: 403 });
+    const endless = list(pageOf([1], 2));
+    await expect(endless.answer).rejects.toThrow("list?per_page=100 with more than 100 pages");
+    expect(endless.sent).toHaveLength(100);
+  });
 });
 
 test.each([

@@ -1,3 +1,4 @@
+import { BlockList, isIP, isIPv6 } from "node:net";
 import { isLoopback } from "../core/endpoint";
 
 type Environment = Record<string, string | undefined>;
@@ -43,16 +44,38 @@ export function proxyProblem(proxy: Proxy | undefined): string | undefined {
   }
 }
 
-/** NO_PROXY as curl reads it: `*`, or names (with or without a port) that stand for their subdomains too. */
+/**
+ * NO_PROXY as programs written in Go read it, so that plugins go no other way: `*`, names that stand for their
+ * subdomains too (`.name` and `*.name` for these alone), addresses, and networks such as `10.0.0.0/8`. No name is
+ * looked up: networks and addresses are for a URL that holds an address.
+ */
 function isExempt(url: URL, noProxy: string): boolean {
   const port = url.port || (url.protocol === "https:" ? "443" : "80");
+  const host = bare(url.hostname);
   return noProxy
     .toLowerCase()
     .split(/[\s,]+/)
     .some((entry) => {
       if (entry === "*") return true;
-      const [, name, only] = /^\*?\.?(.+?)(?::(\d+))?$/.exec(entry) ?? [];
+      const [, below, name, only] = isIPv6(entry)
+        ? [entry, undefined, entry]
+        : (/^(\*?\.)?(.+?)(?::(\d+))?$/.exec(entry) ?? []);
       if (name === undefined || (only !== undefined && only !== port)) return false;
-      return url.hostname === name || url.hostname.endsWith(`.${name}`);
+      if (host.endsWith(`.${name}`)) return true;
+      return below === undefined && (host === name || isWithin(host, bare(name)));
     });
+}
+
+const bare = (host: string) => host.replace(/^\[(.*)\]$/, "$1");
+
+/** Whether an entry is an address or a network, and `host` an address of it. */
+function isWithin(host: string, entry: string): boolean {
+  const [, network = "", bits] = /^([^/]+)(?:\/(\d+))?$/.exec(entry) ?? [];
+  if (isIP(host) === 0 || isIP(host) !== isIP(network)) return false;
+  const [family, most] = isIPv6(host) ? (["ipv6", 128] as const) : (["ipv4", 32] as const);
+  const prefix = Number(bits ?? most);
+  if (prefix > most) return false;
+  const list = new BlockList();
+  list.addSubnet(network, prefix, family);
+  return list.check(host, family);
 }

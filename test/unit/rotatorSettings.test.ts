@@ -1,6 +1,8 @@
 import { generateKeyPairSync } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import * as fc from "fast-check";
+import { isLoopback } from "../../core/endpoint";
 import { proxyFor, proxyTo } from "../../rotator/proxy";
 import { readSettings } from "../../rotator/settings";
 import type { Machine } from "../../rotator/settings";
@@ -355,9 +357,57 @@ test.each([
   ["https://vault.example.com:8200", "vault.example.com:443", "HTTPS_PROXY"],
   ["https://myvault.example.com", "vault.example.com", "HTTPS_PROXY"],
   ["https://vault.example.com.evil", "example.com", "HTTPS_PROXY"],
+  ["https://example.com", ".example.com, *.example.com", "HTTPS_PROXY"],
+  ["https://10.1.2.3", "10.0.0.0/8", undefined],
+  ["https://10.1.2.3:8200", "192.168.0.0/16,10.200.0.1/8", undefined],
+  ["https://11.1.2.3", "10.0.0.0/8", "HTTPS_PROXY"],
+  ["https://10.1.2.3", "0.0.0.0/0", undefined],
+  ["https://10.1.2.3", "10.1.2.3:443", undefined],
+  ["https://10.1.2.3", "10.1.2.3:8200", "HTTPS_PROXY"],
+  ["https://10.1.2.3", "10.0.0.0/33 10.0.0.0/ 10.0.0.0/x 10.0.0.0/8/8 10/8 /8", "HTTPS_PROXY"],
+  ["https://10.example.com", "10.0.0.0/8", "HTTPS_PROXY"],
+  ["https://[fdab::1]:8200", "fd00::/8", undefined],
+  ["https://[fe80::1]", "fd00::/8", "HTTPS_PROXY"],
+  ["https://[fd00::1]", "fd00::/129,::/0/0", "HTTPS_PROXY"],
+  ["https://[FD00:0::1]", "fd00:0:0::1", undefined],
+  ["https://[fd00::2]", "fd00::1", "HTTPS_PROXY"],
+  ["https://[fd00::1]:8200", "[fd00::1]:8200", undefined],
+  ["https://[fd00::1]:8200", "[fd00::1]:443", "HTTPS_PROXY"],
+  ["https://10.1.2.3", "::/0", "HTTPS_PROXY"],
+  ["https://[fd00::1]", "0.0.0.0/0", "HTTPS_PROXY"],
 ])("proxy on the way to %s with NO_PROXY '%s': %s", (address, noProxy, variable) => {
   const env = { HTTPS_PROXY: "http://proxy:3128", NO_PROXY: noProxy };
   expect(proxyFor(address, env)?.variable).toBe(variable);
+});
+
+/** An address of so many bits, as it stands in a URL. */
+function addressOf(bits: string[]): string {
+  const isSix = bits.length === 128;
+  const size = isSix ? 16 : 8;
+  const parts = Array.from({ length: bits.length / size }, (_, i) =>
+    parseInt(bits.slice(i * size, (i + 1) * size).join(""), 2).toString(isSix ? 16 : 10),
+  );
+  return isSix ? `[${parts.join(":")}]` : parts.join(".");
+}
+
+test("an address is direct where its first bits are the network's, and nowhere else", () => {
+  const anyCase = fc.constantFrom(32, 128).chain((length) =>
+    fc.record({
+      network: fc.array(fc.constantFrom("0", "1"), { minLength: length, maxLength: length }),
+      firstOther: fc.nat({ max: length }),
+      prefix: fc.nat({ max: length }),
+    }),
+  );
+  fc.assert(
+    fc.property(anyCase, ({ network, firstOther, prefix }) => {
+      const turned = network.map((bit, i) => (i === firstOther ? String(1 - Number(bit)) : bit));
+      const host = addressOf(turned);
+      fc.pre(!isLoopback(host));
+      const entry = `${addressOf(network).replace(/[[\]]/g, "")}/${prefix}`;
+      const env = { HTTPS_PROXY: "http://proxy:3128", NO_PROXY: entry };
+      expect(proxyFor(`https://${host}`, env) === undefined).toBe(firstOther >= prefix);
+    }),
+  );
 });
 
 test("the proxy of this process's environment", () => {

@@ -169,7 +169,7 @@ export function readConfig(source: ConfigSource): Settings {
       `stack ${source.stack}`,
       `is named ${quote(source.stack)}`,
       nameText,
-      "rename it with `pulumi stack rename …`",
+      `rename it with ${problems.pulumi("stack rename …")}`,
     );
   }
   checkAccounts(accounts, problems);

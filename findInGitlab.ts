@@ -108,8 +108,8 @@ export async function projectProblems(
     const owner = first.startsWith("# managed by ") ? ` but with ${quote(first)}` : "";
     const keep =
       path === root
-        ? "Keep it and include this stack's job in it (`pulumi config set pipelineFile included`), share it with other stacks (`shared`)"
-        : `Give the stack another name (\`pulumi stack rename …\`)`;
+        ? `Keep it and include this stack's job in it (\`pulumi config set pipelineFile included --stack ${stack}\`), share it with other stacks (\`shared\`)`
+        : `Give the stack another name (\`pulumi stack rename … --stack ${stack}\`)`;
     return [
       `${path} in project ${gitlabProject} does not begin with ${quote(markers.at(-1))}${owner}: it is not stack ${stack}'s to write. ${keep}, or, if it is to be overwritten, make that its first line`,
     ];

@@ -185,7 +185,7 @@ export function checkWebhook(keys: Keys, source: ConfigSource, problems: Problem
     path,
     "stands in clear in the stack's file",
     "a secret: who knows the address can write there",
-    "make a new address and set it with `pulumi config set --secret webhookUrl`",
+    `make a new address and set it with ${problems.set(path)}`,
   );
 }
 
@@ -205,7 +205,7 @@ export function checkFirstPasswords(
       path,
       "stands in clear in the stack's file",
       "secrets, and other passwords than those that can be read there",
-      `clear it with ${problems.remove(path)} and set it with ${setFirstPassword}`,
+      `clear it with ${problems.remove(path)} and set it with ${setFirstPassword(problems)}`,
     );
   }
   // Which names are unknown can be said only where all accounts have been read.

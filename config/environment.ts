@@ -34,7 +34,7 @@ export function readVault(source: ConfigSource, problems: ProblemList): VaultSet
       "vault:namespace (or VAULT_NAMESPACE)",
       `is ${problems.shown("vault:namespace", namespace)}`,
       "a namespace path such as teams/security",
-      "set it with `pulumi config set vault:namespace …`",
+      `set it with ${problems.pulumi("config set vault:namespace …")}`,
     );
   }
   const { ca, cert, key } = readTls(source, problems);
@@ -49,7 +49,7 @@ export function readVault(source: ConfigSource, problems: ProblemList): VaultSet
 function readVaultAddress(source: ConfigSource, problems: ProblemList): string {
   const address = onlyOne("address", "VAULT_ADDR", source, problems);
   const complain = (found: string, expected: string) => {
-    const fix = "set it with `pulumi config set vault:address https://…`";
+    const fix = `set it with ${problems.pulumi("config set vault:address https://…")}`;
     problems.addOther("vault:address (or VAULT_ADDR)", found, expected, fix);
     return "";
   };
@@ -76,7 +76,12 @@ function readTls(source: ConfigSource, problems: ProblemList): VaultTls {
     const key = `vault:${name}`;
     const value = source.values[key];
     if (value === undefined || value === "false") continue;
-    problems.addOther(key, "is set", expected, `remove it with \`pulumi config rm ${key}\``);
+    problems.addOther(
+      key,
+      "is set",
+      expected,
+      `remove it with ${problems.pulumi(`config rm ${key}`)}`,
+    );
   }
   const tls = readVaultTls(source.env, source.readText, (variable, found, expected) => {
     const fix = expected.includes("file")
@@ -133,7 +138,7 @@ function onlyOne(
       key,
       `is ${problems.shown(key, configured)}, and ${variable} is ${problems.shown(key, exported)}`,
       "one of them, or both alike",
-      `keep one: \`pulumi config rm ${key}\` or \`unset ${variable}\``,
+      `keep one: ${problems.pulumi(`config rm ${key}`)} or \`unset ${variable}\``,
     );
     return null;
   }
@@ -150,7 +155,7 @@ export function readGitlab(source: ConfigSource, problems: ProblemList): string 
     "gitlab:baseUrl (or GITLAB_BASE_URL)",
     `is ${problems.shown("gitlab:baseUrl", address)}, which ${endpoint.problem}`,
     urlText,
-    "set it with `pulumi config set gitlab:baseUrl https://…`",
+    `set it with ${problems.pulumi("config set gitlab:baseUrl https://…")}`,
   );
   return "";
 }

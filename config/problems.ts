@@ -15,13 +15,17 @@ export interface ProblemList {
   /** A value of a key such as `vault:address` where it may be shown. */
   shown(key: string, value: unknown): string;
   isSecret(path: Path): boolean;
+  /** A command of Pulumi for this stack, which need not be the selected one. */
+  pulumi(command: string): string;
   /** The command that sets a key; for a secret it asks for the value. */
   set(path: Path, value?: string): string;
   remove(path: Path): string;
 }
 
 /** An empty list for the configuration of `source`. */
-export function problemList(source: Pick<ConfigSource, "project" | "secretKeys">): ProblemList {
+export function problemList(
+  source: Pick<ConfigSource, "project" | "stack" | "secretKeys">,
+): ProblemList {
   const lines: string[] = [];
   const keyOf = (path: Path) => `${source.project}:${String(path[0])}`;
   const secretNames = ["firstPasswords", "webhookUrl"];
@@ -44,12 +48,13 @@ export function problemList(source: Pick<ConfigSource, "project" | "secretKeys">
     },
     isSecret: (path) =>
       secretNames.includes(String(path[0])) || source.secretKeys.includes(keyOf(path)),
+    pulumi: (command) => `\`pulumi ${command} --stack ${source.stack}\``,
     set(path, value = "…") {
       return list.isSecret(path)
-        ? `\`pulumi config set --secret ${argument(path)}\``
-        : `\`pulumi config set ${argument(path)} ${value}\``;
+        ? list.pulumi(`config set --secret ${argument(path)}`)
+        : list.pulumi(`config set ${argument(path)} ${value}`);
     },
-    remove: (path) => `\`pulumi config rm ${argument(path)}\``,
+    remove: (path) => list.pulumi(`config rm ${argument(path)}`),
   };
   return list;
 }

@@ -125,15 +125,20 @@ export function nameOf(key: PropertyKey | undefined): string | undefined {
   return typeof key === "string" && namePattern.test(key) ? key : undefined;
 }
 
-export const setFirstPassword = "`pulumi config set --secret --path 'firstPasswords.<name>'`";
+/** The command that sets a first password of whichever account. */
+export function setFirstPassword(problems: ProblemList): string {
+  return problems.pulumi("config set --secret --path 'firstPasswords.<name>'");
+}
 
 function describeFirstPassword(key: PropertyKey | undefined, problems: ProblemList): void {
   const name = nameOf(key);
+  const set =
+    name === undefined ? setFirstPassword(problems) : problems.set(["firstPasswords", name]);
   problems.add(
     name === undefined ? ["firstPasswords"] : ["firstPasswords", name],
     "is no text, or empty",
     "a secret object of account names and passwords",
-    `set it with ${name === undefined ? setFirstPassword : problems.set(["firstPasswords", name])}`,
+    `set it with ${set}`,
   );
 }
 
@@ -141,7 +146,7 @@ function describeExtra(path: Path, known: string[], problems: ProblemList): void
   const expected = `one of ${known.join(", ")}`;
   if (path.length > 1 && problems.isSecret(path)) {
     // The names inside a secret object are as secret as the rest of it.
-    const fix = `look at it with \`pulumi config get ${String(path[0])}\``;
+    const fix = `look at it with ${problems.pulumi(`config get ${String(path[0])}`)}`;
     problems.add(path.slice(0, -1), "has a key that does not exist", expected, fix);
     return;
   }

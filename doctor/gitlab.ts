@@ -24,7 +24,7 @@ export async function examineGitlab(
   token: string | undefined,
 ): Promise<Finding[]> {
   const what = "GitLab token";
-  const { gitlabUrl } = settings;
+  const { gitlabUrl, stack } = settings;
   if (!token && tokenInConfig) {
     const found =
       "gitlab:token is a secret in config, which is not opened here: GitLab was not asked";
@@ -40,7 +40,7 @@ export async function examineGitlab(
     const { code, message } = error as { code: TransportCode; message: string };
     const fix =
       code === "tls"
-        ? "pulumi config set gitlab:cacertFile <PEM file of GitLab's authority>"
+        ? `pulumi config set gitlab:cacertFile <PEM file of GitLab's authority> --stack ${stack}`
         : unreachableFix(code);
     return [{ what: "GitLab", state: "problem", found: message, fix }];
   }
@@ -70,7 +70,7 @@ function answers(read: GitlabReader): GitlabGet {
 }
 
 async function ask(get: GitlabGet, settings: Settings): Promise<Finding[]> {
-  const { gitlabUrl, gitlabProject } = settings;
+  const { gitlabUrl, gitlabProject, stack } = settings;
   const user = await get("user");
   if (user.status !== 200 || !isObject(user.body)) {
     const refused = user.status === 401 || user.status === 403;
@@ -83,7 +83,7 @@ async function ask(get: GitlabGet, settings: Settings): Promise<Finding[]> {
           : `${gitlabUrl} answers ${user.status} to GET /api/v4/user`,
         fix: refused
           ? "export GITLAB_TOKEN=…   (scope api, Maintainer of the rotation project)"
-          : "pulumi config set gitlab:baseUrl https://…",
+          : `pulumi config set gitlab:baseUrl https://… --stack ${stack}`,
       },
     ];
   }

@@ -20,7 +20,7 @@ const mostAccountsAsked = 20;
 /** Vault: reachable, the caller's token, its rights, and whether anything is in the stack's way. */
 export async function examineVault(settings: Settings): Promise<Finding[]> {
   const vault = connect(settings);
-  const server = await examineServer(vault);
+  const server = await examineServer(vault, settings.stack);
   if (server.state === "problem") return [server];
   const token = await lookupSelf(vault);
   if (token === undefined) return [server, refusedToken(settings)];
@@ -42,7 +42,7 @@ function ok(what: string, found: string): Finding {
 }
 
 /** Asked without token and namespace: it belongs to the server, and answers whoever asks. */
-async function examineServer({ send, address }: VaultConnection): Promise<Finding> {
+async function examineServer({ send, address }: VaultConnection, stack: string): Promise<Finding> {
   const what = "Vault";
   const codes = ["standbycode", "perfstandbycode", "sealedcode", "uninitcode"];
   let body: Record<string, unknown> | undefined;
@@ -57,7 +57,7 @@ async function examineServer({ send, address }: VaultConnection): Promise<Findin
     body = jsonObject(answer.body);
     if (typeof body?.["sealed"] !== "boolean") {
       const found = `${address} answers ${answer.status}, and not as a Vault does`;
-      const fix = "pulumi config set vault:address https://…";
+      const fix = `pulumi config set vault:address https://… --stack ${stack}`;
       return { what, state: "problem", found, fix };
     }
   } catch (error) {

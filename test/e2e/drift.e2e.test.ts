@@ -144,7 +144,7 @@ test("a pipeline file that somebody has made his own is left to him, and so once
     gitlab("PUT", file, { branch: "main", content, commit_message: "edit [skip ci]" });
   const content = "include:\n  - local: /apisec/dev.yml\n";
   await write(content);
-  expect(await refusedUp()).toContain("`pulumi config set pipelineFile included`");
+  expect(await refusedUp()).toContain("`pulumi config set pipelineFile included --stack dev`");
   lab.writeConfig("dev", { ...devConfig(lab.world), pipelineFile: "included" });
   await up();
   expect(await (await lab.gitlab("GET", `${file}/raw?ref=main`)).text()).toBe(content);

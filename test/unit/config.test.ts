@@ -447,7 +447,7 @@ const wrong: [string, Record<string, unknown>, string, string][] = [
     "consumers of another type",
     { consumers: "payments" },
     'consumers: is "payments"; expected a list of consumers',
-    "config rm consumers` and set it with `pulumi config set --path 'consumers[0].name' …",
+    "config rm consumers --stack prod` and set it with `pulumi config set --path 'consumers[0].name' …",
   ],
   [
     "a consumer of another type",
@@ -507,13 +507,13 @@ const wrong: [string, Record<string, unknown>, string, string][] = [
     "a consumer with an empty list of accounts",
     { consumers: [{ ...reader, accounts: [] }] },
     "consumers[0].accounts: is []; expected at least one account, or no list at all: then it reads all tokens",
-    "config rm --path 'consumers[0].accounts'` and set it with `pulumi config set --path 'consumers[0].accounts[0]' …",
+    "config rm --path 'consumers[0].accounts' --stack prod` and set it with `pulumi config set --path 'consumers[0].accounts[0]' …",
   ],
   [
     "a consumer's accounts of another type",
     { consumers: [{ ...reader, accounts: "scanner" }] },
     'consumers[0].accounts: is "scanner"; expected a list of accounts',
-    "config rm --path 'consumers[0].accounts'` and set it with `pulumi config set --path 'consumers[0].accounts[0]' …",
+    "config rm --path 'consumers[0].accounts' --stack prod` and set it with `pulumi config set --path 'consumers[0].accounts[0]' …",
   ],
   [
     "a consumer of an account that is none",
@@ -546,7 +546,7 @@ const wrong: [string, Record<string, unknown>, string, string][] = [
     "groups of another type",
     { adminGroups: "admins" },
     'adminGroups: is "admins"; expected a list of identity groups',
-    "config rm adminGroups` and set it with `pulumi config set --path 'adminGroups[0]' …",
+    "config rm adminGroups --stack prod` and set it with `pulumi config set --path 'adminGroups[0]' …",
   ],
   ...[
     "*",
@@ -577,6 +577,9 @@ describe("a configuration that is wrong", () => {
     expect(lines).toHaveLength(1);
     expect(lines[0]).toContain(`apisec-credentials:${problem}`);
     expect(lines[0]).toContain(`\`pulumi ${command}`);
+    // Whichever stack is the selected one.
+    const commands = lines[0]?.match(/`pulumi config .+?`/g) ?? [];
+    expect(commands.filter((one) => !one.endsWith(" --stack prod`"))).toEqual([]);
   });
 
   test("is one error that lists every problem, whatever hides behind another", () => {
@@ -631,7 +634,7 @@ describe("a configuration that is wrong", () => {
     ["a+b", "a wildcard in it"],
   ])("stack %s: %s", (stack) => {
     expect(() => readConfig(sourceOf({}, { stack }))).toThrow(
-      `stack ${stack}: is named "${stack}"; expected 1 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends; rename it with \`pulumi stack rename …\``,
+      `stack ${stack}: is named "${stack}"; expected 1 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends; rename it with \`pulumi stack rename … --stack ${stack}\``,
     );
   });
 
@@ -660,7 +663,7 @@ describe("the surroundings", () => {
     [
       "two addresses",
       { values: { "vault:address": "https://a" } },
-      'vault:address: is "https://a", and VAULT_ADDR is "https://vault.example.com:8200"; expected one of them, or both alike; keep one: `pulumi config rm vault:address` or `unset VAULT_ADDR`',
+      'vault:address: is "https://a", and VAULT_ADDR is "https://vault.example.com:8200"; expected one of them, or both alike; keep one: `pulumi config rm vault:address --stack prod` or `unset VAULT_ADDR`',
     ],
     [
       "two namespaces",
@@ -678,12 +681,12 @@ describe("the surroundings", () => {
     [
       "an endless address",
       { env: { VAULT_ADDR: `https://v/${"x".repeat(200)}`, VAULT_TOKEN: "t" } },
-      "expected an address of at most 180 characters; set it with `pulumi config set vault:address https://…`",
+      "expected an address of at most 180 characters; set it with `pulumi config set vault:address https://… --stack prod`",
     ],
     [
       "an odd namespace",
       { values: { "vault:namespace": "a b" } },
-      'vault:namespace (or VAULT_NAMESPACE): is "a b"; expected a namespace path such as teams/security; set it with `pulumi config set vault:namespace …`',
+      'vault:namespace (or VAULT_NAMESPACE): is "a b"; expected a namespace path such as teams/security; set it with `pulumi config set vault:namespace … --stack prod`',
     ],
     [
       "a CA file that is not there",
@@ -714,7 +717,7 @@ describe("the surroundings", () => {
     [
       "checks that only the plugin would skip",
       { values: { "vault:skipTlsVerify": "true" } },
-      "vault:skipTlsVerify: is set; expected a Vault that has proven who it is; for a private CA set VAULT_CACERT; remove it with `pulumi config rm vault:skipTlsVerify`",
+      "vault:skipTlsVerify: is set; expected a Vault that has proven who it is; for a private CA set VAULT_CACERT; remove it with `pulumi config rm vault:skipTlsVerify --stack prod`",
     ],
     [
       "a CA that only the plugin would read",
@@ -778,7 +781,7 @@ describe("the schedule", () => {
     const now = Date.UTC(2026, 3, 2);
     const keys = { cron: "0 */12 * * *", cronTimezone: "Australia/Lord_Howe" };
     expect(problemsOf(keys, { now })).toEqual([
-      'apisec-credentials:cron: is "0 */12 * * *", which cannot be followed through the next week in its time zone; expected five cron fields, such as 17 */6 * * *; set it with `pulumi config set cron …`, or the zone with `pulumi config set cronTimezone UTC`',
+      'apisec-credentials:cron: is "0 */12 * * *", which cannot be followed through the next week in its time zone; expected five cron fields, such as 17 */6 * * *; set it with `pulumi config set cron … --stack prod`, or the zone with `pulumi config set cronTimezone UTC --stack prod`',
     ]);
   });
 });
@@ -788,7 +791,7 @@ describe("secrets", () => {
     expect(problemsOf({ firstPasswords: {} }, { secret: [] })).toEqual([]);
     const lines = problemsOf({ firstPasswords: { scanner: canary } }, { secret: [] });
     expect(lines).toEqual([
-      "apisec-credentials:firstPasswords: stands in clear in the stack's file; expected secrets, and other passwords than those that can be read there; clear it with `pulumi config rm firstPasswords` and set it with `pulumi config set --secret --path 'firstPasswords.<name>'`",
+      "apisec-credentials:firstPasswords: stands in clear in the stack's file; expected secrets, and other passwords than those that can be read there; clear it with `pulumi config rm firstPasswords --stack prod` and set it with `pulumi config set --secret --path 'firstPasswords.<name>' --stack prod`",
     ]);
   });
 
@@ -824,7 +827,7 @@ describe("secrets", () => {
     expect(lines.join("\n")).not.toContain(name);
     expect(lines.join("\n")).not.toContain("0 3 * * *");
     expect(lines).toContainEqual(
-      "apisec-credentials:accounts[1]: has a key that does not exist; expected one of name, username, host, organization, passwordGeneration, changedBy, acceptAdminToken, publishToken, renamedFrom; look at it with `pulumi config get accounts`",
+      "apisec-credentials:accounts[1]: has a key that does not exist; expected one of name, username, host, organization, passwordGeneration, changedBy, acceptAdminToken, publishToken, renamedFrom; look at it with `pulumi config get accounts --stack prod`",
     );
   });
 

@@ -1,4 +1,4 @@
-import type { Finding } from "../scripts/findings";
+import type { Finding } from "./finding";
 
 /**
  * The findings of a check. An error of Vault or GitLab is one, too: nothing is known then, and nothing passes

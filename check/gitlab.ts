@@ -7,8 +7,8 @@ import { branchFinding } from "../doctor/gitlab";
 import { rotationProject, warnIfNotIncluded } from "../findInGitlab";
 import type { ConsumerClaim, RotationProject } from "../findInGitlab";
 import { policyValues } from "../policies/values";
-import type { Finding } from "../scripts/findings";
 import { asked, gitlabFix, maintainerFix } from "./attempt";
+import type { Finding } from "./finding";
 import { checkSchedule } from "./schedule";
 import { soonMs, span } from "./time";
 

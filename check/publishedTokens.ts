@@ -7,8 +7,8 @@ import { tokenKey } from "../core/passwordRecord";
 import { foreignText } from "../core/redact";
 import { kvStore } from "../core/vault";
 import type { VaultConnection } from "../core/vault";
-import type { Finding } from "../scripts/findings";
 import { attempt } from "./attempt";
+import type { Finding } from "./finding";
 import { timeText } from "./time";
 
 const atOnce = 8;

@@ -1,5 +1,5 @@
 import { junit } from "../rotator/report";
-import type { Finding } from "../scripts/findings";
+import type { Finding } from "./finding";
 
 /** Lines of one kind and state that a screen shows; JSON and JUnit have all of them. */
 const mostAlike = 20;

@@ -4,9 +4,9 @@ import type { GitlabReader } from "../core/gitlab";
 import { isObject } from "../core/http";
 import { foreignText } from "../core/redact";
 import { scheduleGaps } from "../core/schedule";
-import type { Finding } from "../scripts/findings";
 import { asked, maintainerFix } from "./attempt";
 import { differences } from "../core/differences";
+import type { Finding } from "./finding";
 import type { GitlabFacts, Json } from "./gitlab";
 import { soonMs, span, timeText } from "./time";
 

@@ -13,9 +13,9 @@ import { spread } from "../core/spread";
 import { consumerName, policyName, renderPolicy } from "../policies/render";
 import { groupNames, policyValues } from "../policies/values";
 import { checkAuth, checkMount, look } from "../preflight";
-import type { Finding } from "../scripts/findings";
 import { attempt } from "./attempt";
 import { differences } from "../core/differences";
+import type { Finding } from "./finding";
 import type { GitlabFacts } from "./gitlab";
 
 /** Vault goes through all of a token's policies for each: with 2,000 accounts that takes a while. */

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
+import type { Finding } from "../check/finding";
 import { isObject, jsonObject } from "../core/http";
-import type { Finding } from "../scripts/findings";
 import { pulumi } from "./commands";
 import type { StackFile } from "./stackFile";
 

@@ -1,6 +1,6 @@
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import type { Finding } from "../scripts/findings";
+import type { Finding } from "../check/finding";
 import { root } from "./commands";
 
 const built = ["dist/rotate.mjs", "dist/passwordProvider.cjs"];

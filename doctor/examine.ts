@@ -1,6 +1,6 @@
+import type { Finding } from "../check/finding";
 import type { Settings } from "../config";
 import { stackSettings } from "../scripts/stackSettings";
-import type { Finding } from "../scripts/findings";
 import { examineBackend } from "./backend";
 import { examineBuild } from "./build";
 import { examineGitlab } from "./gitlab";

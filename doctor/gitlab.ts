@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import type { Finding } from "../check/finding";
 import { soonMs } from "../check/time";
 import type { Settings } from "../config";
 import { gitlabReader } from "../core/gitlab";
@@ -8,7 +9,6 @@ import type { TransportCode } from "../core/http";
 import { projectProblems } from "../findInGitlab";
 import { proxyTo } from "../rotator/proxy";
 import { nodeSend } from "../rotator/transport";
-import type { Finding } from "../scripts/findings";
 import { unreachableFix } from "./hosts";
 import type { StackFile } from "./stackFile";
 

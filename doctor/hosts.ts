@@ -1,8 +1,8 @@
+import type { Finding } from "../check/finding";
 import type { Settings } from "../config";
 import type { TransportCode } from "../core/http";
 import { proxyFor, proxyProblem, proxyTo } from "../rotator/proxy";
 import { nodeSend } from "../rotator/transport";
-import type { Finding } from "../scripts/findings";
 
 /** Whether each APIsec host answers, with a certificate that is trusted. One GET of its first page; no login. */
 export function examineHosts(settings: Settings): Promise<Finding[]> {

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import type { Finding } from "../check/finding";
 import { isObject } from "../core/http";
-import type { Finding } from "../scripts/findings";
 import { findCommand, pulumi, pulumiFolder, root } from "./commands";
 import { isAtLeast } from "./versions";
 

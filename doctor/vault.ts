@@ -1,3 +1,4 @@
+import type { Finding } from "../check/finding";
 import type { Settings } from "../config";
 import { formatDuration } from "../core/duration";
 import { isObject, jsonObject } from "../core/http";
@@ -8,7 +9,6 @@ import type { VaultConnection } from "../core/vault";
 import { policyValues } from "../policies/values";
 import { renderPolicy } from "../policies/render";
 import { connect, lookAtVault } from "../preflight";
-import type { Finding } from "../scripts/findings";
 import { unreachableFix } from "./hosts";
 import { missingRights, wantedRights } from "./rights";
 import type { Rights } from "./rights";

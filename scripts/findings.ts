@@ -1,11 +1,4 @@
-/** One thing that was looked at, and what was found; no field holds a secret. */
-export interface Finding {
-  what: string;
-  state: "ok" | "warning" | "problem";
-  found: string;
-  /** The command, or the step, that mends it. */
-  fix?: string;
-}
+import type { Finding } from "../check/finding";
 
 const marks = { ok: "ok      ", warning: "warning ", problem: "PROBLEM " };
 

@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Finding } from "../../check/finding";
 import { tryRight } from "../../lab/access";
 import { run } from "../../lab/process";
 import { rotationProject, tokenWith } from "../../lab/world";
-import type { Finding } from "../../scripts/findings";
 import { devConfig, startTestLab } from "../support/lab";
 import type { TestLab } from "../support/lab";
 

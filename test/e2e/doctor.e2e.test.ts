@@ -1,8 +1,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Finding } from "../../check/finding";
 import { run } from "../../lab/process";
 import { tokenWith } from "../../lab/world";
-import type { Finding } from "../../scripts/findings";
 import { devConfig, startTestLab } from "../support/lab";
 import type { TestLab } from "../support/lab";
 

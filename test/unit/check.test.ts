@@ -1,3 +1,4 @@
+import type { Finding } from "../../check/finding";
 import { readConfig } from "../../config";
 import { checkAccounts, neededUntil, passwordFinding, tokenFinding } from "../../check/accounts";
 import { asked } from "../../check/attempt";
@@ -14,7 +15,6 @@ import { gitlabReader } from "../../core/gitlab";
 import type { HttpRequest, HttpResponse } from "../../core/http";
 import type { VaultConnection } from "../../core/vault";
 import { rotatorRole } from "../../components/tokenRotation";
-import type { Finding } from "../../scripts/findings";
 import { accessToken } from "../support/accessToken";
 import { sourceOf } from "../support/configSource";
 import { scripted } from "../support/scripted";

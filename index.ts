@@ -3,7 +3,7 @@ import { Consumer } from "./components/consumer";
 import { FirstTokens } from "./components/firstTokens";
 import { GroupPolicies } from "./components/groupPolicies";
 import { SecretStore } from "./components/secretStore";
-import { ServiceAccount } from "./components/serviceAccount";
+import { ServiceAccount, askToForget } from "./components/serviceAccount";
 import { TokenRotation } from "./components/tokenRotation";
 import { loadConfig } from "./config";
 import { tokenMarginSeconds } from "./config/checks";
@@ -77,7 +77,6 @@ export = async () => {
       ...account,
       ...{ store, vaultAddress, vaultNamespace, apisecPaths },
       changer,
-      hasFirstPassword: settings.firstPasswordsFor.includes(name),
       // Passwords come last: by then what they need in Vault and GitLab is known good. Who is changed by
       // another waits for that one's: each resource named here stands in the state once an account.
       after: changer === undefined ? [rotation, ...groups, ...readers] : [],
@@ -85,6 +84,7 @@ export = async () => {
     made.set(name, serviceAccount);
   }
   const accounts = [...made.values()];
+  askToForget(accounts.filter((a) => settings.firstPasswordsFor.includes(a.accountName)));
   const readable = accounts.filter(({ tokenPath }) => tokenPath !== undefined);
 
   if (readable.length > 0) {

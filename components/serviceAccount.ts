@@ -29,8 +29,6 @@ export interface ServiceAccountArgs {
   renamedFrom?: string | undefined;
   /** Where a tenant's API differs. */
   apisecPaths?: ApisecPaths;
-  /** Whether the stack config still holds its first password: `up` then asks to take it out. Default false. */
-  hasFirstPassword?: boolean;
   /** What must be known good, besides the store, before the first remote change. */
   after?: readonly pulumi.Resource[];
 }
@@ -102,19 +100,31 @@ export class ServiceAccount extends pulumi.ComponentResource {
       },
     );
     this.generation = password.currentGeneration;
-    if (args.hasFirstPassword) {
-      void password.currentGeneration.apply((generation) => this.askToForget(generation));
-    }
     this.registerOutputs({ generation: this.generation, passwordPath: this.passwordPath });
   }
+}
 
-  private askToForget(generation: number): void {
-    if (generation < 1) return;
+/**
+ * Asks, in the update alone, to take the first passwords out of config that have been changed. `accounts`: all whose
+ * first password stands there.
+ */
+export function askToForget(
+  accounts: readonly Pick<ServiceAccount, "accountName" | "generation">[],
+): void {
+  if (pulumi.runtime.isDryRun()) return;
+  void pulumi.all(accounts.map(({ generation }) => generation)).apply((generations) => {
+    const changed = accounts.filter((_, i) => (generations[i] ?? 0) >= 1);
+    if (changed.length === 0) return;
+    const keys =
+      changed.length === accounts.length
+        ? ["firstPasswords"]
+        : changed.map(({ accountName }) => `--path firstPasswords.${accountName}`);
+    const stack = pulumi.getStack();
+    const remove = keys.map((key) => `pulumi config rm ${key} --stack ${stack}`).join(" && ");
     void pulumi.log.warn(
-      `The first password of ${this.accountName} has been changed and is of no use any more: take it out of config with \`pulumi config rm --path firstPasswords.${this.accountName}\` and run \`pulumi up\` once more, which clears it from the state too.`,
-      this,
+      `First passwords in config have been changed and are of no use any more: take them out with \`${remove}\` and run \`pulumi up\` once more, which clears them from the state too.`,
     );
-  }
+  });
 }
 
 /** As config checks it: whoever reads the changer's token can reset passwords. */

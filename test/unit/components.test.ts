@@ -4,6 +4,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { parse } from "yaml";
 import { Consumer } from "../../components/consumer";
 import { SecretStore } from "../../components/secretStore";
+import { askToForget } from "../../components/serviceAccount";
 import { TokenRotation } from "../../components/tokenRotation";
 import { readConfig } from "../../config";
 import { findInGitlab } from "../../findInGitlab";
@@ -384,10 +385,38 @@ describe("the program", () => {
   test("asks to forget the first password, which is of no use any more", () => {
     expect(warnings).toEqual([
       expect.stringMatching(
-        /^The first password of scanner has been changed .*`pulumi config rm --path firstPasswords\.scanner`/,
+        /^First passwords in config have been changed .*`pulumi config rm firstPasswords --stack prod`/,
       ),
     ]);
   });
+});
+
+const remove = "pulumi config rm";
+
+test.each<[string, Record<string, number>, boolean, string | undefined]>([
+  ["all, by one command", { admin: 1, scanner: 2 }, false, `${remove} firstPasswords --stack prod`],
+  [
+    "those that have been changed alone",
+    { admin: 1, open: 0, scanner: 1 },
+    false,
+    ["admin", "scanner"]
+      .map((n) => `${remove} --path firstPasswords.${n} --stack prod`)
+      .join(" && "),
+  ],
+  ["none that is still needed", { scanner: 0 }, false, undefined],
+  ["none in a preview, which the update follows", { scanner: 1 }, true, undefined],
+  ["none where there is none", {}, false, undefined],
+])("first passwords to be forgotten: %s", async (_, generations, preview, command) => {
+  const warn = jest.spyOn(pulumi.log, "warn").mockResolvedValue();
+  const accounts = Object.entries(generations).map(([accountName, generation]) => ({
+    accountName,
+    generation: pulumi.output(generation),
+  }));
+  await withMocks(() => askToForget(accounts), preview);
+  await new Promise(setImmediate);
+  const asked = warn.mock.calls.map(([text]) => /`([^`]+)`/.exec(text)?.[1]);
+  warn.mockRestore();
+  expect(asked).toEqual(command === undefined ? [] : [command]);
 });
 
 describe("with consumers and groups", () => {

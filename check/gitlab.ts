@@ -3,12 +3,12 @@ import type { Settings } from "../config";
 import { tokenMarginSeconds } from "../config/checks";
 import type { GitlabReader } from "../core/gitlab";
 import { isObject } from "../core/http";
-import { branchFinding } from "../doctor/gitlab";
 import { rotationProject, warnIfNotIncluded } from "../findInGitlab";
 import type { ConsumerClaim, RotationProject } from "../findInGitlab";
 import { policyValues } from "../policies/values";
 import { asked, gitlabFix, maintainerFix } from "./attempt";
 import type { Finding } from "./finding";
+import { branchFinding, fileReader, projectFinding } from "./project";
 import { checkSchedule } from "./schedule";
 import { soonMs, span } from "./time";
 
@@ -30,7 +30,7 @@ export async function checkGitlab(
   now: number,
 ): Promise<{ findings: Finding[]; facts: GitlabFacts }> {
   const facts: GitlabFacts = { claims: new Map() };
-  const project = await asked("GitLab project", () => checkProject(get, settings, facts));
+  const project = await asked("rotation project", () => checkProject(get, settings, facts));
   // What else is asked would be refused in the same way.
   if (facts.project === undefined) return { findings: project, facts };
   const { id } = facts.project;
@@ -55,7 +55,7 @@ async function checkProject(
   const project = await get(`projects/${encodeURIComponent(gitlabProject)}`);
   if (!isObject(project)) {
     const found = `${gitlabProject} is not there, or not shown to this token's user`;
-    return [{ what: "GitLab project", state: "problem", found, fix: gitlabFix }];
+    return [{ what: "rotation project", state: "problem", found, fix: gitlabFix }];
   }
   const { ci_config_path: path } = project;
   facts.project = rotationProject({
@@ -64,19 +64,6 @@ async function checkProject(
     ciConfigPath: typeof path === "string" ? path : "",
   });
   return [projectFinding(project, gitlabUrl), overrideFinding(project)];
-}
-
-export function projectFinding(project: Json, gitlabUrl: string): Finding {
-  const what = "GitLab project";
-  const name = `${String(project["path_with_namespace"])} at ${gitlabUrl}`;
-  if (project["archived"] === true) {
-    const fix = `glab api -X POST projects/${String(project["id"])}/unarchive`;
-    return { what, state: "problem", found: `${name} is archived: nothing runs in it`, fix };
-  }
-  const visibility = String(project["visibility"]);
-  if (visibility === "private") return { what, state: "ok", found: `${name}, private` };
-  const fix = `glab api -X PUT projects/${String(project["id"])} -f visibility=private`;
-  return { what, state: "problem", found: `${name} is ${visibility}`, fix };
 }
 
 /** Who may give a pipeline variables of his own, which win over the project's. */
@@ -100,7 +87,7 @@ async function checkBranch(get: GitlabReader, settings: Settings, id: string): P
   const branch = await get(`projects/${id}/repository/branches/${name}`);
   // Whether the token's user may push is of no matter here.
   const about = { gitlabBranch: settings.gitlabBranch, manageProjectFiles: false };
-  return [branchFinding(about, isObject(branch) ? 200 : 404, isObject(branch) ? branch : {})];
+  return [branchFinding(about, branch)];
 }
 
 /** The files that `pulumi up` delivers: what this version of the program would write. */
@@ -116,12 +103,7 @@ async function checkFiles(
   const accounts = policyValues(settings).publishedAccounts;
   const minLifetimeSeconds = tokenLifetime - tokenMarginSeconds;
   const fix = `pulumi up --refresh --stack ${stack}`;
-  const read = async (path: string) => {
-    const place = `projects/${project.id}/repository/files/${encodeURIComponent(path)}`;
-    const file = await get(`${place}?ref=${encodeURIComponent(gitlabBranch)}`);
-    if (!isObject(file)) return undefined;
-    return Buffer.from(String(file["content"]), "base64").toString("utf8");
-  };
+  const read = fileReader(get, project.id, gitlabBranch);
   return asked("project files", async () => {
     const declared = projectFiles({ settings, project, accounts, minLifetimeSeconds });
     const findings = declared.map(({ path, content }) =>

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { Finding } from "../check/finding";
+import { branchFinding, fileReader, projectFinding } from "../check/project";
 import { soonMs } from "../check/time";
 import type { Settings } from "../config";
 import { gitlabReader } from "../core/gitlab";
@@ -13,8 +14,6 @@ import { unreachableFix } from "./hosts";
 import type { StackFile } from "./stackFile";
 
 type Json = Record<string, unknown>;
-/** GitLab's answer to a GET below `/api/v4/`. Rejects where there is none. */
-type GitlabGet = (path: string) => Promise<{ status: number; body?: unknown }>;
 const maintainer = 40;
 
 /** GitLab: reachable, the token, its user's role, the branch, the schedules, and whom else config names. */
@@ -35,7 +34,7 @@ export async function examineGitlab(
     return [{ what, state: "problem", found: "GITLAB_TOKEN is not set", fix }];
   }
   try {
-    return await ask(answers(callersGitlab(gitlabUrl, caFile, token)), settings);
+    return await ask(callersGitlab(gitlabUrl, caFile, token), settings);
   } catch (error) {
     const { code, message } = error as { code: TransportCode; message: string };
     const fix =
@@ -56,22 +55,24 @@ export function callersGitlab(
   return gitlabReader(nodeSend({ ca, proxyFor: proxyTo }), systemClock, gitlabUrl, token);
 }
 
-function answers(read: GitlabReader): GitlabGet {
-  return async (path) => {
-    try {
-      const body = await read(path);
-      return body === undefined ? { status: 404 } : { status: 200, body };
-    } catch (error) {
-      const { status } = error as { status?: number };
-      if (status === undefined) throw error;
-      return { status };
-    }
-  };
+/** The answer whatever its status. Rejects where there is none. */
+async function answer(
+  get: GitlabReader,
+  path: string,
+): Promise<{ status: number; body?: unknown }> {
+  try {
+    const body = await get(path);
+    return body === undefined ? { status: 404 } : { status: 200, body };
+  } catch (error) {
+    const { status } = error as { status?: number };
+    if (status === undefined) throw error;
+    return { status };
+  }
 }
 
-async function ask(get: GitlabGet, settings: Settings): Promise<Finding[]> {
+async function ask(get: GitlabReader, settings: Settings): Promise<Finding[]> {
   const { gitlabUrl, gitlabProject, stack } = settings;
-  const user = await get("user");
+  const user = await answer(get, "user");
   if (user.status !== 200 || !isObject(user.body)) {
     const refused = user.status === 401 || user.status === 403;
     return [
@@ -88,8 +89,8 @@ async function ask(get: GitlabGet, settings: Settings): Promise<Finding[]> {
     ];
   }
   const [token, project, consumers] = await Promise.all([
-    get("personal_access_tokens/self"),
-    get(`projects/${encodeURIComponent(gitlabProject)}`),
+    answer(get, "personal_access_tokens/self"),
+    answer(get, `projects/${encodeURIComponent(gitlabProject)}`),
     examineConsumers(get, settings),
   ]);
   return [
@@ -130,7 +131,7 @@ function noProject({ gitlabProject }: Settings, status: number): Finding {
 }
 
 async function examineProject(
-  get: GitlabGet,
+  get: GitlabReader,
   settings: Settings,
   project: Json,
   isAdmin: boolean,
@@ -143,26 +144,16 @@ async function examineProject(
     const fix = `${String(project["web_url"])}/-/project_members: make it a Maintainer`;
     return [{ what, state: "problem", found, fix }];
   }
-  if (project["archived"] === true) {
-    return [{ what, state: "problem", found: `${path} is archived`, fix: "unarchive it" }];
-  }
-  const isOpen = project["visibility"] !== "private";
+  const itself = projectFinding(project, settings.gitlabUrl);
+  if (project["archived"] === true) return [itself];
+  const place = `projects/${String(project["id"])}`;
   const [branch, schedules] = await Promise.all([
-    get(
-      `projects/${String(project["id"])}/repository/branches/${encodeURIComponent(settings.gitlabBranch)}`,
-    ),
-    get(`projects/${String(project["id"])}/pipeline_schedules?per_page=100`),
+    answer(get, `${place}/repository/branches/${encodeURIComponent(settings.gitlabBranch)}`),
+    answer(get, `${place}/pipeline_schedules?per_page=100`),
   ]);
   return [
-    isOpen
-      ? {
-          what,
-          state: "warning",
-          found: `${path} is ${String(project["visibility"])}: it holds what gets at passwords`,
-          fix: "make it private: Settings > General > Visibility",
-        }
-      : { what, state: "ok", found: `${path}, private; the token's user is Maintainer or more` },
-    branchFinding(settings, branch.status, isObject(branch.body) ? branch.body : {}),
+    { ...itself, found: `${itself.found}; the token's user is Maintainer or more` },
+    branchFinding(settings, branch.body),
     schedules.status === 200 && Array.isArray(schedules.body)
       ? { what: "schedules", state: "ok", found: `${schedules.body.length} in the project` }
       : {
@@ -176,21 +167,18 @@ async function examineProject(
 }
 
 /** Files of the project that `up` would overwrite, or that keep the job from running. */
-async function examineFiles(get: GitlabGet, settings: Settings, project: Json): Promise<Finding[]> {
+async function examineFiles(
+  get: GitlabReader,
+  settings: Settings,
+  project: Json,
+): Promise<Finding[]> {
   const what = "project files";
   const { id, ci_config_path: root } = project;
-  const read = async (path: string) => {
-    const place = `projects/${String(id)}/repository/files/${encodeURIComponent(path)}`;
-    const { status, body } = await get(`${place}?ref=${encodeURIComponent(settings.gitlabBranch)}`);
-    if (isObject(body)) return Buffer.from(String(body["content"]), "base64").toString("utf8");
-    if (status === 404) return undefined;
-    throw new Error(`${path} is not shown to this token's user (${status})`);
-  };
   const found: Finding[] = [];
   const problems = await projectProblems(
     settings,
     typeof root === "string" && root !== "" ? root : ".gitlab-ci.yml",
-    read,
+    fileReader(get, id, settings.gitlabBranch),
     (text) => found.push({ what, state: "warning", found: text }),
   );
   found.push(...problems.map((text): Finding => ({ what, state: "problem", found: text })));
@@ -207,40 +195,15 @@ function levelOf({ permissions }: Json): number {
   return Math.max(0, ...levels);
 }
 
-/** The branch that the schedule runs on: there, protected, and not the developers'. */
-export function branchFinding(
-  { gitlabBranch, manageProjectFiles }: Pick<Settings, "gitlabBranch" | "manageProjectFiles">,
-  status: number,
-  branch: Json,
-): Finding {
-  const what = `branch ${gitlabBranch}`;
-  const rules = "Settings > Repository > Protected branches";
-  if (status !== 200) {
-    const fix = "push a first commit to it, and protect it";
-    return { what, state: "problem", found: `is not there (${status})`, fix };
-  }
-  if (branch["protected"] !== true) {
-    const found = "is not protected: Vault refuses the job's login";
-    return { what, state: "problem", found, fix: `protect it: ${rules}` };
-  }
-  if (manageProjectFiles && branch["can_push"] === false) {
-    const found = "is protected from this token's user too, and `up` writes two files to it";
-    const fix = `allow Maintainers to push: ${rules}; or set manageProjectFiles to false`;
-    return { what, state: "problem", found, fix };
-  }
-  if (branch["developers_can_push"] === true || branch["developers_can_merge"] === true) {
-    const found = "is protected, but Developers may push or merge: they can get at the passwords";
-    return { what, state: "warning", found, fix: `leave that to Maintainers: ${rules}` };
-  }
-  return { what, state: "ok", found: "is there, and protected" };
-}
-
 /** The projects and groups whose pipelines read tokens. */
-async function examineConsumers(get: GitlabGet, { consumers }: Settings): Promise<Finding[]> {
+async function examineConsumers(get: GitlabReader, { consumers }: Settings): Promise<Finding[]> {
   const findings = await Promise.all(
     consumers.map(async ({ name, project, group = "" }): Promise<Finding> => {
       const path = encodeURIComponent(project ?? group);
-      const { status } = await get(project === undefined ? `groups/${path}` : `projects/${path}`);
+      const { status } = await answer(
+        get,
+        project === undefined ? `groups/${path}` : `projects/${path}`,
+      );
       const what = `consumer ${name}`;
       const it = `${project === undefined ? "group" : "project"} ${project ?? group}`;
       return status === 200

@@ -142,7 +142,7 @@ test("mended, it is healthy: a table, a report, exit code 0", async () => {
     /^ok +key settings +3 of 3 keys are as declared$/,
     /^ok +password scanner +written (less than a minute|\d+m) ago$/,
     /^ok +token scanner +issued .* ago, readable for 23h\d+m, until \d{4}-.*Z$/,
-    /^ok +GitLab project +platform\/apisec-rotation at http:\S+, private$/,
+    /^ok +rotation project +platform\/apisec-rotation at http:\S+, private$/,
     /^ok +pipeline variables +may be set by maintainer$/,
     /^ok +branch main +is there, and protected$/,
     /^ok +schedule +17 \*\/6 \* \* \* UTC, next run \d{4}-.*:17:00Z$/,
@@ -509,7 +509,10 @@ test("a GitLab token that is wrong, or missing, leaves the role's claims unknown
   const fix = like(/^export GITLAB_TOKEN=…/);
   const wrong = await notOk([], { GITLAB_TOKEN: "glpat-of-nobody" });
   const found = like(/^GitLab answers GET projects\/\S+ with 401: 401 Unauthorized$/);
-  expect(wrong.lines).toEqual([...roles, { what: "GitLab project", state: "problem", found, fix }]);
+  expect(wrong.lines).toEqual([
+    ...roles,
+    { what: "rotation project", state: "problem", found, fix },
+  ]);
   const missing = await notOk([], { GITLAB_TOKEN: "" });
   expect(missing.lines).toEqual([
     ...roles,

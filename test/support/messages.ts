@@ -41,10 +41,13 @@ export function messages(): Message[] {
   return found;
 }
 
+/** Whose lines both commands have. */
+const ofBoth = "check/project.ts";
+
 /** What the lines of `npm run doctor` and `npm run check` are about: their `what`. */
 export function subjects(folder: "doctor" | "check"): Message[] {
   const found: Message[] = [];
-  for (const file of filesOf(folder)) {
+  for (const file of new Set([...filesOf(folder), ofBoth])) {
     visit(file, (node) => {
       const named =
         (ts.isPropertyAssignment(node) || ts.isVariableDeclaration(node)) &&

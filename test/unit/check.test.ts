@@ -1,10 +1,11 @@
-import type { Finding } from "../../check/finding";
 import { readConfig } from "../../config";
 import { checkAccounts, neededUntil, passwordFinding, tokenFinding } from "../../check/accounts";
 import { asked } from "../../check/attempt";
 import { differences } from "../../core/differences";
-import { checkGitlab, overrideFinding, ownTokenFinding, projectFinding } from "../../check/gitlab";
+import type { Finding } from "../../check/finding";
+import { checkGitlab, overrideFinding, ownTokenFinding } from "../../check/gitlab";
 import { readMetadata } from "../../check/keys";
+import { projectFinding } from "../../check/project";
 import { checkPublishedTokens, tokenProblem } from "../../check/publishedTokens";
 import { checkReport, shortened } from "../../check/report";
 import { checkStack } from "../../check/run";

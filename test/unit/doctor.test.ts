@@ -1,10 +1,11 @@
 import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { branchFinding } from "../../check/project";
 import { readConfig } from "../../config";
 import { passphrase } from "../../doctor/backend";
 import { examineBuild } from "../../doctor/build";
-import { branchFinding, tokenFinding } from "../../doctor/gitlab";
+import { tokenFinding } from "../../doctor/gitlab";
 import { examineProxies } from "../../doctor/hosts";
 import { missingRights, wantedRights } from "../../doctor/rights";
 import { withFirstPasswords } from "../../doctor/examine";
@@ -226,15 +227,15 @@ describe("GitLab", () => {
 
   const branch = { protected: true, can_push: true, developers_can_push: false };
   test.each([
-    [200, branch, true, "ok"],
-    [404, {}, true, "problem"],
-    [200, { ...branch, protected: false }, true, "problem"],
-    [200, { ...branch, can_push: false }, true, "problem"],
-    [200, { ...branch, can_push: false }, false, "ok"],
-    [200, { ...branch, developers_can_merge: true }, true, "warning"],
-    [200, { ...branch, developers_can_push: true }, true, "warning"],
-  ])("branch %d %j, files delivered: %j: %s", (status, body, manageProjectFiles, state) => {
-    const finding = branchFinding({ gitlabBranch: "main", manageProjectFiles }, status, body);
+    [branch, true, "ok"],
+    [undefined, true, "problem"],
+    [{ ...branch, protected: false }, true, "problem"],
+    [{ ...branch, can_push: false }, true, "problem"],
+    [{ ...branch, can_push: false }, false, "ok"],
+    [{ ...branch, developers_can_merge: true }, true, "warning"],
+    [{ ...branch, developers_can_push: true }, true, "warning"],
+  ])("branch %j, files delivered: %j: %s", (body, manageProjectFiles, state) => {
+    const finding = branchFinding({ gitlabBranch: "main", manageProjectFiles }, body);
     expect(finding).toMatchObject({ what: "branch main", state });
     if (state !== "ok") expect(finding.fix).toBeDefined();
   });

@@ -143,7 +143,7 @@ export function passwordFinding(
     what,
     state: "warning",
     found: `${found}, expected at most ${passwordAgeDays} days`,
-    fix: `pulumi config set --stack ${stack} --path '${path}' ${passwordGeneration + 1} && pulumi up --stack ${stack}`,
+    fix: `pulumi config set --path '${path}' ${passwordGeneration + 1} --stack ${stack} && pulumi up --stack ${stack}`,
   };
 }
 

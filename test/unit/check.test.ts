@@ -127,7 +127,7 @@ describe("a password", () => {
       what: "password scanner",
       state: "warning",
       found: "written 100 days ago, expected at most 90 days",
-      fix: "pulumi config set --stack prod --path 'accounts[0].passwordGeneration' 2 && pulumi up --stack prod",
+      fix: "pulumi config set --path 'accounts[0].passwordGeneration' 2 --stack prod && pulumi up --stack prod",
     });
   });
 

@@ -11,7 +11,7 @@ import { bothOf } from "./config/runError";
 import { nextRuns } from "./core/schedule";
 import { findInGitlab } from "./findInGitlab";
 import { policyValues } from "./policies/values";
-import { mountReady, preflight } from "./preflight";
+import { preflight } from "./preflight";
 
 // For every resource and every property the SDK notes where it was made, by errors without a message. Mapped to
 // TypeScript, these take half of the time of 100 accounts and a fifth of their state. Of others, one frame is enough.
@@ -36,7 +36,6 @@ export = async () => {
   const store = new SecretStore("store", {
     ...settings,
     mountExists,
-    mountReady: () => mountReady(settings),
     tokenKeptSeconds,
   });
 
@@ -69,13 +68,14 @@ export = async () => {
   const changersFirst = [...settings.accounts].sort(
     (a, b) => Number(a.changedBy !== undefined) - Number(b.changedBy !== undefined),
   );
-  const { vaultAddress, vaultNamespace, apisecPaths } = settings;
+  const { vaultNamespace, apisecPaths } = settings;
   for (const account of changersFirst) {
     const { name, changedBy } = account;
     const changer = changedBy === undefined ? undefined : made.get(changedBy);
     const serviceAccount = new ServiceAccount(name, {
       ...account,
-      ...{ store, vaultAddress, vaultNamespace, apisecPaths },
+      store,
+      apisecPaths,
       changer,
       // Passwords come last: by then what they need in Vault and GitLab is known good. Who is changed by
       // another waits for that one's: each resource named here stands in the state once an account.

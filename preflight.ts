@@ -95,23 +95,6 @@ export function connect(settings: Settings): VaultConnection {
   };
 }
 
-/** For so long a new mount may answer "Upgrading from non-versioned", in rounds of about 3 s. */
-const roundsOfUpgrade = 10;
-
-/** Waits until the stack's KV version 2 mount, just made, takes settings of keys. Throws after half a minute. */
-export async function mountReady(settings: Settings): Promise<void> {
-  const vault = connect(settings);
-  for (let round = 1; ; round += 1) {
-    try {
-      await look(vault, `${encodePath(settings.mount)}/config`);
-      return;
-    } catch (error) {
-      const isUpgrading = (error as Error).message.includes("Upgrading from non-versioned");
-      if (!isUpgrading || round === roundsOfUpgrade) throw error;
-    }
-  }
-}
-
 /** The `data` of an answer, undefined where Vault knows no such thing. */
 export async function look(
   vault: VaultConnection,

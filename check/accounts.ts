@@ -1,8 +1,8 @@
-import { passwordKeySettings, tokenKeySettings } from "../components/secretStore";
 import { timeoutMinutes } from "../components/jobLogin";
 import type { Account, Settings } from "../config";
 import { tokenMarginSeconds } from "../config/checks";
 import { eachOf } from "../core/eachOf";
+import { passwordKeySettings, tokenKeySettings } from "../core/keySettings";
 import { passwordKey, tokenKey } from "../core/passwordRecord";
 import { nextRuns, scheduleGaps } from "../core/schedule";
 import type { VaultConnection } from "../core/vault";
@@ -152,7 +152,7 @@ function keyFindings(settings: Settings, key: string, { settings: found }: KeySt
   const { mount, tokenLifetime } = settings;
   const declared = key.endsWith("/token")
     ? tokenKeySettings(tokenLifetime - tokenMarginSeconds)
-    : { ...passwordKeySettings, delete_version_after: "0s" };
+    : passwordKeySettings;
   const wrong = differences(declared, found);
   if (wrong.length === 0) return [];
   const options = Object.entries(declared).map(

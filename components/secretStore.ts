@@ -4,12 +4,14 @@ import { checked } from "../config/checked";
 import { tokenMarginSeconds } from "../config/checks";
 import { accountShape, shape } from "../config/schema";
 import { runError } from "../config/runError";
-import { formatDuration } from "../core/duration";
+import { passwordKeySettings, tokenKeySettings } from "../core/keySettings";
 import { passwordKey, tokenKey } from "../core/passwordRecord";
 import { policyName, renderPolicy } from "../policies/render";
 import type { PolicyValues } from "../policies/render";
+import { KeySettings } from "../providers/keySettings";
+import type { VaultPlace } from "../providers/vault";
 
-export interface SecretStoreArgs {
+export interface SecretStoreArgs extends VaultPlace {
   /** The accounts, and whether developers read their tokens (default: they do). */
   accounts: readonly { name: string; publishToken?: boolean }[];
   /** Path of the KV version 2 mount, default `apisec`. */
@@ -18,8 +20,6 @@ export interface SecretStoreArgs {
   createMount?: boolean;
   /** Whether the mount is there already (default: no): it outlives `destroy`, and a state that was lost. */
   mountExists?: boolean;
-  /** Waits for a mount that has just been made: Vault sets its keys only a moment later. */
-  mountReady?: () => Promise<void>;
   /** Policies are named `<prefix>-<stack>-admin` and so on; default `apisec`. */
   policyPrefix?: string;
   /** How long a token stays readable after it was written, in seconds; default 23.5 hours. */
@@ -29,7 +29,7 @@ export interface SecretStoreArgs {
 const usuallyKeptSeconds = shape.tokenLifetime.parse(undefined) - tokenMarginSeconds;
 
 /** What a store holds of one account. */
-export interface StoredAccount {
+export interface StoredAccount extends VaultPlace {
   mount: string;
   /** API path of the password. */
   passwordPath: string;
@@ -39,14 +39,6 @@ export interface StoredAccount {
   ready: pulumi.Resource[];
 }
 
-/** Ten versions of a password: an older change that lands late is found among them. */
-export const passwordKeySettings = { cas_required: true, max_versions: 10 };
-
-/** A token leaves Vault some seconds after it was written. */
-export function tokenKeySettings(keptSeconds: number) {
-  return { cas_required: true, delete_version_after: formatDuration(keptSeconds) };
-}
-
 /** The Vault side: KV mount, the settings of each account's two keys, and who may read what. */
 export class SecretStore extends pulumi.ComponentResource {
   public readonly mount: pulumi.Output<string>;
@@ -54,56 +46,58 @@ export class SecretStore extends pulumi.ComponentResource {
   public readonly policies: pulumi.Output<{ admin: string; developer: string; rotator: string }>;
   /** How long a token stays readable after it was written. */
   public readonly tokenKeptSeconds: number;
+  private readonly place: VaultPlace;
   private readonly values: PolicyValues;
-  private readonly keySettings = new Map<string, pulumi.Resource[]>();
-  private readonly policyResources: pulumi.Resource[] = [];
+  private readonly ready: pulumi.Resource;
 
   constructor(name: string, args: SecretStoreArgs, opts?: pulumi.ComponentResourceOptions) {
     super("apisec:index:SecretStore", name, {}, opts);
-    const { mountExists = false, mountReady, tokenKeptSeconds = usuallyKeptSeconds } = args;
+    const { mountExists = false, tokenKeptSeconds = usuallyKeptSeconds } = args;
     const policy = checkedValues(name, args);
+    const { vaultAddress, vaultNamespace } = args;
+    this.place = { vaultAddress, vaultNamespace };
     this.values = policy;
     this.tokenKeptSeconds = tokenKeptSeconds;
-    this.mount = policy.ownsMount
-      ? this.createMount(name, policy, mountExists).apply(async (path) => {
-          if (!mountExists && !pulumi.runtime.isDryRun()) await mountReady?.();
-          return path;
-        })
-      : pulumi.output(policy.mount);
-    this.setKeys(name, policy, tokenKeptSeconds);
-    this.policies = pulumi.output({
+    const mount = policy.ownsMount ? this.createMount(name, policy, mountExists) : undefined;
+    this.mount = mount?.path ?? pulumi.output(policy.mount);
+    const policies = {
       admin: this.createPolicy(name, policy, "admin"),
       developer: this.createPolicy(name, policy, "developer"),
       rotator: this.createPolicy(name, policy, "rotator"),
+    };
+    this.policies = pulumi.output({
+      admin: policies.admin.name,
+      developer: policies.developer.name,
+      rotator: policies.rotator.name,
     });
+    this.ready = this.setKeys(name, policy, [
+      ...(mount === undefined ? [] : [mount]),
+      ...Object.values(policies),
+    ]);
     this.registerOutputs({ mount: this.mount, policies: this.policies });
   }
 
   /** What the store holds of this account. Throws a RunError where it was not given that account. */
   public account(name: string): StoredAccount {
-    const { mount, publishedAccounts } = this.values;
-    const settings = this.keySettings.get(name);
-    if (settings === undefined) {
+    const { mount, accounts, publishedAccounts } = this.values;
+    if (!accounts.includes(name)) {
       throw runError(
         `The secret store has no account ${name}: name it in the store's \`accounts\`.`,
       );
     }
     const published = publishedAccounts.includes(name);
     return {
+      ...this.place,
       mount,
       passwordPath: `${mount}/data/${passwordKey(name)}`,
       tokenPath: published ? `${mount}/data/${tokenKey(name)}` : undefined,
-      // Not all of the store: each of 2,000 accounts would then name thousands of resources in the state.
-      ready: [...this.policyResources, ...settings],
+      // It waits for the rest: each resource named here stands in the state once an account.
+      ready: [this.ready],
     };
   }
 
-  private createMount(
-    name: string,
-    policy: PolicyValues,
-    mountExists: boolean,
-  ): pulumi.Output<string> {
-    const mount = new vault.Mount(
+  private createMount(name: string, policy: PolicyValues, mountExists: boolean): vault.Mount {
+    return new vault.Mount(
       name,
       {
         path: policy.mount,
@@ -119,39 +113,38 @@ export class SecretStore extends pulumi.ComponentResource {
         ...(mountExists ? { import: policy.mount } : {}),
       },
     );
-    return mount.path;
   }
 
   /** Set before the first value: a write without check-and-set is refused, an ended token is gone. */
-  private setKeys(name: string, policy: PolicyValues, tokenKeptSeconds: number): void {
-    const setKey = (account: string, key: string, settings: object) => {
-      const endpoint = new vault.generic.Endpoint(
-        `${name}-${key.replace("/", "-")}`,
-        {
-          path: pulumi.interpolate`${this.mount}/metadata/${key}`,
-          dataJson: JSON.stringify(settings),
-          ignoreAbsentFields: true,
-          // Deleting a key's metadata deletes all its versions.
-          disableDelete: true,
-        },
-        { parent: this },
-      );
-      this.keySettings.set(account, [...(this.keySettings.get(account) ?? []), endpoint]);
+  private setKeys(
+    name: string,
+    { mount, accounts, publishedAccounts }: PolicyValues,
+    dependsOn: pulumi.Resource[],
+  ): pulumi.Resource {
+    const published = new Set(publishedAccounts);
+    const inputs = {
+      ...this.place,
+      mount,
+      settings: {
+        password: passwordKeySettings,
+        token: tokenKeySettings(this.tokenKeptSeconds),
+      },
+      accounts: Object.fromEntries(
+        accounts.map((account) => [
+          account,
+          published.has(account) ? ["password", "token"] : ["password"],
+        ]),
+      ),
     };
-    for (const account of policy.accounts) {
-      setKey(account, passwordKey(account), passwordKeySettings);
-    }
-    for (const account of policy.publishedAccounts) {
-      setKey(account, tokenKey(account), tokenKeySettings(tokenKeptSeconds));
-    }
+    return new KeySettings(name, inputs, { parent: this, dependsOn });
   }
 
   private createPolicy(
     name: string,
     policy: PolicyValues,
     role: "admin" | "developer" | "rotator",
-  ): pulumi.Output<string> {
-    const resource = new vault.Policy(
+  ): vault.Policy {
+    return new vault.Policy(
       `${name}-${role}`,
       {
         name: policyName(policy.prefix, policy.stack, role),
@@ -159,8 +152,6 @@ export class SecretStore extends pulumi.ComponentResource {
       },
       { parent: this },
     );
-    this.policyResources.push(resource);
-    return resource.name;
   }
 }
 

@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { apisecAt } from "../core/apisec";
 import type { ApisecPaths } from "../core/apisec";
 import { jsonObject, systemClock } from "../core/http";
@@ -7,13 +6,13 @@ import { changePassword } from "../core/passwordChange";
 import { parseRecord, passwordKey } from "../core/passwordRecord";
 import { kvStore } from "../core/vault";
 import type { SecretStore } from "../core/vault";
-import { vaultTls } from "../core/vaultTls";
-import { findVaultToken } from "../core/vaultToken";
 import { proxyTo } from "../rotator/proxy";
 import { axiosSend } from "./axiosTransport";
+import { connect } from "./vault";
+import type { VaultPlace } from "./vault";
 
 /** What `up` decides about one account's password. No field is a secret. */
-export interface PasswordInputs {
+export interface PasswordInputs extends VaultPlace {
   name: string;
   username: string;
   host: string;
@@ -24,8 +23,6 @@ export interface PasswordInputs {
   published: boolean;
   renamedFrom?: string | undefined;
   mount: string;
-  vaultAddress: string;
-  vaultNamespace?: string | undefined;
   apisecPaths: ApisecPaths;
 }
 
@@ -47,24 +44,8 @@ let firstPasswords: string | undefined;
 /** A login is tried this often while APIsec is passing busy. */
 const loginTries = 3;
 
-function vaultToken(): string {
-  const token = findVaultToken();
-  if (token !== undefined) return token;
-  throw new Error("No Vault token: set VAULT_TOKEN or log in with `vault login`.");
-}
-
 function storeOf(inputs: PasswordInputs): SecretStore {
-  const vault = {
-    send: axiosSend({
-      ...vaultTls(process.env, (path) => readFileSync(path, "utf8")),
-      proxyFor: proxyTo,
-    }),
-    clock: systemClock,
-    address: inputs.vaultAddress,
-    namespace: inputs.vaultNamespace,
-    token: vaultToken(),
-  };
-  return kvStore(vault, inputs.mount);
+  return kvStore(connect(inputs), inputs.mount);
 }
 
 /** The account's first password, from the stack config that `configure` was given. */
@@ -196,5 +177,9 @@ export const passwordMethods = {
       (error as Error).stack = "";
       throw error;
     }
+  },
+  delete: async (_id: string, stored: Stored) => {
+    const path = `${stored.mount}/${passwordKey(stored.name)}`;
+    tell(stored, `its password stays as it is, at APIsec and in Vault at ${path}.`);
   },
 };

@@ -1,5 +1,5 @@
 // Bundles the rotation job into dist/rotate.mjs: one file for any machine with node, to be read by people;
-// and the dynamic provider's code into dist/passwordProvider.cjs, which the engine's provider process loads.
+// and the dynamic providers' code into dist/passwordProvider.cjs, which the engine's provider process loads.
 import { build } from "esbuild";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 
@@ -50,7 +50,7 @@ await mkdir("dist", { recursive: true });
 await put("dist/rotate.mjs", rotate.outputFiles[0].text.replaceAll(/^\/\*!/gm, "/**"));
 
 const provider = await build({
-  entryPoints: ["providers/passwordMethods.ts"],
+  entryPoints: ["providers/bundle.ts"],
   write: false,
   bundle: true,
   format: "cjs",

@@ -4,7 +4,7 @@ import { ServiceAccount } from "apisec-credentials/components/serviceAccount";
 import { TokenRotation } from "apisec-credentials/components/tokenRotation";
 import { settingsFrom } from "apisec-credentials/config";
 import { findInGitlab } from "apisec-credentials/findInGitlab";
-import { mountReady, preflight } from "apisec-credentials/preflight";
+import { preflight } from "apisec-credentials/preflight";
 import { admin, scanner } from "./accounts";
 
 export = async () => {
@@ -17,7 +17,8 @@ export = async () => {
   const store = new SecretStore("apisec", {
     accounts,
     mountExists,
-    mountReady: () => mountReady(settings),
+    vaultAddress: settings.vaultAddress,
+    vaultNamespace: settings.vaultNamespace,
   });
   const minLifetimeSeconds = store.tokenKeptSeconds;
   const rotation = new TokenRotation("apisec", {
@@ -31,8 +32,6 @@ export = async () => {
 
   const common = {
     store,
-    vaultAddress: settings.vaultAddress,
-    vaultNamespace: settings.vaultNamespace,
     host: settings.apisecUrl,
     // Passwords come last: by then what they need is known good.
     after: [rotation],

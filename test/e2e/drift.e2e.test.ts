@@ -126,8 +126,7 @@ test("edited by hand: preview --refresh names each thing, up mends it and nothin
   expect(await withoutApisec(drift)).toEqual([
     "update AuthBackend rotation: boundIssuer",
     "update AuthBackendRole rotation: boundAudiences boundClaims tokenExplicitMaxTtl tokenMaxTtl tokenPolicies tokenTtl",
-    "update Endpoint store-scanner-password: dataJson",
-    "update Endpoint store-scanner-token: dataJson",
+    "update KeySettings store",
     "update PipelineSchedule rotation: active cron",
     "update Policy store-developer: policy",
     "update ProjectVariable rotation-vault-addr: value",
@@ -179,12 +178,12 @@ test("deleted by hand: preview --refresh names each thing, up makes it again", a
   expect(await withoutApisec(drift)).toEqual([
     "create AuthBackend rotation",
     "create AuthBackendRole rotation",
-    "create Endpoint store-scanner-token",
     "create PipelineSchedule rotation",
     "create Policy store-admin",
     "create ProjectVariable rotation-apisec-mount",
     "create RepositoryFile rotation-pipeline",
     "create RepositoryFile rotation-script",
+    "update KeySettings store",
   ]);
   await withoutApisec(() => up("--refresh"));
   expect(await drift()).toEqual([]);

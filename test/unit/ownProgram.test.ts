@@ -11,6 +11,8 @@ const accounts = [
   { name: "admin", username: "admin@acme.example", publishToken: false },
   { name: "scanner", username: "scanner@acme.example" },
 ];
+const vaultAddress = "https://vault.acme.example";
+const keysType = "pulumi-nodejs:dynamic/apisec:KeySettings";
 const passwordType = "pulumi-nodejs:dynamic/apisec:Password";
 
 /** Two accounts as a program of its own writes them: the first one changes the second. */
@@ -20,8 +22,7 @@ function build(
   name = "scanner",
 ): ServiceAccount {
   const common = {
-    store: new SecretStore("store", { accounts, ...store }),
-    vaultAddress: "https://vault.acme.example",
+    store: new SecretStore("store", { accounts, vaultAddress, ...store }),
   };
   const changer = new ServiceAccount("admin", { ...common, username: "admin@acme.example" });
   return new ServiceAccount(name, {
@@ -56,25 +57,30 @@ describe("components in a program of its own", () => {
       acceptAdminToken: false,
       published: true,
       mount: "apisec",
+      vaultAddress,
     });
     expect(resource(resources, passwordType, "admin").inputs).toMatchObject({ published: false });
     expect(result.tokenPath).toBe("apisec/data/scanner/token");
-    const key = resource(resources, "vault:generic/endpoint:Endpoint", "store-scanner-token");
-    expect(JSON.stringify(key.inputs)).toContain("23h30m0s");
+    const keys = resource(resources, keysType, "store");
+    expect(keys.inputs).toMatchObject({
+      mount: "apisec",
+      vaultAddress,
+      settings: { token: { delete_version_after: "23h30m0s" } },
+      accounts: { admin: ["password"], scanner: ["password", "token"] },
+    });
   });
 
-  test("change a password after the store's keys and policies, those of the account alone", async () => {
+  test("change a password after the store's keys are set, and those after mount and policies", async () => {
     const { resources } = await withMocks(() => build());
     const { dependencies } = resource(resources, passwordType, "scanner");
-    const names = dependencies.map((urn) => urn.slice(urn.lastIndexOf("::") + 2)).sort();
-    expect(names).toEqual(
-      [
-        ...["store-admin", "store-developer", "store-rotator"],
-        ...["store-scanner-password", "store-scanner-token"],
-        // The changer, and what it is made of.
-        "admin",
-      ].sort(),
-    );
+    const namesOf = (urns: string[]) =>
+      urns.map((urn) => urn.slice(urn.lastIndexOf("::") + 2)).sort();
+    // The keys' settings and the changer.
+    expect(namesOf(dependencies)).toEqual(["admin", "store"]);
+    const keys = resource(resources, keysType, "store");
+    expect(namesOf(keys.dependencies)).toEqual([
+      ...["store", "store-admin", "store-developer", "store-rotator"],
+    ]);
   });
 
   test.each([

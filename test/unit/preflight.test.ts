@@ -3,7 +3,7 @@ import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { RunError } from "@pulumi/pulumi";
 import { readConfig } from "../../config";
-import { mountReady, preflight } from "../../preflight";
+import { preflight } from "../../preflight";
 import { sourceOf } from "../support/configSource";
 
 interface Answer {
@@ -99,23 +99,6 @@ async function look(
     else process.env["VAULT_TOKEN"] = before;
   }
 }
-
-test.each([
-  ["waits for a mount that was just made", 11, "resolved"],
-  ["gives up where it never comes", 1_000, "Upgrading from non-versioned"],
-  ["does not wait for another answer", 0, "500"],
-])("%s", async (_, answersOfUpgrade, ends) => {
-  answers = answersOfUpgrade === 0 ? {} : ours;
-  upgrading = answersOfUpgrade;
-  const env = { VAULT_ADDR: address, VAULT_TOKEN: token };
-  const ended = await mountReady(readConfig(sourceOf({}, { env }))).then(
-    () => "resolved",
-    (error: Error) => error.message,
-  );
-  expect(ended).toContain(ends);
-  const tries = { 11: 12, 1_000: 40, 0: 4 }[answersOfUpgrade];
-  expect(asked).toHaveLength(tries ?? 0);
-});
 
 /** The problems that `preflight` lists, in one error. */
 async function problems(

@@ -12,9 +12,6 @@ export interface ServiceAccountArgs {
   username: string;
   /** Keeps the password; the account is one of its `accounts`, under this resource's name. */
   store: SecretStore;
-  /** The Vault that the store's provider talks to, and its namespace. */
-  vaultAddress: string;
-  vaultNamespace?: string | undefined;
   /** APIsec host, default `https://cloud.apisec.ai`. */
   host?: string | undefined;
   /** Name or id; a login that belongs to another one is refused. Default: as APIsec says. */
@@ -60,7 +57,7 @@ export class ServiceAccount extends pulumi.ComponentResource {
 
   constructor(name: string, args: ServiceAccountArgs, opts?: pulumi.ComponentResourceOptions) {
     super("apisec:index:ServiceAccount", name, {}, opts);
-    const { changer, vaultAddress, vaultNamespace } = args;
+    const { changer } = args;
     const account = checked(`ServiceAccount ${name}`, fields, { ...args, name });
     const stored = args.store.account(name);
     const { host = shape.apisecUrl.parse(undefined) } = account;
@@ -86,8 +83,8 @@ export class ServiceAccount extends pulumi.ComponentResource {
         published: this.tokenPath !== undefined,
         renamedFrom: account.renamedFrom,
         mount: stored.mount,
-        vaultAddress,
-        vaultNamespace,
+        vaultAddress: stored.vaultAddress,
+        vaultNamespace: stored.vaultNamespace,
         apisecPaths: args.apisecPaths ?? defaultApisecPaths,
       },
       {

@@ -18,12 +18,11 @@ import type { Registered } from "../support/programMocks";
 const mockGroupIds = new Map<string, string>();
 jest.mock("../../preflight", () => ({
   preflight: async () => ({ mountExists: false, groupIds: mockGroupIds }),
-  mountReady: async () => undefined,
 }));
 
 const type = {
   mount: "vault:index/mount:Mount",
-  key: "vault:generic/endpoint:Endpoint",
+  keys: "pulumi-nodejs:dynamic/apisec:KeySettings",
   policy: "vault:index/policy:Policy",
   auth: "vault:jwt/authBackend:AuthBackend",
   role: "vault:jwt/authBackendRole:AuthBackendRole",
@@ -94,11 +93,6 @@ function variablesOf(resources: Registered[]): Record<string, unknown> {
   ) as Record<string, unknown>;
 }
 
-/** The plain value of an input that the SDK marks as secret. */
-function plain(input: unknown): unknown {
-  return (input as { value: unknown }).value;
-}
-
 describe("the program", () => {
   let resources: Registered[];
   let outputs: Record<string, unknown>;
@@ -126,9 +120,7 @@ describe("the program", () => {
       [
         `${store}::store`,
         `${store}$${type.mount}::store`,
-        ...["admin-password", "scanner-password", "scanner-token"].map(
-          (key) => `${store}$${type.key}::store-${key}`,
-        ),
+        `${store}$${type.keys}::store`,
         ...["admin", "developer", "rotator"].map(
           (name) => `${store}$${type.policy}::store-${name}`,
         ),
@@ -177,19 +169,21 @@ describe("the program", () => {
     expect(kept.map(({ name }) => name).sort()).toEqual(["rotation-pipeline", "store"]);
   });
 
-  test("sets every key's check-and-set before its first value, and never deletes a key", () => {
-    const keys = resources.filter((one) => one.type === type.key);
-    expect(
-      Object.fromEntries(keys.map(({ inputs }) => [inputs["path"], plain(inputs["dataJson"])])),
-    ).toEqual({
-      "apisec/metadata/admin/password": '{"cas_required":true,"max_versions":10}',
-      "apisec/metadata/scanner/password": '{"cas_required":true,"max_versions":10}',
-      "apisec/metadata/scanner/token": '{"cas_required":true,"delete_version_after":"23h30m0s"}',
+  test("sets every key of the accounts, after the mount and the policies", () => {
+    const { inputs, dependencies } = resource(resources, type.keys, "store");
+    const { __provider, ...rest } = inputs;
+    expect(typeof __provider).toBe("string");
+    expect(rest).toEqual({
+      mount: "apisec",
+      vaultAddress: environment.VAULT_ADDR,
+      settings: {
+        password: { cas_required: true, max_versions: 10, delete_version_after: "0s" },
+        token: { cas_required: true, delete_version_after: "23h30m0s" },
+      },
+      accounts: { admin: ["password"], scanner: ["password", "token"] },
     });
-    for (const { inputs, dependencies } of keys) {
-      expect(inputs).toMatchObject({ disableDelete: true, ignoreAbsentFields: true });
-      expect(dependencies).toEqual([resource(resources, type.mount, "store").urn]);
-    }
+    const before = resources.filter((one) => [type.mount, type.policy].includes(one.type));
+    expect(dependencies.sort()).toEqual(before.map(({ urn }) => urn).sort());
   });
 
   test("writes the three policies as rendered", () => {
@@ -304,12 +298,10 @@ describe("the program", () => {
       resource(resources, type.password, name),
     ) as [Registered, Registered];
     const of = (kind: string) => resources.filter((one) => one.type === kind).map(({ urn }) => urn);
-    const rest = [type.policy, type.auth, type.role, type.schedule, type.variable, type.file];
-    const keys = (name: string) => of(type.key).filter((urn) => urn.includes(`store-${name}-`));
-    expect(admin.dependencies.sort()).toEqual([...rest.flatMap(of), ...keys("admin")].sort());
+    const rest = [type.keys, type.auth, type.role, type.schedule, type.variable, type.file];
+    expect(admin.dependencies.sort()).toEqual(rest.flatMap(of).sort());
     // What its changer waited for, it need not name again.
-    const named = [...of(type.policy), ...keys("scanner"), admin.urn];
-    expect(scanner.dependencies.sort()).toEqual(named.sort());
+    expect(scanner.dependencies.sort()).toEqual([...of(type.keys), admin.urn].sort());
     expect([...neededBy(resources, scanner)]).toEqual(expect.arrayContaining(rest.flatMap(of)));
   });
 
@@ -603,32 +595,9 @@ describe("other settings", () => {
 
   test("a mount that outlived its state is taken up again", async () => {
     const { resources } = await withMocks(
-      () => new SecretStore("store", { accounts: [], mountExists: true }),
+      () => new SecretStore("store", { accounts: [], vaultAddress: "", mountExists: true }),
     );
     expect(resource(resources, type.mount, "store").importId).toBe("apisec");
-  });
-
-  test.each([
-    ["that was just made is waited for before its keys are set", false, false, 1],
-    ["that is there is not waited for", true, false, 0],
-    ["is not waited for in a preview", false, true, 0],
-  ])("a mount %s", async (_, mountExists, preview, waits) => {
-    const order: string[] = [];
-    const mountReady = async () => {
-      order.push("asked");
-      await new Promise((resolve) => setTimeout(resolve, 50));
-      order.push("ready");
-    };
-    const accounts = [{ name: "scanner" }];
-    const { resources } = await withMocks(() => {
-      const store = new SecretStore("store", { accounts, mountExists, mountReady });
-      for (const key of store.account("scanner").ready) key.urn.apply(() => order.push("key"));
-      return store;
-    }, preview);
-    expect(resources.filter((one) => one.type === type.key)).toHaveLength(2);
-    expect(order.filter((step) => step === "asked")).toHaveLength(waits);
-    // Three policies, which need no mount, and two keys.
-    if (waits > 0) expect(order.slice(-3)).toEqual(["ready", "key", "key"]);
   });
 
   test("a project is found by its path or its id, or named with the reason", async () => {

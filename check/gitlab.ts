@@ -76,7 +76,7 @@ export function overrideFinding(project: Json): Finding {
     const found = "who may set them is not shown to this token's user";
     return { what, state: "warning", found, fix: maintainerFix };
   }
-  const found = `may be set by ${role.replaceAll("_", " ")}`;
+  const found = `may be set by ${role === "no_one_allowed" ? "no one" : role}`;
   return role === "developer"
     ? { what, state: "warning", found, fix }
     : { what, state: "ok", found };

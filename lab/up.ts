@@ -69,26 +69,35 @@ async function start(tools: ToolReport, pathVariable: string): Promise<World> {
   return startWorld({ dir: lab, ports, bao, toolPath: tools.path, detached: true });
 }
 
-/** The deployer's token, made once from `policies/deployer.hcl`, and the file to source. */
+/** The deployer's and the monitor's tokens, and the file to source. */
 async function prepare(world: World, tools: ToolReport): Promise<LabEnvironment> {
-  const file = path.join(lab, "deployer-token");
-  const policy = await inRoot(
-    process.execPath,
-    ["-r", "ts-node/register", "scripts/policy.ts", "deployer", "--stack", "dev"],
-    process.env,
-  );
-  const name = "apisec-dev-deployer";
-  await asRoot(world, "PUT", `sys/policies/acl/${name}`, { policy });
-  if (!fs.existsSync(file)) {
-    fs.writeFileSync(file, await tokenWith(world.vault, name), { mode: 0o600 });
-  }
+  const [deployer] = await Promise.all([tokenOf(world, "deployer"), tokenOf(world, "monitor")]);
   const environment = labEnvironment(
     lab,
     { vault: world.vault.address, gitlab: world.gitlab.url, apisec: world.apisec.url },
-    { vault: fs.readFileSync(file, "utf8"), gitlab: world.secrets.gitlabToken },
+    { vault: deployer, gitlab: world.secrets.gitlabToken },
   );
   writeEnvironment(path.join(lab, "env"), environment, world.vault.rootToken, tools.path);
   return environment;
+}
+
+/** A token as docs/operations.md has it made, with today's policy; kept in `.lab/<role>-token`. */
+async function tokenOf(world: World, role: "deployer" | "monitor"): Promise<string> {
+  const policy = await inRoot(
+    process.execPath,
+    ["-r", "ts-node/register", "scripts/policy.ts", role, "--stack", "dev"],
+    process.env,
+  );
+  const name = `apisec-dev-${role}`;
+  await asRoot(world, "PUT", `sys/policies/acl/${name}`, { policy });
+  const file = path.join(lab, `${role}-token`);
+  if (!fs.existsSync(file)) {
+    const body = { policies: [name], ttl: "768h", no_parent: true };
+    const made = await asRoot(world, "POST", "auth/token/create", body);
+    const { auth } = made as { auth: { client_token: string } };
+    fs.writeFileSync(file, auth.client_token, { mode: 0o600 });
+  }
+  return fs.readFileSync(file, "utf8");
 }
 
 async function asRoot(

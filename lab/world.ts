@@ -122,10 +122,17 @@ function apisecSeed(secrets: Secrets): string {
   );
 }
 
+/** The rotation project as docs/operations.md has one made. */
 function gitlabSeed(secrets: Secrets): string {
   return JSON.stringify({
     users: [{ username: "rotation-bot", tokens: [{ token: secrets.gitlabToken }] }],
-    projects: [{ path: rotationProject, members: { "rotation-bot": "maintainer" } }],
+    projects: [
+      {
+        path: rotationProject,
+        members: { "rotation-bot": "maintainer" },
+        settings: { ci_pipeline_variables_minimum_override_role: "no_one_allowed" },
+      },
+    ],
   });
 }
 

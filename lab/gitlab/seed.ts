@@ -28,6 +28,8 @@ export const SeedProject = z.strictObject({
   path: z.string().includes("/"),
   visibility: z.enum(["private", "internal", "public"]).default("private"),
   members: z.record(z.string(), z.enum(Object.keys(roles) as [Role, ...Role[]])).default({}),
+  /** What else the API would set, such as who may set pipeline variables. */
+  settings: z.record(z.string(), z.unknown()).default({}),
   /** Committed to the default branch, which is protected. */
   files: z.record(z.string(), z.string()).default({ "README.md": "" }),
 });
@@ -77,6 +79,7 @@ async function addProject(app: App, project: z.output<typeof SeedProject>): Prom
     visibility: project.visibility,
   });
   made.members = Object.fromEntries(members.map(({ user, role }) => [user.id, roles[role]]));
+  Object.assign(made.settings, project.settings);
   await firstCommit(app, creator, repositoryOf(app, made), project.files);
   protectBranch(app, made, made.default_branch);
 }

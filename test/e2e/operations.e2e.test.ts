@@ -121,8 +121,6 @@ const sections: Record<string, Hooks> = {
     before: {
       0: async () => {
         answers = lab.world.secrets.firstPasswords;
-        const role = { ci_pipeline_variables_minimum_override_role: "no_one_allowed" };
-        await gitlabApi("PUT", `projects/${encodeURIComponent(rotationProject)}`, role);
       },
     },
     after: async () => {

@@ -48,7 +48,7 @@ export class SecretStore extends pulumi.ComponentResource {
   public readonly tokenKeptSeconds: number;
   private readonly place: VaultPlace;
   private readonly values: PolicyValues;
-  private readonly ready: pulumi.Resource;
+  private readonly ready: pulumi.Resource[];
 
   constructor(name: string, args: SecretStoreArgs, opts?: pulumi.ComponentResourceOptions) {
     super("apisec:index:SecretStore", name, {}, opts);
@@ -70,10 +70,9 @@ export class SecretStore extends pulumi.ComponentResource {
       developer: policies.developer.name,
       rotator: policies.rotator.name,
     });
-    this.ready = this.setKeys(name, policy, [
-      ...(mount === undefined ? [] : [mount]),
-      ...Object.values(policies),
-    ]);
+    // A mount that is there need not be waited for: two plugins start at once.
+    const keys = this.setKeys(name, policy, mount === undefined || mountExists ? [] : [mount]);
+    this.ready = [keys, ...Object.values(policies)];
     this.registerOutputs({ mount: this.mount, policies: this.policies });
   }
 
@@ -91,8 +90,7 @@ export class SecretStore extends pulumi.ComponentResource {
       mount,
       passwordPath: `${mount}/data/${passwordKey(name)}`,
       tokenPath: published ? `${mount}/data/${tokenKey(name)}` : undefined,
-      // It waits for the rest: each resource named here stands in the state once an account.
-      ready: [this.ready],
+      ready: this.ready,
     };
   }
 

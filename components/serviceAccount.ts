@@ -46,6 +46,7 @@ const fields = {
  */
 export class ServiceAccount extends pulumi.ComponentResource {
   public readonly accountName: string;
+  public readonly store: SecretStore;
   public readonly username: string;
   public readonly host: string;
   /** Generation of the password that Vault holds; rises when the password is changed. */
@@ -61,8 +62,9 @@ export class ServiceAccount extends pulumi.ComponentResource {
     const account = checked(`ServiceAccount ${name}`, fields, { ...args, name });
     const stored = args.store.account(name);
     const { host = shape.apisecUrl.parse(undefined) } = account;
-    if (changer !== undefined) checkChanger(name, host, changer);
+    if (changer !== undefined) checkChanger(name, host, args.store, changer);
     this.accountName = name;
+    this.store = args.store;
     this.username = account.username;
     this.host = host;
     this.passwordPath = stored.passwordPath;
@@ -89,11 +91,8 @@ export class ServiceAccount extends pulumi.ComponentResource {
       },
       {
         parent: this,
-        dependsOn: [
-          ...stored.ready,
-          ...(args.after ?? []),
-          ...(changer === undefined ? [] : [changer]),
-        ],
+        // Each resource named here stands in the state once an account: what its changer has waited for is not.
+        dependsOn: [...(changer === undefined ? stored.ready : [changer]), ...(args.after ?? [])],
       },
     );
     this.generation = password.currentGeneration;
@@ -125,8 +124,18 @@ export function askToForget(
 }
 
 /** As config checks it: whoever reads the changer's token can reset passwords. */
-function checkChanger(name: string, host: string, changer: ServiceAccount): void {
+function checkChanger(
+  name: string,
+  host: string,
+  store: SecretStore,
+  changer: ServiceAccount,
+): void {
   const { accountName, tokenPath } = changer;
+  if (changer.store !== store) {
+    throw runError(
+      `ServiceAccount ${name}: its changer ${accountName} is kept in another store; expected one of the same store, where its password is looked for.`,
+    );
+  }
   if (tokenPath !== undefined) {
     throw runError(
       `ServiceAccount ${name}: its changer ${accountName} publishes its token, which can reset passwords; expected an account with \`publishToken: false\` in the store's \`accounts\`.`,

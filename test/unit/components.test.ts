@@ -169,7 +169,7 @@ describe("the program", () => {
     expect(kept.map(({ name }) => name).sort()).toEqual(["rotation-pipeline", "store"]);
   });
 
-  test("sets every key of the accounts, after the mount and the policies", () => {
+  test("sets every key of the accounts, after the mount", () => {
     const { inputs, dependencies } = resource(resources, type.keys, "store");
     const { __provider, ...rest } = inputs;
     expect(typeof __provider).toBe("string");
@@ -182,8 +182,7 @@ describe("the program", () => {
       },
       accounts: { admin: ["password"], scanner: ["password", "token"] },
     });
-    const before = resources.filter((one) => [type.mount, type.policy].includes(one.type));
-    expect(dependencies.sort()).toEqual(before.map(({ urn }) => urn).sort());
+    expect(dependencies).toEqual([resource(resources, type.mount, "store").urn]);
   });
 
   test("writes the three policies as rendered", () => {
@@ -298,10 +297,18 @@ describe("the program", () => {
       resource(resources, type.password, name),
     ) as [Registered, Registered];
     const of = (kind: string) => resources.filter((one) => one.type === kind).map(({ urn }) => urn);
-    const rest = [type.keys, type.auth, type.role, type.schedule, type.variable, type.file];
+    const rest = [
+      type.keys,
+      type.policy,
+      type.auth,
+      type.role,
+      type.schedule,
+      type.variable,
+      type.file,
+    ];
     expect(admin.dependencies.sort()).toEqual(rest.flatMap(of).sort());
     // What its changer waited for, it need not name again.
-    expect(scanner.dependencies.sort()).toEqual([...of(type.keys), admin.urn].sort());
+    expect(scanner.dependencies).toEqual([admin.urn]);
     expect([...neededBy(resources, scanner)]).toEqual(expect.arrayContaining(rest.flatMap(of)));
   });
 
@@ -598,6 +605,7 @@ describe("other settings", () => {
       () => new SecretStore("store", { accounts: [], vaultAddress: "", mountExists: true }),
     );
     expect(resource(resources, type.mount, "store").importId).toBe("apisec");
+    expect(resource(resources, type.keys, "store").dependencies).toEqual([]);
   });
 
   test("a project is found by its path or its id, or named with the reason", async () => {

@@ -21,9 +21,7 @@ function build(
   second: Partial<ServiceAccountArgs> = {},
   name = "scanner",
 ): ServiceAccount {
-  const common = {
-    store: new SecretStore("store", { accounts, vaultAddress, ...store }),
-  };
+  const common = { store: new SecretStore("store", { accounts, vaultAddress, ...store }) };
   const changer = new ServiceAccount("admin", { ...common, username: "admin@acme.example" });
   return new ServiceAccount(name, {
     ...common,
@@ -70,17 +68,18 @@ describe("components in a program of its own", () => {
     });
   });
 
-  test("change a password after the store's keys are set, and those after mount and policies", async () => {
+  test("change a password after the store's policies and keys, and set those after the mount", async () => {
     const { resources } = await withMocks(() => build());
     const { dependencies } = resource(resources, passwordType, "scanner");
     const namesOf = (urns: string[]) =>
       urns.map((urn) => urn.slice(urn.lastIndexOf("::") + 2)).sort();
-    // The keys' settings and the changer.
-    expect(namesOf(dependencies)).toEqual(["admin", "store"]);
-    const keys = resource(resources, keysType, "store");
-    expect(namesOf(keys.dependencies)).toEqual([
+    // What its changer waited for, it need not name again.
+    expect(namesOf(dependencies)).toEqual(["admin"]);
+    const changer = resource(resources, passwordType, "admin");
+    expect(namesOf(changer.dependencies)).toEqual([
       ...["store", "store-admin", "store-developer", "store-rotator"],
     ]);
+    expect(namesOf(resource(resources, keysType, "store").dependencies)).toEqual(["store"]);
   });
 
   test.each([
@@ -109,6 +108,18 @@ describe("components in a program of its own", () => {
     ],
   ])("are refused with %j, %j", async (store, second, expected) => {
     expect(await refusal(store, second)).toMatch(expected);
+  });
+
+  test("a changer whose password is in another store is refused", async () => {
+    await withMocks(() => {
+      const [one, other] = ["one", "other"].map(
+        (mount) => new SecretStore(mount, { accounts, vaultAddress, mount }),
+      ) as [SecretStore, SecretStore];
+      const changer = new ServiceAccount("admin", { store: one, username: "a" });
+      expect(() => new ServiceAccount("scanner", { store: other, username: "s", changer })).toThrow(
+        "its changer admin is kept in another store; expected one of the same store",
+      );
+    });
   });
 
   test("an account that the store does not keep is refused", async () => {

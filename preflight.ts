@@ -261,7 +261,7 @@ function checkFirstPasswords(
     });
     return missing.map(
       (name) =>
-        `account ${name} has no password in Vault and no first password in config: set what APIsec mailed with \`pulumi config set --secret --path 'firstPasswords.${name}'\``,
+        `account ${name} has no password in Vault and no first password in config: set what APIsec mailed with \`pulumi config set --secret --path 'firstPasswords.${name}' --stack ${settings.stack}\``,
     );
   });
 }

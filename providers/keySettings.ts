@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { code } from "./code";
 import type { KeySettingsInputs, KeySettingsState } from "./keySettingsMethods";
 
-/** The dynamic provider: functions only. `delete` leaves the keys as they are: without settings they would keep their values, but not safely. */
+/** The dynamic provider: functions only. It has no `delete`: keys keep their settings as they keep their values. */
 const keySettingsProvider: pulumi.dynamic.ResourceProvider<KeySettingsInputs, KeySettingsState> = {
   diff: (id, olds, news) => code().keySettingsMethods.diff(id, olds, news),
   create: (inputs) => code().keySettingsMethods.create(inputs),

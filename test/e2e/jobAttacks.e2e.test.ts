@@ -109,6 +109,11 @@ beforeAll(async () => {
   stack = await lab.stack("dev", devConfig(lab.world), lab.world.secrets.firstPasswords);
   await stack.up();
   schedule = Number((await stack.outputs())["scheduleId"]?.value);
+  // GitLab's default: the job has to be safe where nobody followed the advice to allow no one.
+  const set = await gitlab("bot", "PUT", "", {
+    ci_pipeline_variables_minimum_override_role: "developer",
+  });
+  expect(set.status).toBe(200);
   roleBefore = (await lab.asRoot("GET", "auth/gitlab/role/apisec-dev-rotator")).body;
   for (const [username, token] of Object.entries(outsiders)) {
     await fetch(`${lab.world.gitlab.url}/-/lab/users`, {

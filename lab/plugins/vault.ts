@@ -11,7 +11,6 @@ import {
   blankLike,
   halfCreated,
   isBlank,
-  stable,
   text,
   type Field,
   type Props,
@@ -147,8 +146,6 @@ async function remount(from: string, to: string, properties: Props): Promise<voi
 const trim = (path: string): string => path.replace(/^\/+|\/+$/g, "");
 const snake = (key: string): string =>
   key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-const sameJson = (was: unknown, now: unknown): boolean =>
-  stable(JSON.parse(text(was))) === stable(JSON.parse(text(now)));
 
 /** Vault's names and values for these fields; what is there and no longer wanted gets blank. */
 function fieldsOf(fields: Record<string, Field>, now: Props, was: Props = {}): Props {
@@ -440,64 +437,6 @@ const groupPolicies: ResourceType = {
   },
 };
 
-async function writeEndpoint(inputs: Props): Promise<Props> {
-  const data = JSON.parse(text(inputs.dataJson)) as Props;
-  const answer = await call("PUT", text(inputs.path), inputs, data);
-  const returned = (answer?.data ?? {}) as Props;
-  const fields = ((inputs.writeFields ?? []) as string[]).filter((field) => field in returned);
-  return {
-    writeData: Object.fromEntries(fields.map((field) => [field, text(returned[field])])),
-    writeDataJson: answer?.data
-      ? stable(Object.fromEntries(fields.map((field) => [field, returned[field]])))
-      : "null",
-  };
-}
-
-const endpoint: ResourceType = {
-  inputs: {
-    path: { required: true, replace: true },
-    dataJson: { required: true, same: sameJson },
-    disableRead: {},
-    disableDelete: {},
-    ignoreAbsentFields: {},
-    writeFields: {},
-    ...namespaceField,
-  },
-  outputs: ["writeData", "writeDataJson"],
-  changing: ["writeData", "writeDataJson"],
-  async create(inputs) {
-    const id = text(inputs.path);
-    const written = await writeEndpoint(inputs);
-    const real = await endpoint.read(id, inputs).catch(halfCreated(id));
-    return { id, state: { ...inputs, ...written, ...real } };
-  },
-  async read(id, state) {
-    if (state.dataJson === undefined) {
-      throw new Error("vault:generic/endpoint:Endpoint can't be imported");
-    }
-    if (state.disableRead) {
-      return state;
-    }
-    const found = await readData(id, state);
-    if (!found) {
-      return undefined;
-    }
-    const given = JSON.parse(text(state.dataJson)) as Props;
-    const seen = Object.entries(found).filter(([field]) => field in given);
-    const relevant = state.ignoreAbsentFields ? { ...given, ...Object.fromEntries(seen) } : found;
-    return { path: id, dataJson: stable(relevant) };
-  },
-  async update(id, _, now) {
-    const written = await writeEndpoint(now);
-    return { ...now, ...written, ...(await endpoint.read(id, now)) };
-  },
-  async delete(id, state) {
-    if (!state.disableDelete) {
-      await call("DELETE", id, state);
-    }
-  },
-};
-
 serve({
   version: "7.8.0",
   config: ["address", "token", "namespace", "skipChildToken", "maxLeaseTtlSeconds", "maxRetries"],
@@ -509,7 +448,6 @@ serve({
     "vault:index/policy:Policy": policy,
     "vault:jwt/authBackend:AuthBackend": authBackend,
     "vault:jwt/authBackendRole:AuthBackendRole": authBackendRole,
-    "vault:generic/endpoint:Endpoint": endpoint,
     "vault:identity/groupPolicies:GroupPolicies": groupPolicies,
   },
 });

@@ -81,7 +81,7 @@ function up(changed: Partial<ProgramSettings> = {}, options: UpOptions = {}) {
 
 test("up makes everything, and a second look finds nothing to do", async () => {
   const { summary, outputs } = await up();
-  expect(summary.resourceChanges).toEqual({ create: 10 });
+  expect(summary.resourceChanges).toEqual({ create: 9 });
   expect(outputs).toMatchObject({
     owner: { value: 1 },
     groupId: { value: 2 },
@@ -94,7 +94,6 @@ test("up makes everything, and a second look finds nothing to do", async () => {
     token_policies: ["developer"],
     token_ttl: 600,
   });
-  expect(await fromVault("apisec/metadata/scanner/token")).toMatchObject({ cas_required: true });
   expect(await fromGitlab("GET", "variables/SECRET")).toMatchObject({
     value: canary,
     protected: true,
@@ -108,9 +107,9 @@ test("up makes everything, and a second look finds nothing to do", async () => {
     content: Buffer.from("rotate: {script: [node rotate.mjs]}\n").toString("base64"),
   });
 
-  expect((await stack.preview({ expectNoChanges: true })).changeSummary).toEqual({ same: 10 });
+  expect((await stack.preview({ expectNoChanges: true })).changeSummary).toEqual({ same: 9 });
   expect((await stack.refresh({ expectNoChanges: true })).summary.resourceChanges).toEqual({
-    same: 10,
+    same: 9,
   });
 });
 
@@ -134,25 +133,23 @@ test("drift made by hand shows, and the next up mends it", async () => {
   await askVault("PUT", "sys/policies/acl/developer", {
     policy: 'path "*" { capabilities = ["sudo"] }',
   });
-  await askVault("PUT", "apisec/metadata/scanner/token", { cas_required: false });
   await fromGitlab("PUT", "variables/SECRET", { value: "theirs", protected: false });
   const [schedule] = (await fromGitlab("GET", "pipeline_schedules")) as { id: number }[];
   await fromGitlab("PUT", `pipeline_schedules/${schedule?.id}`, { cron: "0 0 1 1 *" });
 
   const seen = await stack.preview({ refresh: true, diff: true });
-  expect(seen.changeSummary).toEqual({ update: 5, same: 5 });
+  expect(seen.changeSummary).toEqual({ update: 4, same: 5 });
   expect(seen.stdout).toContain('cron: "0 0 1 1 *" => "17 */6 * * *"');
   expect(seen.stdout).toContain('project_id: "666" => "1"');
   expect(seen.stdout).not.toContain("theirs");
 
   const { summary } = await up({}, { refresh: true });
-  expect(summary.resourceChanges).toEqual({ update: 5, same: 5 });
+  expect(summary.resourceChanges).toEqual({ update: 4, same: 5 });
   expect(await fromVault("auth/gitlab/role/rotator")).toMatchObject({
     bound_claims: { project_id: "1", ref: "main" },
     bound_subject: "",
     token_policies: ["developer"],
   });
-  expect(await fromVault("apisec/metadata/scanner/token")).toMatchObject({ cas_required: true });
   expect(await fromGitlab("GET", "variables/SECRET")).toMatchObject({
     value: canary,
     protected: true,
@@ -164,28 +161,28 @@ test("what was deleted by hand comes back", async () => {
   await askVault("DELETE", "auth/gitlab/role/rotator");
   await fromGitlab("DELETE", "variables/SECRET");
   const { summary } = await up({}, { refresh: true });
-  expect(summary.resourceChanges).toEqual({ create: 2, same: 8 });
+  expect(summary.resourceChanges).toEqual({ create: 2, same: 7 });
   expect(await fromVault("auth/gitlab/role/rotator")).toMatchObject({ token_ttl: 600 });
 });
 
 test("a changed trigger runs the command anew", async () => {
   const { summary } = await up({ run: 2 });
-  expect(summary.resourceChanges).toEqual({ replace: 1, same: 9 });
+  expect(summary.resourceChanges).toEqual({ replace: 1, same: 8 });
 });
 
 test("an update that failed is made good by the next up", async () => {
   await expect(up({ keys: unreachable })).rejects.toThrow("error checking oidc discovery URL");
   const keys = { jwtValidationPubkeys: [pem], description: "mended" };
-  expect((await up({ keys })).summary.resourceChanges).toEqual({ update: 1, same: 9 });
+  expect((await up({ keys })).summary.resourceChanges).toEqual({ update: 1, same: 8 });
   expect(await fromVault("sys/auth/gitlab")).toMatchObject({ description: "mended" });
 });
 
 test("what was made by half is finished by the next up, not made twice", async () => {
   await expect(up({ otherKeys: unreachable })).rejects.toThrow("error checking oidc discovery");
   const finished = await up({ otherKeys: { jwtValidationPubkeys: [pem] } });
-  expect(finished.summary.resourceChanges).toEqual({ update: 1, same: 10 });
+  expect(finished.summary.resourceChanges).toEqual({ update: 1, same: 9 });
   const removed = await up({ otherKeys: undefined });
-  expect(removed.summary.resourceChanges).toEqual({ delete: 1, same: 10 });
+  expect(removed.summary.resourceChanges).toEqual({ delete: 1, same: 9 });
 });
 
 test("a group has our policy beside its own, whatever is done to it by hand", async () => {
@@ -198,15 +195,15 @@ test("a group has our policy beside its own, whatever is done to it by hand", as
   const path = `identity/group/id/${made.data.id}`;
   const policies = async () => ((await fromVault(path)) as { policies: string[] }).policies;
   const added = await up({ groupId: made.data.id });
-  expect(added.summary.resourceChanges).toEqual({ create: 1, same: 10 });
+  expect(added.summary.resourceChanges).toEqual({ create: 1, same: 9 });
   expect(await policies()).toEqual(["developer", "own"]);
   await stack.preview({ refresh: true, expectNoChanges: true });
   await askVault("POST", path, { policies: ["theirs"] });
   const mended = await up({}, { refresh: true });
-  expect(mended.summary.resourceChanges).toEqual({ update: 1, same: 10 });
+  expect(mended.summary.resourceChanges).toEqual({ update: 1, same: 9 });
   expect(await policies()).toEqual(["developer", "theirs"]);
   const removed = await up({ groupId: undefined });
-  expect(removed.summary.resourceChanges).toEqual({ delete: 1, same: 10 });
+  expect(removed.summary.resourceChanges).toEqual({ delete: 1, same: 9 });
   expect(await policies()).toEqual(["theirs"]);
 });
 
@@ -224,7 +221,7 @@ test("what exists is imported under its official id", async () => {
     cron: "0 3 * * *",
   })) as { id: number };
   const { summary } = await up({ scheduleToImport: id });
-  expect(summary.resourceChanges).toEqual({ import: 4, same: 10 });
+  expect(summary.resourceChanges).toEqual({ import: 4, same: 9 });
   await stack.preview({ refresh: true, expectNoChanges: true });
 });
 

@@ -40,12 +40,6 @@ const role = new vault.jwt.AuthBackendRole("role", {
   tokenTtl: 600,
   tokenNoDefaultPolicy: true,
 });
-new vault.generic.Endpoint("limits", {
-  path: pulumi.interpolate`${mount.path}/metadata/scanner/token`,
-  dataJson: JSON.stringify({ cas_required: true, delete_version_after: "23h30m0s" }),
-  ignoreAbsentFields: true,
-});
-
 const project = gitlab.getProjectOutput({ pathWithNamespace: "sec/rotator.x" });
 new gitlab.ProjectVariable("variable", {
   project: project.id,

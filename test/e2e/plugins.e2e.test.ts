@@ -227,7 +227,7 @@ test("what exists is imported under its official id", async () => {
 
 test("destroy leaves nothing behind", async () => {
   const { summary } = await stack.destroy();
-  expect(summary.resourceChanges).toEqual({ delete: 14 });
+  expect(summary.resourceChanges).toEqual({ delete: 13 });
   expect(await fromVault("sys/mounts/apisec")).toBeUndefined();
   expect(await fromVault("sys/policies/acl/developer")).toBeUndefined();
   expect(await fromGitlab("GET", "pipeline_schedules")).toEqual([]);

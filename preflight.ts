@@ -7,7 +7,7 @@ import { eachOf } from "./core/eachOf";
 import { isObject, jsonObject, systemClock } from "./core/http";
 import { passwordKey } from "./core/passwordRecord";
 import { foreignText } from "./core/redact";
-import { encodePath, vaultCall, vaultErrors } from "./core/vault";
+import { encodePath, refused, vaultCall, vaultErrors } from "./core/vault";
 import type { VaultConnection } from "./core/vault";
 import { findVaultToken } from "./core/vaultToken";
 import { consumerName, ownerMarker, policyName } from "./policies/render";
@@ -111,7 +111,7 @@ export async function look(
     (answer.status === 400 && /^No (secret|auth) engine /.test(text));
   if (isAbsent) return undefined;
   // Such as a namespace that does not exist.
-  throw new Error(`Vault answers GET ${path} with ${answer.status}: ${foreignText(text, [])}`);
+  throw refused(vault, "GET", path, answer);
 }
 
 /** The ids of the identity groups that config names. Throws an error that names those Vault does not know. */

@@ -113,7 +113,7 @@ export class SecretStore extends pulumi.ComponentResource {
     );
   }
 
-  /** Set before the first value: a write without check-and-set is refused, an ended token is gone. */
+  /** Set before the first values: a write without check-and-set is refused, an ended token is gone. */
   private setKeys(
     name: string,
     { mount, accounts, publishedAccounts }: PolicyValues,

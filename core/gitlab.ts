@@ -33,7 +33,10 @@ export function gitlabReader(send: Send, clock: Clock, base: string, token: stri
     for (let page = 1; page <= maxPages; page += 1) {
       const answer = await answerTo(next);
       const found = read(answer, path, token);
-      if (!Array.isArray(found)) return found;
+      if (!Array.isArray(found)) {
+        if (page === 1) return found;
+        throw new Error(`GitLab answers GET ${path} with no list on page ${page}`);
+      }
       items.push(...(found as unknown[]));
       next = nextPage(path, answer.headers["link"]);
       if (next === undefined) return items;

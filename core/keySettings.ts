@@ -3,8 +3,7 @@ import { formatDuration } from "./duration";
 import { eachOf } from "./eachOf";
 import { isObject, jsonObject } from "./http";
 import type { HttpResponse } from "./http";
-import { foreignText } from "./redact";
-import { encodePath, vaultCall, vaultError, vaultErrors } from "./vault";
+import { encodePath, refused, vaultCall, vaultErrors } from "./vault";
 import type { VaultConnection } from "./vault";
 
 /** Settings of a KV version 2 key, as its metadata names them. */
@@ -34,12 +33,7 @@ export async function mountReady(vault: VaultConnection, mount: string): Promise
     if (answer.status === 200) return;
     const text = vaultErrors(answer);
     const isUpgrading = text.includes("Upgrading from non-versioned");
-    if (!isUpgrading || round === roundsOfUpgrade) {
-      throw vaultError(
-        "refused",
-        `Vault answers GET ${path} with ${answer.status}: ${foreignText(text, [])}`,
-      );
-    }
+    if (!isUpgrading || round === roundsOfUpgrade) throw refused(vault, "GET", path, answer);
   }
 }
 
@@ -50,10 +44,16 @@ export async function setKeys(
   keys: ReadonlyMap<string, KeySettings>,
 ): Promise<void> {
   await eachOf([...keys], requestsAtOnce, async ([key, settings]) => {
-    const answer = await vaultCall(vault, "POST", pathOf(mount, key), settings);
-    if (answer.status !== 204 && answer.status !== 200)
-      throw unexpected("POST", mount, key, answer);
+    const path = pathOf(mount, key);
+    const answer = await vaultCall(vault, "POST", path, settings);
+    if (!isDone(answer)) throw refused(vault, "POST", path, answer);
   });
+}
+
+/** Vault says 204, and where it has warnings 200. A page of what stands before it is neither. */
+function isDone({ status, body }: HttpResponse): boolean {
+  const said = jsonObject(body);
+  return status === 204 || (status === 200 && said !== undefined && !("errors" in said));
 }
 
 /** Which keys are not as declared, and in what, by key. Throws where Vault does not say. */
@@ -64,14 +64,15 @@ export async function differingKeys(
 ): Promise<Map<string, string>> {
   const differing = new Map<string, string>();
   await eachOf([...keys], requestsAtOnce, async ([key, settings]) => {
-    const answer = await vaultCall(vault, "GET", pathOf(mount, key));
+    const path = pathOf(mount, key);
+    const answer = await vaultCall(vault, "GET", path);
     // Also of a mount that is gone.
     if (answer.status === 404) {
       differing.set(key, "not there");
       return;
     }
     const found = jsonObject(answer.body)?.["data"];
-    if (answer.status !== 200 || !isObject(found)) throw unexpected("GET", mount, key, answer);
+    if (answer.status !== 200 || !isObject(found)) throw refused(vault, "GET", path, answer);
     const wrong = differences(settings, found);
     if (wrong.length > 0) differing.set(key, wrong.join(", "));
   });
@@ -80,12 +81,4 @@ export async function differingKeys(
 
 function pathOf(mount: string, key: string): string {
   return `${encodePath(mount)}/metadata/${encodePath(key)}`;
-}
-
-function unexpected(method: string, mount: string, key: string, answer: HttpResponse): Error {
-  const text = foreignText(vaultErrors(answer), []);
-  return vaultError(
-    "refused",
-    `Vault answers ${method} ${mount}/metadata/${key} with ${answer.status}: ${text}`,
-  );
 }

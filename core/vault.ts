@@ -152,7 +152,8 @@ export function kvStore(vault: VaultConnection, mount: string): SecretStore {
       const metadata = jsonObject(answer.body)?.["data"];
       // Without a version it is not Vault's answer, and nothing says that the value is stored.
       if (answer.status !== 200 || !isObject(metadata) || !isVersion(metadata["version"])) {
-        throw refused("POST", mount, key, answer, [...Object.values(data).map(String), ...own]);
+        const values = Object.values(data).map(String);
+        throw refused(vault, "POST", `${mount}/data/${key}`, answer, values);
       }
       return {
         state: "written",
@@ -163,17 +164,21 @@ export function kvStore(vault: VaultConnection, mount: string): SecretStore {
   };
 }
 
-function refused(
-  method: string,
-  mount: string,
-  key: string,
+/**
+ * Vault answered what nobody can use: its reason, without the connection's token and `secrets`, which what stands
+ * before Vault may quote.
+ */
+export function refused(
+  vault: VaultConnection,
+  method: HttpRequest["method"],
+  path: string,
   answer: HttpResponse,
-  secrets: readonly string[],
+  secrets: readonly string[] = [],
 ): Error {
-  const text = foreignText(vaultErrors(answer), secrets);
+  const text = foreignText(vaultErrors(answer), [...secrets, vault.token ?? ""]);
   return vaultError(
     "refused",
-    `Vault answers ${method} ${mount}/data/${key} with ${answer.status}${text === "" ? "" : `: ${text}`}`,
+    `Vault answers ${method} ${path} with ${answer.status}${text === "" ? "" : `: ${text}`}`,
   );
 }
 
@@ -202,9 +207,10 @@ function readSecret(answer: HttpResponse, path: string, secrets: readonly string
   }
   const { data } = body;
   if (answer.status !== 200 || !isVersion(version) || !isObject(data)) {
+    const text = foreignText(vaultErrors(answer), secrets);
     throw vaultError(
       "refused",
-      `Vault answers GET ${path} with ${answer.status}, not with a KV version 2 value ${foreignText(vaultErrors(answer), secrets)}`.trimEnd(),
+      `Vault answers GET ${path} with ${answer.status}, not with a KV version 2 value${text === "" ? "" : `: ${text}`}`,
     );
   }
   return { state: "found", version, data, deletionTime };

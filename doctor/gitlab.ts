@@ -70,7 +70,8 @@ async function answer(
   }
 }
 
-async function ask(get: GitlabReader, settings: Settings): Promise<Finding[]> {
+/** The same of a GitLab that `get` reads. Rejects where it gives no answer at all. */
+export async function ask(get: GitlabReader, settings: Settings): Promise<Finding[]> {
   const { gitlabUrl, gitlabProject, stack } = settings;
   const user = await answer(get, "user");
   if (user.status !== 200 || !isObject(user.body)) {
@@ -153,7 +154,14 @@ async function examineProject(
   ]);
   return [
     { ...itself, found: `${itself.found}; the token's user is Maintainer or more` },
-    branchFinding(settings, branch.body),
+    branch.status === 200 || branch.status === 404
+      ? branchFinding(settings, branch.body)
+      : {
+          what: `branch ${settings.gitlabBranch}`,
+          state: "problem",
+          found: `cannot be read (${branch.status})`,
+          fix: "403: turn the repository on: Settings > General > Visibility; else try again",
+        },
     schedules.status === 200 && Array.isArray(schedules.body)
       ? { what: "schedules", state: "ok", found: `${schedules.body.length} in the project` }
       : {

@@ -2,12 +2,14 @@ import * as pulumi from "@pulumi/pulumi";
 import { code } from "./code";
 import type { KeySettingsInputs, KeySettingsState } from "./keySettingsMethods";
 
+const load = code;
+
 /** The dynamic provider: functions only. It has no `delete`: keys keep their settings as they keep their values. */
 const keySettingsProvider: pulumi.dynamic.ResourceProvider<KeySettingsInputs, KeySettingsState> = {
-  diff: (id, olds, news) => code().keySettingsMethods.diff(id, olds, news),
-  create: (inputs) => code().keySettingsMethods.create(inputs),
-  update: (id, olds, news) => code().keySettingsMethods.update(id, olds, news),
-  read: (id, stored) => code().keySettingsMethods.read(id, stored as KeySettingsState),
+  diff: (id, olds, news) => load().keySettingsMethods.diff(id, olds, news),
+  create: (inputs) => load().keySettingsMethods.create(inputs),
+  update: (id, olds, news) => load().keySettingsMethods.update(id, olds, news),
+  read: (id, stored) => load().keySettingsMethods.read(id, stored as KeySettingsState),
 };
 
 /**

@@ -1,6 +1,7 @@
 import { apisecAt } from "../core/apisec";
 import type { ApisecPaths } from "../core/apisec";
 import { jsonObject, systemClock } from "../core/http";
+import { differingKeys, passwordKeySettings, setKeys } from "../core/keySettings";
 import { newPassword } from "../core/newPassword";
 import { changePassword } from "../core/passwordChange";
 import { parseRecord, passwordKey } from "../core/passwordRecord";
@@ -115,6 +116,14 @@ async function observe(stored: Stored): Promise<Stored> {
   };
 }
 
+/** An `up` of this resource alone (`--target`) leaves the settings of its key out: no first value without them. */
+async function setKey(inputs: PasswordInputs): Promise<void> {
+  const key = new Map([[passwordKey(inputs.name), passwordKeySettings]]);
+  const vault = connect(inputs);
+  const differing = await differingKeys(vault, inputs.mount, key);
+  if (differing.size > 0) await setKeys(vault, inputs.mount, key);
+}
+
 const decisive = [
   "name",
   "username",
@@ -162,10 +171,10 @@ export const passwordMethods = {
   diff: async (_id: string, olds: Stored, news: PasswordInputs) => ({
     changes: needsWork(olds, news),
   }),
-  create: async (inputs: PasswordInputs) => ({
-    id: passwordKey(inputs.name),
-    outs: await ensure(inputs),
-  }),
+  create: async (inputs: PasswordInputs) => {
+    await setKey(inputs);
+    return { id: passwordKey(inputs.name), outs: await ensure(inputs) };
+  },
   update: async (_id: string, olds: Stored, news: PasswordInputs) => ({
     outs: await ensure(news, olds.host),
   }),

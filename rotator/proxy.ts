@@ -1,4 +1,3 @@
-import { BlockList, isIP, isIPv6 } from "node:net";
 import { isLoopback } from "../core/endpoint";
 
 type Environment = Record<string, string | undefined>;
@@ -45,37 +44,41 @@ export function proxyProblem(proxy: Proxy | undefined): string | undefined {
 }
 
 /**
- * NO_PROXY as programs written in Go read it, so that plugins go no other way: `*`, names that stand for their
- * subdomains too (`.name` and `*.name` for these alone), addresses, and networks such as `10.0.0.0/8`. No name is
- * looked up: networks and addresses are for a URL that holds an address.
+ * NO_PROXY as programs written in Go read it, so that plugins go no other way: between commas `*`, names that stand
+ * for their subdomains too (`.name` and `*.name` for these alone), addresses, each of these with a port or without, and
+ * networks such as `10.0.0.0/8`. No name is looked up: networks and addresses are for a URL that holds an address.
  */
 function isExempt(url: URL, noProxy: string): boolean {
+  const { isIP } = process.getBuiltinModule("node:net");
+  const { domainToASCII } = process.getBuiltinModule("node:url");
   const port = url.port || (url.protocol === "https:" ? "443" : "80");
-  const host = bare(url.hostname);
+  const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
+  const matches = (entry: string) => {
+    if (entry === "*") return true;
+    const [, network, bits] = /^([^/]+)\/(\d+)$/.exec(entry) ?? [];
+    if (network !== undefined) return isWithin(host, network, Number(bits));
+    const [, six, name = six ?? entry, only = port] =
+      /^(?:\[(.+)\]|([^:]*)):(\d+)$/.exec(entry) ?? [];
+    if (only !== port) return false;
+    if (isIP(name) !== 0) return isWithin(host, name);
+    const domain = domainToASCII(name.replace(/^\*?\./, ""));
+    if (isIP(host) !== 0 || domain === "") return false;
+    return host.endsWith(`.${domain}`) || (host === domain && !/^\*?\./.test(name));
+  };
   return noProxy
     .toLowerCase()
-    .split(/[\s,]+/)
-    .some((entry) => {
-      if (entry === "*") return true;
-      const [, below, name, only] = isIPv6(entry)
-        ? [entry, undefined, entry]
-        : (/^(\*?\.)?(.+?)(?::(\d+))?$/.exec(entry) ?? []);
-      if (name === undefined || (only !== undefined && only !== port)) return false;
-      if (host.endsWith(`.${name}`)) return true;
-      return below === undefined && (host === name || isWithin(host, bare(name)));
-    });
+    .split(",")
+    .some((entry) => matches(entry.trim()));
 }
 
-const bare = (host: string) => host.replace(/^\[(.*)\]$/, "$1");
-
-/** Whether an entry is an address or a network, and `host` an address of it. */
-function isWithin(host: string, entry: string): boolean {
-  const [, network = "", bits] = /^([^/]+)(?:\/(\d+))?$/.exec(entry) ?? [];
-  if (isIP(host) === 0 || isIP(host) !== isIP(network)) return false;
-  const [family, most] = isIPv6(host) ? (["ipv6", 128] as const) : (["ipv4", 32] as const);
-  const prefix = Number(bits ?? most);
-  if (prefix > most) return false;
+/** Whether `host` is an address whose first `bits` (default: all) are the network's. */
+function isWithin(host: string, network: string, bits?: number): boolean {
+  const { BlockList, isIP } = process.getBuiltinModule("node:net");
+  const version = isIP(network);
+  if (version === 0 || isIP(host) !== version) return false;
+  const [family, most] = version === 6 ? (["ipv6", 128] as const) : (["ipv4", 32] as const);
+  if (bits !== undefined && bits > most) return false;
   const list = new BlockList();
-  list.addSubnet(network, prefix, family);
+  list.addSubnet(network, bits ?? most, family);
   return list.check(host, family);
 }

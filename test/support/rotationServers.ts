@@ -76,6 +76,8 @@ interface Key {
 
 export interface TestVault extends TestServer {
   keys: Map<string, Key>;
+  /** Settings of keys, which are no values. */
+  settings: Map<string, Record<string, unknown>>;
   tokens: Set<string>;
   put(path: string, data: Record<string, unknown>): void;
 }
@@ -83,6 +85,7 @@ export interface TestVault extends TestServer {
 /** As much of Vault as the rotation uses: a KV v2 mount `apisec`, a JWT login, revoke-self. */
 export async function startVault(): Promise<TestVault> {
   const keys = new Map<string, Key>();
+  const settings: TestVault["settings"] = new Map();
   const tokens = new Set(["hvs.given-token"]);
   let logins = 0;
 
@@ -99,6 +102,13 @@ export async function startVault(): Promise<TestVault> {
     if (path === "/v1/auth/token/revoke-self") {
       tokens.delete(token);
       return { status: 204 };
+    }
+    const ofKey = path.replace("/v1/apisec/metadata/", "");
+    if (ofKey !== path) {
+      const found = settings.get(ofKey);
+      if (method === "POST") settings.set(ofKey, { ...found, ...body });
+      else if (found === undefined) return { status: 404, body: { errors: [] } };
+      return method === "POST" ? { status: 204 } : { status: 200, body: { data: found } };
     }
     const name = path.replace("/v1/apisec/data/", "");
     const key = keys.get(name);
@@ -121,6 +131,7 @@ export async function startVault(): Promise<TestVault> {
   });
   return Object.assign(server, {
     keys,
+    settings,
     tokens,
     put(path: string, data: Record<string, unknown>) {
       keys.set(path, { version: (keys.get(path)?.version ?? 0) + 1, data });

@@ -325,6 +325,10 @@ describe("GitLab's answers", () => {
   test("are no part of a list: a page that is refused, or one that never is the last", async () => {
     const { answer } = list(pageOf([1], 2), { status: 403, body: { message: "no" } });
     await expect(answer).rejects.toMatchObject({ status: 403 });
+    for (const second of [{ status: 404 }, { status: 200, body: {} }]) {
+      const { answer: broken } = list(pageOf([1], 2), second);
+      await expect(broken).rejects.toThrow("list?per_page=100 with no list on page 2");
+    }
     const endless = list(pageOf([1], 2));
     await expect(endless.answer).rejects.toThrow("list?per_page=100 with more than 100 pages");
     expect(endless.sent).toHaveLength(100);

@@ -5,7 +5,7 @@ import { branchFinding } from "../../check/project";
 import { readConfig } from "../../config";
 import { passphrase } from "../../doctor/backend";
 import { examineBuild } from "../../doctor/build";
-import { tokenFinding } from "../../doctor/gitlab";
+import { ask, tokenFinding } from "../../doctor/gitlab";
 import { examineProxies } from "../../doctor/hosts";
 import { missingRights, wantedRights } from "../../doctor/rights";
 import { withFirstPasswords } from "../../doctor/examine";
@@ -238,6 +238,43 @@ describe("GitLab", () => {
     const finding = branchFinding({ gitlabBranch: "main", manageProjectFiles }, body);
     expect(finding).toMatchObject({ what: "branch main", state });
     if (state !== "ok") expect(finding.fix).toBeDefined();
+  });
+});
+
+describe("GitLab's answer to one question", () => {
+  const answers: Record<string, unknown> = {
+    user: { username: "bot" },
+    "personal_access_tokens/self": { scopes: ["api"], expires_at: null },
+    "projects/platform%2Fapisec-rotation": {
+      ...{ id: 42, path_with_namespace: "platform/apisec-rotation", visibility: "private" },
+      permissions: { project_access: { access_level: 40 } },
+    },
+    "projects/42/repository/branches/main": { protected: true, can_push: true },
+    "projects/42/pipeline_schedules?per_page=100": [],
+  };
+  const findings = (refused: RegExp, status: number) =>
+    ask(
+      async (path) => {
+        if (!refused.test(path)) return answers[path];
+        throw Object.assign(new Error(`GitLab answers GET ${path} with ${status}: no`), { status });
+      },
+      readConfig(sourceOf({ gitlabProject: "platform/apisec-rotation" })),
+    );
+
+  test.each([
+    [/branches/, 500, "branch main", "cannot be read (500)"],
+    [/files/, 403, "project files", "GitLab answers GET projects/42/repository/files/"],
+  ])("%s refused with %i takes no other finding away", async (refused, status, what, found) => {
+    const whole = await findings(/^$/, 0);
+    const stateOf = (all: typeof whole) => all.map((one) => [one.what, one.state]);
+    const expected = stateOf(whole).map(([name, state]) => [
+      name,
+      name === what ? "problem" : state,
+    ]);
+    const seen = await findings(refused, status);
+    expect(stateOf(seen)).toEqual(expected);
+    const one = seen.find((finding) => finding.what === what);
+    expect(one?.found).toContain(found);
   });
 });
 

@@ -12,7 +12,7 @@ const upgrade = { errors: ["Upgrading from non-versioned to versioned data. This
 /** Metadata by path below /v1/; a mount's first answers may be those of an upgrade. */
 let vault: Map<string, Record<string, unknown>>;
 let upgrading: number;
-let fault: { status: number; body?: object } | undefined;
+let fault: (method: string) => { status: number; body?: object | string } | undefined;
 let asked: string[];
 let server: http.Server;
 let vaultAddress: string;
@@ -28,7 +28,7 @@ beforeAll(async () => {
       const { status, body } = answer(method, path, text);
       // No wait between the tries of a test.
       response.writeHead(status, { "retry-after": "0.001" });
-      response.end(body === undefined ? "" : JSON.stringify(body));
+      response.end(typeof body === "object" ? JSON.stringify(body) : body);
     });
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -47,7 +47,7 @@ beforeEach(() => {
   process.env["VAULT_TOKEN"] = token;
   vault = new Map();
   upgrading = 0;
-  fault = undefined;
+  fault = () => undefined;
   asked = [];
 });
 afterEach(() => {
@@ -56,9 +56,14 @@ afterEach(() => {
   else process.env["VAULT_TOKEN"] = before;
 });
 
-function answer(method: string, path: string, text: string): { status: number; body?: object } {
+function answer(
+  method: string,
+  path: string,
+  text: string,
+): { status: number; body?: object | string } {
   if (upgrading-- > 0) return { status: 400, body: upgrade };
-  if (fault !== undefined) return fault;
+  const wrong = fault(method);
+  if (wrong !== undefined) return wrong;
   if (path.endsWith("/config")) return { status: 200, body: { data: {} } };
   const found = vault.get(path);
   if (method === "POST") {
@@ -115,7 +120,7 @@ describe("a mount", () => {
     [404, "Vault answers GET team/apisec/config with 404: no handler for route"],
     [403, "Vault denies GET team/apisec/config (403)"],
   ])("that answers %i is not waited for, and nothing is set", async (status, expected) => {
-    fault = { status, body: { errors: ["no handler for route"] } };
+    fault = () => ({ status, body: { errors: ["no handler for route"] } });
     const error: Error = await keySettingsMethods.create(inputsOf()).then(
       () => new Error("It was set."),
       (thrown: Error) => thrown,
@@ -124,6 +129,28 @@ describe("a mount", () => {
     expect(`${error.message} ${error.stack}`).not.toContain(token);
     expect(writes()).toEqual([]);
   });
+});
+
+test.each([
+  [200, "<html>welcome</html>", false],
+  [200, { errors: ["no"] }, false],
+  [202, {}, false],
+  [200, { request_id: "1", warnings: ["beyond the mount's limit"] }, true],
+])("an answer to a write, %i %j, is taken as done: %s", async (status, body, done) => {
+  fault = (method) => (method === "POST" ? { status, body } : undefined);
+  const ended = keySettingsMethods.create(inputsOf()).then(
+    () => "done",
+    (error: Error) => error.message,
+  );
+  expect(await ended).toMatch(done ? /^done$/ : `with ${status}`);
+});
+
+test.each([
+  ["create", () => keySettingsMethods.create(inputsOf())],
+  ["read", () => keySettingsMethods.read("", made())],
+])("a %s whose answer quotes the request shows no token", async (_, call) => {
+  fault = () => ({ status: 400, body: { errors: [`blocked: header x-vault-token: ${token}`] } });
+  await expect(call()).rejects.toThrow("with 400: blocked: header x-vault-token: [secret]");
 });
 
 describe("an up writes no more than it has to", () => {
@@ -197,7 +224,7 @@ describe("a refresh", () => {
   test.each([403, 500, 400])(
     "that is answered with %i is an error, never a drift",
     async (status) => {
-      fault = { status };
+      fault = () => ({ status });
       await expect(keySettingsMethods.read("", made())).rejects.toThrow(String(status));
     },
   );

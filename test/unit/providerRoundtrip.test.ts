@@ -180,6 +180,22 @@ describe("create", () => {
     for (const secret of secrets) expect(JSON.stringify(outs)).not.toContain(secret);
   });
 
+  test("sets the key before its first value, where an up of this account alone left it out", async () => {
+    const inputs = await newAccount();
+    const key = `${inputs.name}/password`;
+    await host.create(inputs);
+    const writes = () =>
+      vault.seen
+        .filter(({ method, path }) => method === "POST" && path.endsWith(key))
+        .map(({ path }) => path);
+    const [value, settings] = [`/v1/apisec/data/${key}`, `/v1/apisec/metadata/${key}`];
+    expect(writes()).toEqual([settings, value, value]);
+    expect(vault.settings.get(key)).toMatchObject({ cas_required: true, max_versions: 10 });
+    // Usually the whole stack's keys have been set by then.
+    await host.create(inputs);
+    expect(writes()).toEqual([settings, value, value]);
+  });
+
   test("again, as after a lost state, changes nothing", async () => {
     const inputs = await newAccount();
     const once = await host.create(inputs);
@@ -349,8 +365,13 @@ describe("an error keeps its text and tells no secret", () => {
     ],
     [
       "a Vault that denies",
-      () => (vault.fault = () => ({ status: 403, body: { errors: ["permission denied"] } })),
+      () => (vault.fault = denied("/data/")),
       /^Vault denies GET apisec\/data\/a\d+\/password \(403\)/,
+    ],
+    [
+      "a Vault that denies the settings of a key",
+      () => (vault.fault = denied("/metadata/")),
+      /^Vault denies GET apisec\/metadata\/a\d+\/password \(403\)/,
     ],
     [
       "a record that is none of ours",
@@ -358,6 +379,11 @@ describe("an error keeps its text and tells no secret", () => {
       /^Account a\d+ has a record that is not one of this program: apisec\/a\d+\/password, version 1\./,
     ],
   ];
+
+  function denied(part: string): TestVault["fault"] {
+    return ({ path }) =>
+      path.includes(part) ? { status: 403, body: { errors: ["permission denied"] } } : undefined;
+  }
 
   test.each(cases)("%s", async (_, arrange, expected) => {
     const inputs = await newAccount();

@@ -72,12 +72,12 @@ describe("a read", () => {
     [
       "no such mount",
       { status: 404, body: { errors: ["no handler for route"] } },
-      "Vault answers GET team/apisec/data/a/token with 404, not with a KV version 2 value no handler for route",
+      "Vault answers GET team/apisec/data/a/token with 404, not with a KV version 2 value: no handler for route",
     ],
     [
       "a namespace that is not there",
       { status: 404, body: { errors: ["namespace not found"] } },
-      "with 404, not with a KV version 2 value namespace not found",
+      "with 404, not with a KV version 2 value: namespace not found",
     ],
     [
       "a mount of KV version 1",

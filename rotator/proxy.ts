@@ -61,9 +61,11 @@ function isExempt(url: URL, noProxy: string): boolean {
       /^(?:\[(.+)\]|([^:]*)):(\d+)$/.exec(entry) ?? [];
     if (only !== port) return false;
     if (isIP(name) !== 0) return isWithin(host, name);
-    const domain = domainToASCII(name.replace(/^\*?\./, ""));
-    if (isIP(host) !== 0 || domain === "") return false;
-    return host.endsWith(`.${domain}`) || (host === domain && !/^\*?\./.test(name));
+    const below = name.replace(/^\*?\./, "");
+    // Not of "2.3", which it takes for an address.
+    const domain = /[^\0-\x7f]/.test(below) ? domainToASCII(below) : below;
+    if (domain === "") return false;
+    return host.endsWith(`.${domain}`) || (host === domain && name === below);
   };
   return noProxy
     .toLowerCase()

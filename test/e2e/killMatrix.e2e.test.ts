@@ -101,7 +101,10 @@ async function play(
 
 /** With another account's token, all calls are the same but those from its record to the change. */
 function isNew({ n }: Call, calls: Call[]): boolean {
-  const other = calls.find(({ side, path }) => side === "vault" && path !== calls[0]?.path);
+  const accountOf = (path = "") => /([^/]+)\/password/.exec(path)?.[1];
+  const other = calls.find(
+    ({ side, path }) => side === "vault" && accountOf(path) !== accountOf(calls[0]?.path),
+  );
   const change = calls.find(({ path }) => path.includes("reset-password"));
   return n >= (other?.n ?? Infinity) && n <= (change?.n ?? 0);
 }

@@ -43,6 +43,7 @@ export interface FaultLab {
 }
 
 const policy = `path "apisec/data/*" { capabilities = ["create", "read", "update"] }
+path "apisec/metadata/*" { capabilities = ["create", "read", "update"] }
 path "auth/token/revoke-self" { capabilities = ["update"] }`;
 
 /** `tls`: OpenBao speaks https, with an authority of its own. */

@@ -167,7 +167,7 @@ export function droppedPending(versions: readonly PasswordRecord[]): string | un
 
 /**
  * The record's password is replaced only by one that has logged in for the run that writes, and
- * staged beside a pending only so: unless nothing logs in and a token makes the change.
+ * staged beside a pending only so: unless nothing logs in (any more) and a token makes the change.
  */
 export function unprovenWrite(
   facts: Facts,
@@ -185,7 +185,8 @@ export function unprovenWrite(
   const isCopy = old === undefined && facts.proven.size === 0;
   const isSame = old?.password === password && old.generation === generation;
   const isStaged = pending !== old?.pending?.password;
-  if (isCopy || (isSame && !(isStaged && facts.proven.size > 0))) return undefined;
+  const isProofLeft = facts.proven.size > 0 && !facts.isSuperseded;
+  if (isCopy || (isSame && !(isStaged && isProofLeft))) return undefined;
   return `${password} was written as the password without having logged in`;
 }
 

@@ -5,6 +5,7 @@ import type { Settings } from "./config";
 import { runError } from "./config/runError";
 import { eachOf } from "./core/eachOf";
 import { isObject, jsonObject, systemClock } from "./core/http";
+import { metadataPath } from "./core/keySettings";
 import { passwordKey } from "./core/passwordRecord";
 import { foreignText } from "./core/redact";
 import { encodePath, refused, vaultCall, vaultErrors } from "./core/vault";
@@ -271,7 +272,7 @@ async function hasRecord(
   settings: Settings,
   name: string,
 ): Promise<boolean> {
-  const path = `${encodePath(settings.mount)}/metadata/${encodePath(passwordKey(name))}`;
+  const path = metadataPath(settings.mount, passwordKey(name));
   const versions = (await look(vault, path))?.["versions"];
   return isObject(versions) && Object.keys(versions).length > 0;
 }

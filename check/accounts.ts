@@ -1,13 +1,13 @@
 import { timeoutMinutes } from "../components/jobLogin";
 import type { Account, Settings } from "../config";
 import { tokenMarginSeconds } from "../config/checks";
+import { differences } from "../core/differences";
 import { eachOf } from "../core/eachOf";
 import { passwordKeySettings, tokenKeySettings } from "../core/keySettings";
 import { passwordKey, tokenKey } from "../core/passwordRecord";
 import { nextRuns, scheduleGaps } from "../core/schedule";
 import type { VaultConnection } from "../core/vault";
 import { attempt } from "./attempt";
-import { differences } from "../core/differences";
 import type { Finding } from "./finding";
 import { keyState } from "./keys";
 import type { KeyState } from "./keys";

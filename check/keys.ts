@@ -1,5 +1,5 @@
 import { isObject } from "../core/http";
-import { encodePath } from "../core/vault";
+import { metadataPath } from "../core/keySettings";
 import type { VaultConnection } from "../core/vault";
 import { look } from "../preflight";
 
@@ -24,9 +24,7 @@ export async function keyState(
   mount: string,
   key: string,
 ): Promise<KeyState> {
-  return readMetadata(
-    (await look(vault, `${encodePath(mount)}/metadata/${encodePath(key)}`)) ?? {},
-  );
+  return readMetadata((await look(vault, metadataPath(mount, key))) ?? {});
 }
 
 export function readMetadata(metadata: Record<string, unknown>): KeyState {

@@ -1,11 +1,11 @@
 import { scheduleFields } from "../components/tokenRotation";
 import type { Settings } from "../config";
+import { differences } from "../core/differences";
 import type { GitlabReader } from "../core/gitlab";
 import { isObject } from "../core/http";
 import { foreignText } from "../core/redact";
 import { scheduleGaps } from "../core/schedule";
 import { asked, maintainerFix } from "./attempt";
-import { differences } from "../core/differences";
 import type { Finding } from "./finding";
 import type { GitlabFacts, Json } from "./gitlab";
 import { soonMs, span, timeText } from "./time";

@@ -3,6 +3,7 @@ import { roleFields } from "../components/jobLogin";
 import type { LoginRole } from "../components/jobLogin";
 import { authKeys, rotatorRole } from "../components/tokenRotation";
 import type { Settings } from "../config";
+import { differences } from "../core/differences";
 import { eachOf } from "../core/eachOf";
 import { isObject, jsonObject } from "../core/http";
 import { passwordKey } from "../core/passwordRecord";
@@ -14,7 +15,6 @@ import { consumerName, policyName, renderPolicy } from "../policies/render";
 import { groupNames, policyValues } from "../policies/values";
 import { checkAuth, checkMount, look } from "../preflight";
 import { attempt } from "./attempt";
-import { differences } from "../core/differences";
 import type { Finding } from "./finding";
 import type { GitlabFacts } from "./gitlab";
 

@@ -9,6 +9,7 @@ import { passwordKey, tokenKey } from "../core/passwordRecord";
 import { policyName, renderPolicy } from "../policies/render";
 import type { PolicyValues } from "../policies/render";
 import { KeySettings } from "../providers/keySettings";
+import type { KeySettingsInputs } from "../providers/keySettingsMethods";
 import type { VaultPlace } from "../providers/vault";
 
 export interface SecretStoreArgs extends VaultPlace {
@@ -120,7 +121,7 @@ export class SecretStore extends pulumi.ComponentResource {
     dependsOn: pulumi.Resource[],
   ): pulumi.Resource {
     const published = new Set(publishedAccounts);
-    const inputs = {
+    const inputs: KeySettingsInputs = {
       ...this.place,
       mount,
       settings: {

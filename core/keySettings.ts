@@ -44,7 +44,7 @@ export async function setKeys(
   keys: ReadonlyMap<string, KeySettings>,
 ): Promise<void> {
   await eachOf([...keys], requestsAtOnce, async ([key, settings]) => {
-    const path = pathOf(mount, key);
+    const path = metadataPath(mount, key);
     const answer = await vaultCall(vault, "POST", path, settings);
     if (!isDone(answer)) throw refused(vault, "POST", path, answer);
   });
@@ -64,7 +64,7 @@ export async function differingKeys(
 ): Promise<Map<string, string>> {
   const differing = new Map<string, string>();
   await eachOf([...keys], requestsAtOnce, async ([key, settings]) => {
-    const path = pathOf(mount, key);
+    const path = metadataPath(mount, key);
     const answer = await vaultCall(vault, "GET", path);
     // Also of a mount that is gone.
     if (answer.status === 404) {
@@ -79,6 +79,7 @@ export async function differingKeys(
   return differing;
 }
 
-function pathOf(mount: string, key: string): string {
+/** API path of what Vault says of a key without its value. */
+export function metadataPath(mount: string, key: string): string {
   return `${encodePath(mount)}/metadata/${encodePath(key)}`;
 }

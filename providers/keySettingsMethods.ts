@@ -1,15 +1,20 @@
 import { differingKeys, mountReady, setKeys } from "../core/keySettings";
 import type { KeySettings } from "../core/keySettings";
+import { passwordKey, tokenKey } from "../core/passwordRecord";
 import { connect } from "./vault";
 import type { VaultPlace } from "./vault";
+
+const keyOf = { password: passwordKey, token: tokenKey };
+
+/** The keys that an account may have. */
+type Kind = keyof typeof keyOf;
 
 /** The keys of a stack's accounts and what is set on them. */
 export interface KeySettingsInputs extends VaultPlace {
   mount: string;
-  /** What is set, by the last part of a key. */
-  settings: Readonly<Record<string, KeySettings>>;
-  /** The last parts of each account's keys, by its name. */
-  accounts: Readonly<Record<string, readonly string[]>>;
+  settings: Readonly<Record<Kind, KeySettings>>;
+  /** Which keys each account has, by its name. */
+  accounts: Readonly<Record<string, readonly Kind[]>>;
 }
 
 export interface KeySettingsState extends KeySettingsInputs {
@@ -24,7 +29,7 @@ const decisive = [...place, "settings", "accounts"] as const;
 function keysOf({ accounts, settings }: KeySettingsInputs): Map<string, KeySettings> {
   return new Map(
     Object.entries(accounts).flatMap(([name, kinds]) =>
-      kinds.map((kind): [string, KeySettings] => [`${name}/${kind}`, settings[kind] ?? {}]),
+      kinds.map((kind): [string, KeySettings] => [keyOf[kind](name), settings[kind]]),
     ),
   );
 }

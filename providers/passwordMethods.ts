@@ -6,7 +6,7 @@ import { newPassword } from "../core/newPassword";
 import { changePassword } from "../core/passwordChange";
 import { parseRecord, passwordKey } from "../core/passwordRecord";
 import { kvStore } from "../core/vault";
-import type { SecretStore } from "../core/vault";
+import type { VaultConnection } from "../core/vault";
 import { proxyTo } from "../rotator/proxy";
 import { axiosSend } from "./axiosTransport";
 import { connect } from "./vault";
@@ -45,10 +45,6 @@ let firstPasswords: string | undefined;
 /** A login is tried this often while APIsec is passing busy. */
 const loginTries = 3;
 
-function storeOf(inputs: PasswordInputs): SecretStore {
-  return kvStore(connect(inputs), inputs.mount);
-}
-
 /** The account's first password, from the stack config that `configure` was given. */
 function firstPasswordOf(name: string): string | undefined {
   // Not JSON.parse: its error would quote the text.
@@ -63,7 +59,11 @@ function tell({ name }: PasswordInputs, what: string): void {
   console.log(`Account ${name}: ${what}`);
 }
 
-async function ensure(inputs: PasswordInputs, previousHost?: string): Promise<Stored> {
+async function ensure(
+  vault: VaultConnection,
+  inputs: PasswordInputs,
+  previousHost?: string,
+): Promise<Stored> {
   const send = axiosSend({ proxyFor: proxyTo });
   const result = await changePassword(
     {
@@ -80,7 +80,7 @@ async function ensure(inputs: PasswordInputs, previousHost?: string): Promise<St
       renamedFrom: inputs.renamedFrom,
     },
     {
-      store: storeOf(inputs),
+      store: kvStore(vault, inputs.mount),
       mount: inputs.mount,
       apisec: (host) => apisecAt(send, host, inputs.apisecPaths, systemClock, loginTries),
       newPassword,
@@ -102,7 +102,7 @@ async function ensure(inputs: PasswordInputs, previousHost?: string): Promise<St
 
 /** Only what Vault's record says: one GET, no login. Unreachable is an error, never "gone". */
 async function observe(stored: Stored): Promise<Stored> {
-  const read = await storeOf(stored).read(passwordKey(stored.name));
+  const read = await kvStore(connect(stored), stored.mount).read(passwordKey(stored.name));
   if (read.state !== "found") {
     return { ...stored, recordDeleted: true };
   }
@@ -117,11 +117,13 @@ async function observe(stored: Stored): Promise<Stored> {
 }
 
 /** An `up` of this resource alone (`--target`) leaves the settings of its key out: no first value without them. */
-async function setKey(inputs: PasswordInputs): Promise<void> {
-  const key = new Map([[passwordKey(inputs.name), passwordKeySettings]]);
-  const vault = connect(inputs);
-  const differing = await differingKeys(vault, inputs.mount, key);
-  if (differing.size > 0) await setKeys(vault, inputs.mount, key);
+async function setKey(
+  vault: VaultConnection,
+  { name, mount }: Pick<PasswordInputs, "name" | "mount">,
+): Promise<void> {
+  const key = new Map([[passwordKey(name), passwordKeySettings]]);
+  const differing = await differingKeys(vault, mount, key);
+  if (differing.size > 0) await setKeys(vault, mount, key);
 }
 
 const decisive = [
@@ -172,11 +174,12 @@ export const passwordMethods = {
     changes: needsWork(olds, news),
   }),
   create: async (inputs: PasswordInputs) => {
-    await setKey(inputs);
-    return { id: passwordKey(inputs.name), outs: await ensure(inputs) };
+    const vault = connect(inputs);
+    await setKey(vault, inputs);
+    return { id: passwordKey(inputs.name), outs: await ensure(vault, inputs) };
   },
   update: async (_id: string, olds: Stored, news: PasswordInputs) => ({
-    outs: await ensure(news, olds.host),
+    outs: await ensure(connect(news), news, olds.host),
   }),
   read: async (id: string, stored: Stored) => {
     try {

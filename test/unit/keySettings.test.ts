@@ -76,7 +76,10 @@ function answer(
 const settings = { password: passwordKeySettings, token: tokenKeySettings(84_600) };
 
 function inputsOf(more: Partial<KeySettingsInputs> = {}): KeySettingsInputs {
-  const accounts = { admin: ["password"], scanner: ["password", "token"] };
+  const accounts: KeySettingsInputs["accounts"] = {
+    admin: ["password"],
+    scanner: ["password", "token"],
+  };
   return { mount: "team/apisec", vaultAddress, settings, accounts, ...more };
 }
 

@@ -15,8 +15,8 @@ import { readAccounts, readApisecPaths, readConsumers, readKeys } from "./config
 import type { AllKeys } from "./config/read";
 import { runError } from "./config/runError";
 import { namePattern, nameText, shape } from "./config/schema";
-import type { ApisecPaths } from "./core/apisec";
-import { vaultTokenFile } from "./core/vaultToken";
+import type { ApisecPaths } from "./clients/apisec";
+import { vaultTokenFile } from "./clients/vaultToken";
 
 /** One service account as configured, defaults filled in. */
 export interface Account {

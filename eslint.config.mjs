@@ -24,7 +24,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ["lab/**", "rotator/main.ts", "scripts/**", "bench/**", "test/run.ts"],
+    files: ["lab/**", "job/main.ts", "cli/**", "build/**", "bench/**", "test/run.ts"],
     rules: { "no-console": "off" },
   },
   {

@@ -8,10 +8,10 @@ import { TokenRotation } from "./components/tokenRotation";
 import { loadConfig } from "./config";
 import { tokenMarginSeconds } from "./config/checks";
 import { bothOf } from "./config/runError";
-import { nextRuns } from "./core/schedule";
-import { findInGitlab } from "./findInGitlab";
-import { policyValues } from "./policies/values";
-import { preflight } from "./preflight";
+import { nextRuns } from "./desired/schedule";
+import { findInGitlab } from "./checks/findInGitlab";
+import { policyValues } from "./desired/policyValues";
+import { preflight } from "./checks/preflight";
 
 // For every resource and every property the SDK notes where it was made, by errors without a message. Mapped to
 // TypeScript, these take half of the time of 100 accounts and a fifth of their state. Of others, one frame is enough.

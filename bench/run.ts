@@ -15,7 +15,7 @@ async function main(): Promise<void> {
   const chosen = parts.filter((part) => !wanted || part === wanted);
   if (chosen.length === 0) throw new Error(`BENCH is "${wanted}": expected ${parts.join(", ")}`);
   const started = Date.now();
-  await run(process.execPath, ["scripts/build.mjs"], { cwd: join(__dirname, "..") });
+  await run(process.execPath, ["build/build.mjs"], { cwd: join(__dirname, "..") });
   const tools = await ensureTools();
   const bao = findExecutable("bao", [...tools.path, process.env["PATH"]].join(delimiter));
   if (bao === undefined) throw new Error("no bao: see `make up`");

@@ -4,13 +4,13 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { createInterface } from "node:readline";
-import { systemClock } from "../core/http";
+import { systemClock } from "../net/http";
 import { passwordKey } from "../core/passwordRecord";
-import { kvStore, vaultCall } from "../core/vault";
-import type { VaultConnection } from "../core/vault";
+import { kvStore, vaultCall } from "../clients/vault";
+import type { VaultConnection } from "../clients/vault";
 import { startOpenBao } from "../lab/openbao";
 import type { OpenBao } from "../lab/openbao";
-import { nodeSend } from "../rotator/transport";
+import { nodeSend } from "../net/transport";
 import { startForwarder } from "./forwarder";
 
 const root = join(__dirname, "..");

@@ -2,9 +2,9 @@ import * as pulumi from "@pulumi/pulumi";
 import * as vault from "@pulumi/vault";
 import type { Settings } from "../config";
 import { tokenKey } from "../core/passwordRecord";
-import type { ConsumerClaim } from "../findInGitlab";
-import { consumerName as roleNameOf, renderPolicy } from "../policies/render";
-import type { PolicyValues } from "../policies/render";
+import type { ConsumerClaim } from "../checks/findInGitlab";
+import { consumerName as roleNameOf, renderPolicy } from "../desired/policies";
+import type { PolicyValues } from "../desired/policies";
 import { audience, jobLogin } from "./jobLogin";
 import type { LoginRole } from "./jobLogin";
 

@@ -2,8 +2,8 @@ import { join, relative } from "node:path";
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import type { Settings } from "../config";
-import { packageFolder } from "../core/packageFolder";
-import { onceEnvironment } from "../rotator/environment";
+import { packageFolder } from "../desired/packageFolder";
+import { onceEnvironment } from "../job/environment";
 import type { ServiceAccount } from "./serviceAccount";
 
 export interface FirstTokensArgs {
@@ -41,6 +41,6 @@ export class FirstTokens extends pulumi.ComponentResource {
 
 /** As seen from the program's folder: the state is the same on every machine. */
 function onceScript(): string {
-  const path = relative(process.cwd(), join(packageFolder(), "rotator", "once.sh"));
+  const path = relative(process.cwd(), join(packageFolder(), "job", "once.sh"));
   return /^[\w./@+-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
 }

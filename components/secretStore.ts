@@ -4,13 +4,13 @@ import { checked } from "../config/checked";
 import { tokenMarginSeconds } from "../config/checks";
 import { accountShape, shape } from "../config/schema";
 import { runError } from "../config/runError";
-import { passwordKeySettings, tokenKeySettings } from "../core/keySettings";
+import { passwordKeySettings, tokenKeySettings } from "../clients/keySettings";
 import { passwordKey, tokenKey } from "../core/passwordRecord";
-import { policyName, renderPolicy } from "../policies/render";
-import type { PolicyValues } from "../policies/render";
+import { policyName, renderPolicy } from "../desired/policies";
+import type { PolicyValues } from "../desired/policies";
 import { KeySettings } from "../providers/keySettings";
 import type { KeySettingsInputs } from "../providers/keySettingsMethods";
-import type { VaultPlace } from "../providers/vault";
+import type { VaultPlace } from "../clients/connect";
 
 export interface SecretStoreArgs extends VaultPlace {
   /** The accounts, and whether developers read their tokens (default: they do). */

@@ -2,8 +2,8 @@ import * as pulumi from "@pulumi/pulumi";
 import { checked } from "../config/checked";
 import { runError } from "../config/runError";
 import { accountShape, shape } from "../config/schema";
-import { defaultApisecPaths } from "../core/apisec";
-import type { ApisecPaths } from "../core/apisec";
+import { defaultApisecPaths } from "../clients/apisec";
+import type { ApisecPaths } from "../clients/apisec";
 import { ApisecPassword } from "../providers/apisecPassword";
 import type { SecretStore } from "./secretStore";
 

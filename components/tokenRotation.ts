@@ -6,11 +6,11 @@ import * as vault from "@pulumi/vault";
 import type { Settings } from "../config";
 import { runError } from "../config/runError";
 import { formatDuration } from "../core/duration";
-import { packageFolder } from "../core/packageFolder";
-import { ownerMarker, policyName } from "../policies/render";
-import type { RotationProject } from "../findInGitlab";
-import { pathsSetting } from "../rotator/environment";
-import { defaultImage, renderPipeline, renderRoot, sharedMarker } from "../rotator/pipelineFile";
+import { packageFolder } from "../desired/packageFolder";
+import { ownerMarker, policyName } from "../desired/policies";
+import type { RotationProject } from "../checks/findInGitlab";
+import { pathsSetting } from "../job/environment";
+import { defaultImage, renderPipeline, renderRoot, sharedMarker } from "../desired/pipelineFile";
 import { audience, jobLogin, timeoutMinutes } from "./jobLogin";
 import type { LoginRole } from "./jobLogin";
 

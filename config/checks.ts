@@ -1,5 +1,5 @@
 import type { Account, ConfigSource, Consumer } from "../config";
-import { scheduleGaps } from "../core/schedule";
+import { scheduleGaps } from "../desired/schedule";
 import type { ProblemList } from "./problems";
 import { nameOf, setFirstPassword } from "./read";
 import type { Keys } from "./read";

@@ -1,8 +1,8 @@
 import type { ConfigSource } from "../config";
-import { readEndpoint } from "../core/endpoint";
-import { readVaultTls } from "../core/vaultTls";
-import type { VaultTls } from "../core/vaultTls";
-import { proxyFor, proxyProblem } from "../rotator/proxy";
+import { readEndpoint } from "../net/endpoint";
+import { readVaultTls } from "../net/vaultTls";
+import type { VaultTls } from "../net/vaultTls";
+import { proxyFor, proxyProblem } from "../net/proxy";
 import type { ProblemList } from "./problems";
 import { urlText } from "./schema";
 

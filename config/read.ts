@@ -1,7 +1,7 @@
 import type { z } from "zod";
-import { defaultApisecPaths } from "../core/apisec";
-import type { ApisecPaths } from "../core/apisec";
-import { isObject } from "../core/http";
+import { defaultApisecPaths } from "../clients/apisec";
+import type { ApisecPaths } from "../clients/apisec";
+import { isObject } from "../net/http";
 import type { Account, ConfigSource, Consumer } from "../config";
 import type { Path, ProblemList } from "./problems";
 import { accountShape, consumerShape, namePattern, pathsShape, shape } from "./schema";

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { parseDuration } from "../core/duration";
-import { isWebhook, readEndpoint } from "../core/endpoint";
-import { nextRuns } from "../core/schedule";
+import { isWebhook, readEndpoint } from "../net/endpoint";
+import { nextRuns } from "../desired/schedule";
 
 const mostAccounts = 2_000;
 const shortestLifetime = 2 * 3600;

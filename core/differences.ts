@@ -1,4 +1,4 @@
-import { isObject } from "./http";
+import { isObject } from "../net/http";
 import { foreignText } from "./redact";
 
 /**

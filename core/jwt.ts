@@ -1,4 +1,4 @@
-import { isObject, jsonObject } from "./http";
+import { isObject, jsonObject } from "../net/http";
 
 /** What APIsec writes into its access tokens. Times in seconds since 1970. */
 export interface TokenClaims {

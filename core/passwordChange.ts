@@ -1,10 +1,10 @@
-import type { Apisec, ChangeAnswer, Identity, LoginAnswer } from "./apisec";
-import type { Clock } from "./http";
+import type { Apisec, ChangeAnswer, Identity, LoginAnswer } from "../clients/apisec";
+import type { Clock } from "../net/http";
 import { isAdminToken, readToken, sameUser } from "./jwt";
 import { parseRecord, passwordKey, recordData, tokenKey } from "./passwordRecord";
 import type { PasswordRecord } from "./passwordRecord";
 import { foreignText } from "./redact";
-import type { SecretStore } from "./vault";
+import type { SecretStore } from "../clients/vault";
 
 /** What is wanted of one account. */
 export interface PasswordWish {

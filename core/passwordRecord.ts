@@ -1,4 +1,4 @@
-import type { SecretRead } from "./vault";
+import type { SecretRead } from "../clients/vault";
 
 /**
  * What `<mount>/data/<name>/password` holds. `generation` 0: still APIsec's first password.

@@ -1,11 +1,11 @@
-import { readEndpoint } from "./endpoint";
+import { readEndpoint } from "../net/endpoint";
 import { adminScope, readToken, sameUser } from "./jwt";
 import { passwordKey, tokenKey } from "./passwordRecord";
 import { foreignText } from "./redact";
-import type { Apisec, Unknown } from "./apisec";
-import type { Clock } from "./http";
+import type { Apisec, Unknown } from "../clients/apisec";
+import type { Clock } from "../net/http";
 import type { TokenClaims } from "./jwt";
-import type { SecretRead, SecretStore } from "./vault";
+import type { SecretRead, SecretStore } from "../clients/vault";
 
 /** What the rotation works with. `apisec` gives the APIsec at an origin, or throws. */
 export interface RotationTools {

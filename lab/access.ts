@@ -1,4 +1,4 @@
-import { encodePath } from "../core/vault";
+import { encodePath } from "../clients/vault";
 import { baoRequest } from "./openbao";
 
 /** One right: what is tried, and how. Nothing that is tried here changes anything, allowed or not. */

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { createInterface } from "node:readline";
-import { policyName } from "../policies/render";
+import { policyName } from "../desired/policies";
 import { accessTable, rightsOn } from "./access";
 import { labEnvironment, writeEnvironment } from "./environment";
 import type { LabEnvironment } from "./environment";
@@ -85,7 +85,7 @@ async function prepare(world: World, tools: ToolReport): Promise<LabEnvironment>
 async function tokenOf(world: World, role: "deployer" | "monitor"): Promise<string> {
   const policy = await inRoot(
     process.execPath,
-    ["-r", "ts-node/register", "scripts/policy.ts", role, "--stack", "dev"],
+    ["-r", "ts-node/register", "cli/policy.ts", role, "--stack", "dev"],
     process.env,
   );
   const name = `apisec-dev-${role}`;

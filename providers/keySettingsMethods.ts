@@ -1,8 +1,8 @@
-import { differingKeys, mountReady, setKeys } from "../core/keySettings";
-import type { KeySettings } from "../core/keySettings";
+import { differingKeys, mountReady, setKeys } from "../clients/keySettings";
+import type { KeySettings } from "../clients/keySettings";
 import { passwordKey, tokenKey } from "../core/passwordRecord";
-import { connect } from "./vault";
-import type { VaultPlace } from "./vault";
+import { connect } from "../clients/connect";
+import type { VaultPlace } from "../clients/connect";
 
 const keyOf = { password: passwordKey, token: tokenKey };
 

@@ -1,16 +1,16 @@
-import { apisecAt } from "../core/apisec";
-import type { ApisecPaths } from "../core/apisec";
-import { jsonObject, systemClock } from "../core/http";
-import { differingKeys, passwordKeySettings, setKeys } from "../core/keySettings";
+import { apisecAt } from "../clients/apisec";
+import type { ApisecPaths } from "../clients/apisec";
+import { jsonObject, systemClock } from "../net/http";
+import { differingKeys, passwordKeySettings, setKeys } from "../clients/keySettings";
 import { newPassword } from "../core/newPassword";
 import { changePassword } from "../core/passwordChange";
 import { parseRecord, passwordKey } from "../core/passwordRecord";
-import { kvStore } from "../core/vault";
-import type { VaultConnection } from "../core/vault";
-import { proxyTo } from "../rotator/proxy";
-import { axiosSend } from "./axiosTransport";
-import { connect } from "./vault";
-import type { VaultPlace } from "./vault";
+import { kvStore } from "../clients/vault";
+import type { VaultConnection } from "../clients/vault";
+import { proxyTo } from "../net/proxy";
+import { axiosSend } from "../net/axiosTransport";
+import { connect } from "../clients/connect";
+import type { VaultPlace } from "../clients/connect";
 
 /** What `up` decides about one account's password. No field is a secret. */
 export interface PasswordInputs extends VaultPlace {

@@ -1,6 +1,6 @@
 // Prints the Vault policy of who runs `pulumi up`, for Vault's admin:
 //   npm run --silent deployer-policy -- prod | vault policy write acme-security-prod-deployer -
-import { renderPolicy } from "apisec-credentials/policies/render";
+import { renderPolicy } from "apisec-credentials/policies";
 import { admin, scanner } from "./accounts";
 
 const [stack] = process.argv.slice(2);

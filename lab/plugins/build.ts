@@ -51,7 +51,7 @@ function startOf(path: string): string | undefined {
 function sourceHash(): string {
   const hash = createHash("sha256");
   const root = join(__dirname, "..", "..");
-  for (const folder of [__dirname, join(root, "core"), join(root, "rotator")]) {
+  for (const folder of [__dirname, ...["clients", "core", "net"].map((name) => join(root, name))]) {
     for (const file of readdirSync(folder).sort()) {
       hash.update(readFileSync(join(folder, file)));
     }

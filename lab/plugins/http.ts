@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { HttpRequest, Send } from "../../core/http";
-import { proxyTo } from "../../rotator/proxy";
-import { nodeSend } from "../../rotator/transport";
+import type { HttpRequest, Send } from "../../net/http";
+import { proxyTo } from "../../net/proxy";
+import { nodeSend } from "../../net/transport";
 
 export interface Answer {
   status: number;

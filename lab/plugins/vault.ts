@@ -2,9 +2,9 @@ import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Send } from "../../core/http";
-import { nodeSend } from "../../rotator/transport";
-import { proxyTo } from "../../rotator/proxy";
+import type { Send } from "../../net/http";
+import { nodeSend } from "../../net/transport";
+import { proxyTo } from "../../net/proxy";
 import { send } from "./http";
 import {
   asSet,

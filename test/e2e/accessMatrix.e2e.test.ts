@@ -35,7 +35,7 @@ async function rotatorOf(stack: string): Promise<string> {
 }
 
 async function policyOf(name: "deployer" | "preview" | "monitor", stack: string): Promise<string> {
-  const args = ["-r", "ts-node/register", "scripts/policy.ts", name, "--stack", stack];
+  const args = ["-r", "ts-node/register", "cli/policy.ts", name, "--stack", stack];
   const { stdout } = await run(process.execPath, args, { cwd: lab.program, env: lab.env });
   return tokenWith(lab.world.vault, `apisec-${stack}-${name}`, stdout);
 }
@@ -77,7 +77,7 @@ beforeAll(async () => {
 afterAll(() => lab?.stop());
 
 test("README.md shows this table", async () => {
-  const args = ["-r", "ts-node/register", "scripts/accessTable.ts", "--check"];
+  const args = ["-r", "ts-node/register", "build/accessTable.ts", "--check"];
   const { code, stderr } = await run(process.execPath, args, { cwd: root, env: process.env });
   expect(stderr).toBe("");
   expect(code).toBe(0);

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { FaultInput } from "../../lab/faults";
-import { type ProxyOptions, startProxy } from "../../lab/proxy";
+import { type ProxyOptions, startProxy } from "../support/proxy";
 
 const ACME = { id: "org-1", name: "Acme" };
 const FIRST = "first-Pa55word";

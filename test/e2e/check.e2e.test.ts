@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Finding } from "../../check/finding";
+import type { Finding } from "../../checks/finding";
 import { tryRight } from "../../lab/access";
 import { run } from "../../lab/process";
 import { rotationProject, tokenWith } from "../../lab/world";
@@ -18,7 +18,7 @@ type Data = Record<string, unknown>;
 
 /** Runs the check as a person or a job does. */
 async function check(options: string[], env: Record<string, string> = {}) {
-  const args = ["-r", "ts-node/register", "scripts/check.ts", "--stack", "dev", ...options];
+  const args = ["-r", "ts-node/register", "cli/check.ts", "--stack", "dev", ...options];
   const result = await run(process.execPath, args, {
     cwd: lab.program,
     env: { ...lab.env, VAULT_TOKEN: tokens.vault, GITLAB_TOKEN: tokens.gitlab, ...env },
@@ -89,7 +89,7 @@ beforeAll(async () => {
   scheduleId = outputs["scheduleId"]?.value as number;
   expect((await lab.runSchedule(scheduleId)).status).toBe("success");
 
-  const args = ["-r", "ts-node/register", "scripts/policy.ts", "monitor", "--stack", "dev"];
+  const args = ["-r", "ts-node/register", "cli/policy.ts", "monitor", "--stack", "dev"];
   const policy = await run(process.execPath, args, { cwd: lab.program, env });
   tokens.vault = await tokenWith(world.vault, "apisec-dev-monitor", policy.stdout);
   await gitlabControl("users", {

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Finding } from "../../check/finding";
+import type { Finding } from "../../checks/finding";
 import { run } from "../../lab/process";
 import { tokenWith } from "../../lab/world";
 import { devConfig, startTestLab } from "../support/lab";
@@ -27,7 +27,7 @@ beforeAll(async () => {
 afterAll(() => lab.stop());
 
 async function doctor(env: Record<string, string | undefined> = {}, ...args: string[]) {
-  const command = ["-r", "ts-node/register", "scripts/doctor.ts", ...args];
+  const command = ["-r", "ts-node/register", "cli/doctor.ts", ...args];
   const result = await run(process.execPath, command, {
     cwd: lab.program,
     env: { ...lab.env, ...env },

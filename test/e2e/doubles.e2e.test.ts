@@ -1,14 +1,14 @@
 import * as fc from "fast-check";
-import { apisecAt, defaultApisecPaths } from "../../core/apisec";
-import type { Apisec as ApisecClient, Identity } from "../../core/apisec";
-import { systemClock as clock, transportError } from "../../core/http";
-import type { Send } from "../../core/http";
+import { apisecAt, defaultApisecPaths } from "../../clients/apisec";
+import type { Apisec as ApisecClient, Identity } from "../../clients/apisec";
+import { systemClock as clock, transportError } from "../../net/http";
+import type { Send } from "../../net/http";
 import { readToken } from "../../core/jwt";
-import { kvStore } from "../../core/vault";
-import type { SecretStore } from "../../core/vault";
+import { kvStore } from "../../clients/vault";
+import type { SecretStore } from "../../clients/vault";
 import { startApisec } from "../../lab/apisec/server";
 import type { Apisec as ApisecServer } from "../../lab/apisec/server";
-import { nodeSend } from "../../rotator/transport";
+import { nodeSend } from "../../net/transport";
 import { startFaultLab } from "../support/faultLab";
 import type { FaultLab } from "../support/faultLab";
 import {

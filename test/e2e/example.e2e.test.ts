@@ -88,8 +88,8 @@ test("the package holds what other programs need, and nothing else", () => {
     ...["admin", "consumer", "deployer", "developer", "monitor", "preview", "rotator"].map(
       (name) => `policies/${name}.hcl`,
     ),
-    "rotator/gitlab-ci.yml",
-    "rotator/once.sh",
+    "job/gitlab-ci.yml",
+    "job/once.sh",
   ]);
   expect(files.filter((path) => !/^dist\/lib\/.+\.(js|d\.ts)$/.test(path))).toHaveLength(15);
 });

@@ -5,7 +5,7 @@ import type { FaultInput } from "../../lab/faults";
 import type { Incoming } from "../../lab/faultyServer";
 import { run } from "../../lab/process";
 import { tokenWith } from "../../lab/world";
-import { defaultApisecPaths } from "../../core/apisec";
+import { defaultApisecPaths } from "../../clients/apisec";
 import { idToken } from "../support/idTokens";
 import { devConfig, startTestLab } from "../support/lab";
 import type { TestLab } from "../support/lab";

@@ -164,7 +164,7 @@ test("changed provider code: the state's old code is no reason for a change, tod
 });
 
 const build = () =>
-  done(run(process.execPath, ["scripts/build.mjs"], { cwd: lab.program, env: lab.env }));
+  done(run(process.execPath, ["build/build.mjs"], { cwd: lab.program, env: lab.env }));
 
 test("a renamed account takes its record along; nothing changes at APIsec", async () => {
   const before = await recordOf(lab, "scanner");
@@ -274,7 +274,7 @@ test("a lost state: adopt lists what is there, and up then changes none of it", 
   await done(pulumi("stack", "rm", "--yes", "--force", "--preserve-config"));
   await done(pulumi("stack", "init", "next"));
   const said = await done(
-    run(process.execPath, ["-r", "ts-node/register", "scripts/adopt.ts", "--stack", "next"], {
+    run(process.execPath, ["-r", "ts-node/register", "cli/adopt.ts", "--stack", "next"], {
       cwd: lab.program,
       env: lab.env,
     }),

@@ -2,8 +2,8 @@ import { mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import { generateKeyPairSync } from "node:crypto";
 import { join } from "node:path";
 import type { Stack } from "@pulumi/pulumi/automation";
-import { startForwardProxy } from "../../lab/forwardProxy";
-import type { ForwardProxy } from "../../lab/forwardProxy";
+import { startForwardProxy } from "../support/forwardProxy";
+import type { ForwardProxy } from "../support/forwardProxy";
 import { findExecutable, run } from "../../lab/process";
 import type { RunResult } from "../../lab/process";
 import { tokenWith } from "../../lab/world";
@@ -230,7 +230,7 @@ describe("Vault gets GitLab's keys another way", () => {
 test("the login of Pulumi's own job takes the same way", async () => {
   const { code, stderr } = await run(
     process.execPath,
-    ["-r", "ts-node/register", "scripts/vaultLogin.ts"],
+    ["-r", "ts-node/register", "cli/vaultLogin.ts"],
     {
       cwd: lab.program,
       env: { ...lab.env, VAULT_ROLE: "apisec-dev-rotator", VAULT_ID_TOKEN: "no.id.token" },

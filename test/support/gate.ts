@@ -1,6 +1,6 @@
 import type { Answer, FaultInput } from "../../lab/faults";
 import type { FaultyServer, Incoming } from "../../lab/faultyServer";
-import { startProxy } from "../../lab/proxy";
+import { startProxy } from "./proxy";
 import type { FaultLab } from "./faultLab";
 
 export type Side = "vault" | "apisec";

@@ -17,18 +17,21 @@ import type { World, WorldOptions } from "../../lab/world";
 const root = join(__dirname, "..", "..");
 const programFiles = [
   ...["Pulumi.yaml", "package.json", "tsconfig.json"],
-  ...["index.ts", "config.ts", "preflight.ts", "findInGitlab.ts"],
+  ...["index.ts", "config.ts"],
   ...[
-    "check",
+    "build",
+    "checks",
+    "cli",
+    "clients",
     "components",
     "config",
     "core",
+    "desired",
     "dist",
-    "doctor",
+    "job",
+    "net",
     "policies",
     "providers",
-    "rotator",
-    "scripts",
     "sdks",
   ],
 ];
@@ -183,7 +186,7 @@ export async function startTestLab(
 
 /** A token with nothing but the policy that `npm run policy` prints for the stack, in its namespace. */
 async function deployerToken(lab: TestLab, stack: string): Promise<string> {
-  const args = ["-r", "ts-node/register", "scripts/policy.ts", "deployer", "--stack", stack];
+  const args = ["-r", "ts-node/register", "cli/policy.ts", "deployer", "--stack", stack];
   const { code, stdout, stderr } = await run(process.execPath, args, {
     cwd: lab.program,
     env: lab.env,

@@ -5,8 +5,8 @@ import type {
   LoginAnswer,
   ProbeAnswer,
   WhoAnswer,
-} from "../../core/apisec";
-import type { Clock } from "../../core/http";
+} from "../../clients/apisec";
+import type { Clock } from "../../net/http";
 import { readToken, sameUser } from "../../core/jwt";
 
 /** An APIsec as plain data that is never changed in place: a copy of the reference is a snapshot. */

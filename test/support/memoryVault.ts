@@ -1,5 +1,5 @@
-import type { Clock } from "../../core/http";
-import type { SecretRead, SecretStore, SecretWrite } from "../../core/vault";
+import type { Clock } from "../../net/http";
+import type { SecretRead, SecretStore, SecretWrite } from "../../clients/vault";
 
 /** A KV v2 mount as plain data that is never changed in place: a copy of the reference is a snapshot. */
 export type Kv = Readonly<Record<string, KvKey>>;

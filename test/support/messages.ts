@@ -21,7 +21,7 @@ const calls: Record<string, number> = {
   push: 0,
 };
 /** Where a check's list of problems, or of warnings, is what it returns. */
-const listsOf = ["preflight.ts", "findInGitlab.ts", "config/checks.ts"];
+const listsOf = ["checks/preflight.ts", "checks/findInGitlab.ts", "config/checks.ts"];
 
 /** Where a warning is a `text`. */
 const ofJob = ["core/tokenRotation.ts"];
@@ -29,8 +29,17 @@ const ofJob = ["core/tokenRotation.ts"];
 /** Every error and warning of the program, of the job and of the scripts: what a message's first sentence is. */
 export function messages(): Message[] {
   const found: Message[] = [];
-  const sources = ["index.ts", "config.ts", "preflight.ts", "findInGitlab.ts", "config", "core"];
-  const others = ["components", "providers", "rotator", "scripts", "policies"];
+  const sources = [
+    "index.ts",
+    "config.ts",
+    "checks/preflight.ts",
+    "checks/findInGitlab.ts",
+    "config",
+    "core",
+    "clients",
+    "net",
+  ];
+  const others = ["components", "providers", "job", "cli", "build", "desired"];
   for (const file of [...sources, ...others].flatMap(filesOf)) {
     visit(file, (node) => {
       for (const text of messageOf(node, file)) {
@@ -42,12 +51,15 @@ export function messages(): Message[] {
 }
 
 /** Whose lines both commands have. */
-const ofBoth = "check/project.ts";
+const ofBoth = "checks/project.ts";
+/** Before up: messages, no lines. */
+const ofNeither = ["checks/preflight.ts", "checks/findInGitlab.ts"];
 
 /** What the lines of `npm run doctor` and `npm run check` are about: their `what`. */
-export function subjects(folder: "doctor" | "check"): Message[] {
+export function subjects(folder: "checks/doctor" | "checks"): Message[] {
   const found: Message[] = [];
   for (const file of new Set([...filesOf(folder), ofBoth])) {
+    if (ofNeither.includes(file)) continue;
     visit(file, (node) => {
       const named =
         (ts.isPropertyAssignment(node) || ts.isVariableDeclaration(node)) &&
@@ -66,7 +78,7 @@ function messageOf(node: ts.Node, file: string): string[] {
     const name = /\w+$/.exec(node.expression.getText())?.[0] ?? "";
     if (name === "stop") return textsOf(node.arguments?.[2]).map((what) => `Account … ${what}`);
     // What is pushed elsewhere is a line of a message that stands here itself.
-    if (name === "push" && file !== "findInGitlab.ts") return [];
+    if (name === "push" && file !== "checks/findInGitlab.ts") return [];
     return textsOf(node.arguments?.[calls[name] ?? -1]);
   }
   if (ts.isArrayLiteralExpression(node) && listsOf.includes(file)) {

@@ -1,4 +1,4 @@
-import { defaultApisecPaths } from "../../core/apisec";
+import { defaultApisecPaths } from "../../clients/apisec";
 import { newPassword } from "../../core/newPassword";
 import type { Data, FaultLab, TestAccount } from "./faultLab";
 import { openGate } from "./gate";

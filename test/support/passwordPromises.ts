@@ -1,4 +1,4 @@
-import type { LoginAnswer } from "../../core/apisec";
+import type { LoginAnswer } from "../../clients/apisec";
 import type { PasswordResult, PasswordWish, StopCode } from "../../core/passwordChange";
 import { parseRecord, passwordKey } from "../../core/passwordRecord";
 import type { PasswordRecord } from "../../core/passwordRecord";

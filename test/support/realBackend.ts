@@ -1,7 +1,7 @@
-import type { Apisec } from "../../core/apisec";
+import type { Apisec } from "../../clients/apisec";
 import { passwordKey, tokenKey } from "../../core/passwordRecord";
-import { vaultError } from "../../core/vault";
-import type { SecretStore } from "../../core/vault";
+import { vaultError } from "../../clients/vault";
+import type { SecretStore } from "../../clients/vault";
 import type { FaultLab, TestAccount } from "./faultLab";
 import { account as memoryAccount } from "./memoryApisec";
 import type { KvKey } from "./memoryVault";

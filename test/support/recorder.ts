@@ -1,4 +1,4 @@
-import { startProxy } from "../../lab/proxy";
+import { startProxy } from "./proxy";
 import type { FaultInput } from "../../lab/faults";
 import { startFaultyServer } from "../../lab/faultyServer";
 import type { Incoming } from "../../lab/faultyServer";

@@ -1,4 +1,4 @@
-import type { Clock, HttpRequest, HttpResponse, Send } from "../../core/http";
+import type { Clock, HttpRequest, HttpResponse, Send } from "../../net/http";
 
 /** One answer of the script: a status and a body (as JSON unless it is a text), or an error. */
 export type Scripted = { status: number; body?: unknown; headers?: Record<string, string> } | Error;

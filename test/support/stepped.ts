@@ -1,6 +1,6 @@
-import type { Apisec, Identity } from "../../core/apisec";
-import type { Clock } from "../../core/http";
-import type { SecretStore } from "../../core/vault";
+import type { Apisec, Identity } from "../../clients/apisec";
+import type { Clock } from "../../net/http";
+import type { SecretStore } from "../../clients/vault";
 
 /** One call of a run on the outside, on which the run waits until it is answered. */
 export type Call =

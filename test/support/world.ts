@@ -1,5 +1,5 @@
-import type { ChangeAnswer } from "../../core/apisec";
-import { vaultError } from "../../core/vault";
+import type { ChangeAnswer } from "../../clients/apisec";
+import { vaultError } from "../../clients/vault";
 import { apisecChange, apisecLogin, apisecProbe, apisecWhoAmI, withPassword } from "./memoryApisec";
 import type { ApisecData } from "./memoryApisec";
 import { kvRead, kvWrite } from "./memoryVault";

@@ -1,6 +1,6 @@
-import { apisecAt, defaultApisecPaths } from "../../core/apisec";
-import type { Apisec } from "../../core/apisec";
-import { transportError } from "../../core/http";
+import { apisecAt, defaultApisecPaths } from "../../clients/apisec";
+import type { Apisec } from "../../clients/apisec";
+import { transportError } from "../../net/http";
 import { scripted } from "../support/scripted";
 import type { Scripted } from "../support/scripted";
 

@@ -6,7 +6,7 @@ const commands = ["doctor", "check", "rotate", "policy", "adopt"];
 
 function call(command: string, ...args: string[]) {
   const env = { ...process.env, PULUMI_STACK: undefined };
-  const script = ["-r", "ts-node/register", `scripts/${command}.ts`];
+  const script = ["-r", "ts-node/register", `cli/${command}.ts`];
   return run(process.execPath, [...script, ...args], { cwd: root, env });
 }
 

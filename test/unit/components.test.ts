@@ -7,16 +7,16 @@ import { SecretStore } from "../../components/secretStore";
 import { askToForget } from "../../components/serviceAccount";
 import { TokenRotation } from "../../components/tokenRotation";
 import { readConfig } from "../../config";
-import { findInGitlab } from "../../findInGitlab";
-import { renderPolicy } from "../../policies/render";
-import { policyValues } from "../../policies/values";
-import { renderRoot } from "../../rotator/pipelineFile";
+import { findInGitlab } from "../../checks/findInGitlab";
+import { renderPolicy } from "../../desired/policies";
+import { policyValues } from "../../desired/policyValues";
+import { renderRoot } from "../../desired/pipelineFile";
 import { sourceOf } from "../support/configSource";
 import { neededBy, resource, withMocks } from "../support/programMocks";
 import type { Registered } from "../support/programMocks";
 
 const mockGroupIds = new Map<string, string>();
-jest.mock("../../preflight", () => ({
+jest.mock("../../checks/preflight", () => ({
   preflight: async () => ({ mountExists: false, groupIds: mockGroupIds }),
 }));
 
@@ -338,7 +338,7 @@ describe("the program", () => {
   test("buys the first tokens after the passwords, again when a generation rises", () => {
     const command = resource(resources, type.command, "first-tokens");
     expect(command.inputs).toEqual({
-      create: "sh rotator/once.sh",
+      create: "sh job/once.sh",
       dir: ".",
       stdin: "scanner\n",
       environment: {

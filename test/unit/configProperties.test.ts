@@ -4,9 +4,9 @@ import { readConfig } from "../../config";
 import type { ConfigSource, Settings } from "../../config";
 import { accountShape, pathsShape, shape } from "../../config/schema";
 import { formatDuration } from "../../core/duration";
-import { renderPolicy } from "../../policies/render";
-import { policyValues } from "../../policies/values";
-import { defaultImage, renderPipeline } from "../../rotator/pipelineFile";
+import { renderPolicy } from "../../desired/policies";
+import { policyValues } from "../../desired/policyValues";
+import { defaultImage, renderPipeline } from "../../desired/pipelineFile";
 import { project, sourceOf } from "../support/configSource";
 
 const canary = "Canary-7Yx2";

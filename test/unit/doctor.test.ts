@@ -1,20 +1,20 @@
 import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { branchFinding } from "../../check/project";
+import { branchFinding } from "../../checks/project";
 import { readConfig } from "../../config";
-import { passphrase } from "../../doctor/backend";
-import { examineBuild } from "../../doctor/build";
-import { ask, tokenFinding } from "../../doctor/gitlab";
-import { examineProxies } from "../../doctor/hosts";
-import { missingRights, wantedRights } from "../../doctor/rights";
-import { withFirstPasswords } from "../../doctor/examine";
-import { readStackFile } from "../../doctor/stackFile";
-import { plugin } from "../../doctor/tools";
-import { tokenFindings } from "../../doctor/vault";
-import { isAtLeast } from "../../doctor/versions";
-import { renderPolicy } from "../../policies/render";
-import { policyValues } from "../../policies/values";
+import { passphrase } from "../../checks/doctor/backend";
+import { examineBuild } from "../../checks/doctor/build";
+import { ask, tokenFinding } from "../../checks/doctor/gitlab";
+import { examineProxies } from "../../checks/doctor/hosts";
+import { missingRights, wantedRights } from "../../checks/doctor/rights";
+import { withFirstPasswords } from "../../checks/doctor/examine";
+import { readStackFile } from "../../checks/doctor/stackFile";
+import { plugin } from "../../checks/doctor/tools";
+import { tokenFindings } from "../../checks/doctor/vault";
+import { isAtLeast } from "../../checks/doctor/versions";
+import { renderPolicy } from "../../desired/policies";
+import { policyValues } from "../../desired/policyValues";
 import { sourceOf } from "../support/configSource";
 
 const settings = readConfig(sourceOf({ firstPasswords: { scanner: "canary-first" } }));
@@ -72,7 +72,8 @@ describe("rights", () => {
 
 describe("build", () => {
   const sources = () => {
-    for (const file of ["core/a.ts", "rotator/b.ts", "providers/c.ts", "scripts/build.mjs"]) {
+    const folders = ["clients", "core", "desired", "job", "net", "providers"];
+    for (const file of [...folders.map((name) => `${name}/b.ts`), "build/build.mjs"]) {
       write(file);
     }
   };
@@ -89,9 +90,9 @@ describe("build", () => {
   test("is old where one source is newer", () => {
     sources();
     built(1);
-    write("rotator/b.ts", "", 2);
+    write("job/b.ts", "", 2);
     expect(examineBuild(folder)).toMatchObject([
-      { state: "warning", found: "dist/ is older than rotator/b.ts", fix: "npm run build" },
+      { state: "warning", found: "dist/ is older than job/b.ts", fix: "npm run build" },
     ]);
   });
   test("is missing", () => {

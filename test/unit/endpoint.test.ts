@@ -1,4 +1,4 @@
-import { readEndpoint } from "../../core/endpoint";
+import { readEndpoint } from "../../net/endpoint";
 
 test.each([
   ["https://a.example", "https://a.example"],

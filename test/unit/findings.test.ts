@@ -1,5 +1,5 @@
-import type { Finding } from "../../check/finding";
-import { findingsExitCode, findingsTable, report } from "../../scripts/findings";
+import type { Finding } from "../../checks/finding";
+import { findingsExitCode, findingsTable, report } from "../../cli/findings";
 
 const ok: Finding = { what: "node", state: "ok", found: "20.19.0" };
 const warning: Finding = { what: "Vault token", state: "warning", found: "ends in 5m0s" };

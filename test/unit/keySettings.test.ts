@@ -1,8 +1,8 @@
 import http from "node:http";
 import type { AddressInfo } from "node:net";
 import fc from "fast-check";
-import { passwordKeySettings, tokenKeySettings } from "../../core/keySettings";
-import type { KeySettings } from "../../core/keySettings";
+import { passwordKeySettings, tokenKeySettings } from "../../clients/keySettings";
+import type { KeySettings } from "../../clients/keySettings";
 import { keySettingsMethods } from "../../providers/keySettingsMethods";
 import type { KeySettingsInputs, KeySettingsState } from "../../providers/keySettingsMethods";
 

@@ -1,6 +1,6 @@
 import { passwordMethods } from "../../providers/passwordMethods";
 import type { PasswordInputs, Stored } from "../../providers/passwordMethods";
-import { defaultApisecPaths } from "../../core/apisec";
+import { defaultApisecPaths } from "../../clients/apisec";
 
 const inputs: PasswordInputs = {
   name: "scanner",

@@ -1,7 +1,7 @@
 import { readConfig } from "../../config";
-import { policyName, renderPolicy } from "../../policies/render";
-import type { PolicyName, PolicyValues } from "../../policies/render";
-import { policyValues } from "../../policies/values";
+import { policyName, renderPolicy } from "../../desired/policies";
+import type { PolicyName, PolicyValues } from "../../desired/policies";
+import { policyValues } from "../../desired/policyValues";
 import { sourceOf } from "../support/configSource";
 
 const values: PolicyValues = {

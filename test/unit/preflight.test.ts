@@ -3,7 +3,7 @@ import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { RunError } from "@pulumi/pulumi";
 import { readConfig } from "../../config";
-import { preflight } from "../../preflight";
+import { preflight } from "../../checks/preflight";
 import { sourceOf } from "../support/configSource";
 
 interface Answer {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { startApisec } from "../../lab/apisec/server";
 import type { Apisec } from "../../lab/apisec/server";
 import type { FaultInput } from "../../lab/faults";
-import { defaultApisecPaths } from "../../core/apisec";
+import { defaultApisecPaths } from "../../clients/apisec";
 import { startProviderHost } from "../support/providerHost";
 import type { ProviderHost } from "../support/providerHost";
 import { startVault } from "../support/rotationServers";

@@ -12,7 +12,7 @@ let vault: TestVault;
 let apisec: TestServer;
 
 beforeAll(() => {
-  execFileSync(process.execPath, ["scripts/build.mjs"], { cwd: project });
+  execFileSync(process.execPath, ["build/build.mjs"], { cwd: project });
   bundle = join(project, "dist/rotate.mjs");
 });
 

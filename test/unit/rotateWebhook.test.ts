@@ -1,13 +1,13 @@
 import fc from "fast-check";
-import { isWebhook } from "../../core/endpoint";
-import { transportError } from "../../core/http";
-import { run } from "../../rotator/run";
-import { tokenLeft } from "../../rotator/tokenLeft";
-import { messageText, teller } from "../../rotator/webhook";
+import { isWebhook } from "../../net/endpoint";
+import { transportError } from "../../net/http";
+import { run } from "../../job/run";
+import { tokenLeft } from "../../job/tokenLeft";
+import { messageText, teller } from "../../job/webhook";
 import { accessToken } from "../support/accessToken";
 import { secretHunt } from "../support/secretHunt";
-import type { HttpRequest, HttpResponse } from "../../core/http";
-import type { Settings } from "../../rotator/settings";
+import type { HttpRequest, HttpResponse } from "../../net/http";
+import type { Settings } from "../../job/settings";
 
 const nowMs = Date.parse("2026-11-24T06:00:00Z");
 const address = "https://hooks.example.com/services/T000/B000/hook-canary";

@@ -1,9 +1,9 @@
 import { parse, parseAllDocuments } from "yaml";
 import { evaluate } from "../../lab/gitlab/ciRules";
 import { run } from "../../lab/process";
-import { defaultImage, renderPipeline, renderRoot, sharedMarker } from "../../rotator/pipelineFile";
-import { junit } from "../../rotator/report";
-import type { PipelineOptions } from "../../rotator/pipelineFile";
+import { defaultImage, renderPipeline, renderRoot, sharedMarker } from "../../desired/pipelineFile";
+import { junit } from "../../job/report";
+import type { PipelineOptions } from "../../desired/pipelineFile";
 
 const options: PipelineOptions = {
   marker: "# managed by apisec-credentials/dev",

@@ -2,10 +2,10 @@ import { generateKeyPairSync } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
-import { isLoopback } from "../../core/endpoint";
-import { proxyFor, proxyTo } from "../../rotator/proxy";
-import { readSettings } from "../../rotator/settings";
-import type { Machine } from "../../rotator/settings";
+import { isLoopback } from "../../net/endpoint";
+import { proxyFor, proxyTo } from "../../net/proxy";
+import { readSettings } from "../../job/settings";
+import type { Machine } from "../../job/settings";
 
 const pem = (path: string) => readFileSync(join(__dirname, path), "utf8");
 const files: Record<string, string> = {

@@ -1,4 +1,4 @@
-import { nextRuns, scheduleGaps } from "../../core/schedule";
+import { nextRuns, scheduleGaps } from "../../desired/schedule";
 
 const monday = Date.UTC(2026, 0, 5, 9, 30);
 

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { parse } from "yaml";
 import { run } from "../../lab/process";
-import { defaultImage } from "../../rotator/pipelineFile";
+import { defaultImage } from "../../desired/pipelineFile";
 
 const root = join(__dirname, "..", "..");
 const read = (file: string) => readFileSync(join(root, file), "utf8");
@@ -186,13 +186,13 @@ describe("npm run by CI", () => {
   beforeEach(() => (dir = mkdtempSync(join(tmpdir(), "audit-"))));
   afterEach(() => rmSync(dir, { recursive: true }));
 
-  /** scripts/audit.mjs with an npm that answers this. */
+  /** build/audit.mjs with an npm that answers this. */
   async function audit(answer: string) {
     writeFileSync(join(dir, "answer"), answer);
     writeFileSync(join(dir, "npm"), `#!/bin/sh\ncat ${dir}/answer\nexit 1\n`);
     chmodSync(join(dir, "npm"), 0o755);
     const env = { PATH: [dir, process.env["PATH"]].join(delimiter) };
-    return run(process.execPath, ["scripts/audit.mjs"], { cwd: root, env });
+    return run(process.execPath, ["build/audit.mjs"], { cwd: root, env });
   }
   const hole = (name: string, severity: string) => ({
     [name]: { name, severity, range: "<2.0.0", fixAvailable: true },

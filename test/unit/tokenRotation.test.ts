@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { readableUntil, rfc3339, rotateToken } from "../../core/tokenRotation";
 import { accessToken } from "../support/accessToken";
-import type { Apisec, LoginAnswer, ProbeAnswer } from "../../core/apisec";
+import type { Apisec, LoginAnswer, ProbeAnswer } from "../../clients/apisec";
 import type { Met, RotationRules, RotationTools } from "../../core/tokenRotation";
-import type { SecretRead, SecretWrite } from "../../core/vault";
+import type { SecretRead, SecretWrite } from "../../clients/vault";
 import type { TokenParts } from "../support/accessToken";
 
 const now = Date.parse("2026-11-24T06:00:00Z") / 1000;

@@ -5,14 +5,14 @@ import https from "node:https";
 import net from "node:net";
 import { join } from "node:path";
 import { inspect, promisify } from "node:util";
-import { startForwardProxy } from "../../lab/forwardProxy";
-import { axiosSend } from "../../providers/axiosTransport";
-import { nodeSend } from "../../rotator/transport";
+import { startForwardProxy } from "../support/forwardProxy";
+import { axiosSend } from "../../net/axiosTransport";
+import { nodeSend } from "../../net/transport";
 import type { AddressInfo } from "node:net";
 import type { TLSSocket } from "node:tls";
-import type { HttpRequest, Send } from "../../core/http";
-import type { ForwardProxy } from "../../lab/forwardProxy";
-import type { TransportOptions } from "../../rotator/transport";
+import type { HttpRequest, Send } from "../../net/http";
+import type { ForwardProxy } from "../support/forwardProxy";
+import type { TransportOptions } from "../../net/transport";
 
 const tls = (name: string) => readFileSync(join(__dirname, "../support/tls", name), "utf8");
 
@@ -127,8 +127,8 @@ async function failure(send: Send, request: HttpRequest): Promise<{ code: string
 }
 
 const transports: [string, (options?: TransportOptions) => Send][] = [
-  ["rotator/transport", nodeSend],
-  ["providers/axiosTransport", axiosSend],
+  ["net/transport", nodeSend],
+  ["net/axiosTransport", axiosSend],
 ];
 
 describe.each(transports)("%s", (file, make) => {

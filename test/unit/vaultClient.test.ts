@@ -1,5 +1,5 @@
-import { transportError } from "../../core/http";
-import { encodePath, jwtLogin, kvStore, revokeSelf, vaultCall } from "../../core/vault";
+import { transportError } from "../../net/http";
+import { encodePath, jwtLogin, kvStore, revokeSelf, vaultCall } from "../../clients/vault";
 import { scripted } from "../support/scripted";
 import type { Scripted } from "../support/scripted";
 

@@ -1,6 +1,6 @@
-import { openSession } from "../../rotator/vaultSession";
-import type { HttpRequest, HttpResponse } from "../../core/http";
-import type { Settings } from "../../rotator/settings";
+import { openSession } from "../../job/vaultSession";
+import type { HttpRequest, HttpResponse } from "../../net/http";
+import type { Settings } from "../../job/settings";
 
 const leaseSeconds = 900;
 

@@ -1,0 +1,47 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parse } from "yaml";
+import { isObject } from "../../net/http";
+import { root } from "./commands";
+
+/** What `Pulumi.<stack>.yaml` says beside the settings; no secret is opened. */
+export interface StackFile {
+  /** Accounts whose first password stands in it. */
+  firstPasswords: string[];
+  /** They stand there as one secret: the names are encrypted, too. */
+  hiddenFirstPasswords: boolean;
+  /** Whether the stack's secrets are encrypted with a passphrase. */
+  needsPassphrase: boolean;
+  gitlab: { tokenInConfig: boolean; caFile: string | undefined };
+}
+
+/** Reads the file; one that is not there, or that is no YAML, says nothing (`stackSettings` complains). */
+export function readStackFile(stack: string, folder = root): StackFile {
+  const path = join(folder, `Pulumi.${stack}.yaml`);
+  const content = existsSync(path) ? parsed(readFileSync(path, "utf8")) : {};
+  const config = isObject(content["config"]) ? content["config"] : {};
+  const given = config["apisec-credentials:firstPasswords"];
+  const hiddenFirstPasswords = isObject(given) && typeof given["secure"] === "string";
+  const caFile = config["gitlab:cacertFile"];
+  const provider = content["secretsprovider"];
+  return {
+    firstPasswords: isObject(given) && !hiddenFirstPasswords ? Object.keys(given) : [],
+    hiddenFirstPasswords,
+    needsPassphrase:
+      provider === "passphrase" ||
+      (provider === undefined && content["encryptionsalt"] !== undefined),
+    gitlab: {
+      tokenInConfig: config["gitlab:token"] !== undefined,
+      caFile: typeof caFile === "string" ? caFile : undefined,
+    },
+  };
+}
+
+function parsed(text: string): Record<string, unknown> {
+  try {
+    const content: unknown = parse(text);
+    return isObject(content) ? content : {};
+  } catch {
+    return {};
+  }
+}

@@ -1,0 +1,143 @@
+// What is not in the list needs no import: the mount is taken up by `pulumi up`, and a password, a key's
+// settings and a file of the rotation project are written again as they are.
+import { spawnSync } from "node:child_process";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { readConfig } from "../config";
+import type { Settings } from "../config";
+import { jsonObject } from "../net/http";
+import { encodePath } from "../clients/vault";
+import { callersGitlab } from "../checks/doctor/gitlab";
+import { readStackFile } from "../checks/doctor/stackFile";
+import { connect, look } from "../checks/preflight";
+import { commandLine } from "./commandLine";
+import { chosenStack } from "./stackSettings";
+
+const root = join(__dirname, "..");
+const usage = `npm run --silent adopt -- --stack prod
+For a stack whose state was lost: writes the list of what is there already in Vault and GitLab, and shows the
+command that takes it into a new state. Changes nothing itself.`;
+
+type Inputs = Record<string, string>;
+
+/** An entry of Pulumi's import file. */
+interface Entry {
+  type: string;
+  name: string;
+  /** The resource's name in the program, where it is not `name`. */
+  logicalName?: string;
+  parent?: string;
+  component?: boolean;
+  id?: string;
+}
+
+interface Preview {
+  config: Record<string, string>;
+  steps: { op: string; urn: string; newState?: { type: string; inputs?: Inputs } }[];
+  diagnostics?: { severity?: string; message?: string }[];
+}
+
+/** How to find what is there, by resource type: the id to import it by, undefined where it is not. */
+type Finders = Record<string, (inputs: Inputs) => Promise<string | undefined>>;
+
+adopt().catch((error: Error) => {
+  console.error(error.message);
+  process.exitCode = 2;
+});
+
+async function adopt(): Promise<void> {
+  const { values } = commandLine(usage, { options: { stack: { type: "string" } } });
+  const stackName = chosenStack(values.stack);
+  mkdirSync(join(root, "dist"), { recursive: true });
+  const listFile = join("dist", `adopt-${stackName}.json`);
+  const previewed = preview(stackName, listFile);
+  const entries = (JSON.parse(readFileSync(join(root, listFile), "utf8")) as { resources: Entry[] })
+    .resources;
+  const find = finders(settingsOf(stackName, previewed));
+  const found: Entry[] = [];
+  for (const entry of entries) {
+    const inputs = previewed.steps.find((step) => isOf(step, entry))?.newState?.inputs;
+    const id = inputs === undefined ? undefined : await find[entry.type]?.(inputs);
+    if (id !== undefined) found.push({ ...entry, id });
+  }
+  if (found.length === 0) {
+    rmSync(join(root, listFile), { force: true });
+    console.log(`Stack ${stackName} has nothing to adopt: its state knows all that is there.`);
+    return;
+  }
+  const parents = new Set(found.map(({ parent }) => parent));
+  const components = entries.filter(({ component, name }) => component && parents.has(name));
+  writeFileSync(
+    join(root, listFile),
+    `${JSON.stringify({ resources: [...components, ...found] }, undefined, 2)}\n`,
+  );
+  for (const { type, id } of found) console.log(`${type.replace(/^.*:/, "").padEnd(18)}${id}`);
+  console.log(
+    `\nTo take these ${found.length} into the state, then the rest:\n` +
+      `  pulumi import --stack ${stackName} --file ${listFile} --protect=false --generate-code=false\n` +
+      `  pulumi up --stack ${stackName}`,
+  );
+}
+
+/** What `up` would create; Pulumi writes the list with a placeholder for each id. */
+function preview(stackName: string, listFile: string): Preview {
+  const args = ["preview", "--stack", stackName, "--json", "--import-file", listFile];
+  const { status, stdout, stderr, error } = spawnSync("pulumi", args, {
+    cwd: root,
+    encoding: "utf8",
+    maxBuffer: 2 ** 30,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  if (status === 0) return JSON.parse(stdout) as Preview;
+  const said = (jsonObject(stdout) as Preview | undefined)?.diagnostics ?? [];
+  const errors = said.filter(({ severity }) => severity === "error").map(({ message }) => message);
+  throw new Error(error?.message ?? (errors.join("\n") || stderr || stdout));
+}
+
+function isOf({ op, urn, newState }: Preview["steps"][number], entry: Entry): boolean {
+  const name = entry.logicalName ?? entry.name;
+  return op === "create" && newState?.type === entry.type && urn.endsWith(`::${name}`);
+}
+
+function settingsOf(stackName: string, { config, steps }: Preview): Settings {
+  const project = steps[0]?.urn.split("::")[1] ?? "";
+  // Secrets are shown as "[secret]", which is neither a password's nor a webhook's value.
+  const values = Object.entries(config).filter(([, value]) => value !== "[secret]");
+  return readConfig({
+    project,
+    stack: stackName,
+    values: Object.fromEntries(values),
+    secretKeys: [],
+    env: process.env,
+    hasTokenFile: true,
+    readText: (path) => readFileSync(path, "utf8"),
+    now: Date.now(),
+  });
+}
+
+function finders(settings: Settings): Finders {
+  const vault = connect(settings);
+  const inVault = async (path: string, id: string) =>
+    (await look(vault, encodePath(path))) === undefined ? undefined : id;
+  const token = process.env["GITLAB_TOKEN"] ?? "";
+  const { caFile } = readStackFile(settings.stack).gitlab;
+  const gitlab = callersGitlab(settings.gitlabUrl, caFile, token);
+  return {
+    "vault:index/policy:Policy": ({ name }) => inVault(`sys/policies/acl/${name}`, `${name}`),
+    "vault:jwt/authBackend:AuthBackend": ({ path }) => inVault(`sys/auth/${path}`, `${path}`),
+    "vault:jwt/authBackendRole:AuthBackendRole": ({ backend, roleName }) =>
+      inVault(`auth/${backend}/role/${roleName}`, `auth/${backend}/role/${roleName}`),
+    "gitlab:index/projectVariable:ProjectVariable": async ({ project, key, environmentScope }) => {
+      const scope = encodeURIComponent(`${environmentScope}`);
+      const path = `projects/${project}/variables/${key}?filter%5Benvironment_scope%5D=${scope}`;
+      const variable = await gitlab(path);
+      return variable === undefined ? undefined : `${project}:${key}:${environmentScope}`;
+    },
+    "gitlab:index/pipelineSchedule:PipelineSchedule": async ({ project, description }) => {
+      const all = (await gitlab(`projects/${project}/pipeline_schedules?per_page=100`)) as
+        { id: number; description: string }[] | undefined;
+      const ours = all?.find((schedule) => schedule.description === description);
+      return ours === undefined ? undefined : `${project}:${ours.id}`;
+    },
+  };
+}

@@ -1,0 +1,91 @@
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type { Settings } from "../config";
+import { tokenMarginSeconds } from "../config/checks";
+import { policyName } from "../desired/policies";
+import { onceEnvironment } from "../job/environment";
+import { commandLine } from "./commandLine";
+import { chosenStack, stackSettings } from "./stackSettings";
+
+const root = join(__dirname, "..");
+const usage = `npm run rotate -- --stack prod [--account scanner …]      without --account: all that are published
+Buys new tokens now, where the schedule cannot or is too late: the rotation job itself, run once from here with
+the caller's Vault token, whose policy is the stack's rotator's or deployer's. Ends with its exit code: 0 all
+rotated or kept, 1 some failed, 2 nothing tried, 3 Vault.`;
+
+rotate().then(
+  (code) => {
+    process.exitCode = code;
+  },
+  (error: Error) => {
+    console.error(error.message);
+    process.exitCode = 2;
+  },
+);
+
+async function rotate(): Promise<number> {
+  const { values } = commandLine(usage, {
+    options: { stack: { type: "string" }, account: { type: "string", multiple: true } },
+  });
+  const settings = stackSettings(chosenStack(values.stack));
+  const accounts = accountsOf(settings, values.account);
+  if (!existsSync(join(root, "dist", "rotate.mjs"))) {
+    throw new Error("dist/rotate.mjs, the rotation job, has not been built: run `npm run build`.");
+  }
+  const { code, denied } = await runJob(settings, accounts);
+  if (denied) {
+    const policy = policyName(settings.policyPrefix, settings.stack, "rotator");
+    console.error(
+      `Your Vault token (VAULT_TOKEN or ~/.vault-token) may not do that. It needs the policy ${policy}, or the deployer's: an admin's only reads.`,
+    );
+  }
+  return code;
+}
+
+/** The accounts to rotate; throws where one that is named is none of the stack's, or not published. */
+function accountsOf(settings: Settings, named: string[] | undefined): string[] {
+  const { accounts, stack } = settings;
+  const published = accounts.filter(({ publishToken }) => publishToken).map(({ name }) => name);
+  const wrong = (named ?? []).filter((name) => !published.includes(name));
+  if (wrong.length > 0) {
+    const lines = wrong.map((name) =>
+      accounts.some((account) => account.name === name)
+        ? `--account ${name}: its token is not published (publishToken: false), so there is none to rotate`
+        : `--account ${JSON.stringify(name)}: stack ${stack} has no such account`,
+    );
+    const known = published.length === 0 ? "none" : published.slice(0, 20).join(", ");
+    throw new Error(`${lines.join("\n")}\nPublished accounts of stack ${stack}: ${known}`);
+  }
+  if (published.length === 0) throw new Error(`Stack ${stack} publishes no token.`);
+  return named ?? published;
+}
+
+/** The job's exit code, and whether Vault denied it something. What it says is shown as it comes. */
+function runJob(
+  settings: Settings,
+  accounts: readonly string[],
+): Promise<{ code: number; denied: boolean }> {
+  const child = spawn("sh", [join("job", "once.sh")], {
+    cwd: root,
+    env: {
+      ...process.env,
+      ...onceEnvironment(settings, settings.tokenLifetime - tokenMarginSeconds),
+    },
+    stdio: ["pipe", "inherit", "pipe"],
+  });
+  let errors = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    errors += text;
+    process.stderr.write(text);
+  });
+  // A job that ends before it has read the accounts says itself why.
+  child.stdin.on("error", () => undefined);
+  child.stdin.end(`${accounts.join("\n")}\n`);
+  return new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (code) =>
+      resolve({ code: code ?? 1, denied: errors.includes("Vault denies ") }),
+    );
+  });
+}

@@ -1,0 +1,57 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parse } from "yaml";
+import { readConfig } from "../config";
+import type { Settings } from "../config";
+import { isObject } from "../net/http";
+import { vaultTokenFile } from "../clients/vaultToken";
+
+const root = join(__dirname, "..");
+
+/** The stack that a command is for: as its `--stack` says, else PULUMI_STACK. Throws where neither does. */
+export function chosenStack(given: string | undefined): string {
+  const stack = given ?? process.env["PULUMI_STACK"] ?? "";
+  if (stack === "")
+    throw new Error(
+      "Which stack? Name it with `-- --stack <name>`: npm keeps to itself what has no `--` before it.",
+    );
+  return stack;
+}
+
+/**
+ * The settings of a stack from `Pulumi.<stack>.yaml`, for the commands that run beside Pulumi: without
+ * passphrase or state, and so without what is encrypted there. `offline`: nothing will be asked, so it does
+ * not matter where Vault is. Throws an error that lists every problem.
+ */
+export function stackSettings(stack: string, offline = false): Settings {
+  const file = join(root, `Pulumi.${stack}.yaml`);
+  if (!existsSync(file)) {
+    throw new Error(`Pulumi.${stack}.yaml is not there: run \`pulumi stack init ${stack}\` first.`);
+  }
+  const { name: project } = parse(readFileSync(join(root, "Pulumi.yaml"), "utf8")) as {
+    name: string;
+  };
+  const { config } = parse(readFileSync(file, "utf8")) as { config?: Record<string, unknown> };
+  const values = Object.entries(config ?? {})
+    .filter(([, value]) => !isEncrypted(value))
+    .map(([key, value]) => [key, typeof value === "string" ? value : JSON.stringify(value)]);
+  const nowhere = config?.["vault:address"] ? {} : { VAULT_ADDR: "https://vault.invalid" };
+  return readConfig({
+    project,
+    stack,
+    values: Object.fromEntries(values) as Record<string, string>,
+    secretKeys: [],
+    env: offline ? { VAULT_TOKEN: "none", ...nowhere } : process.env,
+    hasTokenFile: existsSync(vaultTokenFile()),
+    readText: (path) => readFileSync(path, "utf8"),
+    now: Date.now(),
+  });
+}
+
+/** Whether a value is a secret, or an object of secrets such as `firstPasswords`. */
+function isEncrypted(value: unknown): boolean {
+  if (!isObject(value)) return false;
+  if (typeof value["secure"] === "string") return true;
+  const inner = Object.values(value);
+  return inner.length > 0 && inner.every(isEncrypted);
+}

@@ -1,0 +1,218 @@
+import { isObject, jsonObject, retryAfterMs } from "../net/http";
+import type { Clock, HttpRequest, HttpResponse, Send } from "../net/http";
+
+/** Paths of the four calls below an APIsec host. `{orgId}` and `{userId}` are filled in. */
+export interface ApisecPaths {
+  login: string;
+  whoAmI: string;
+  change: string;
+  probe: string;
+}
+
+/** The paths of cloud.apisec.ai; the change call is from APIsec's published source, so a tenant may differ. */
+export const defaultApisecPaths: ApisecPaths = {
+  login: "/login",
+  whoAmI: "/api/v1/orgs/login-status",
+  change: "/api/v1/orgs/{orgId}/users/{userId}/reset-password",
+  probe: "/api/v1/projects?page=0&pageSize=1",
+};
+
+/** Who a token belongs to, as APIsec's who-am-I call says. */
+export interface Identity {
+  username: string;
+  userId: string;
+  orgId: string;
+  orgName: string;
+}
+
+/** `why` and `text` may hold foreign text: pass them through `foreignText` before they are shown. */
+export type Unknown = { kind: "unknown"; why: string };
+export type LoginAnswer = { kind: "yes"; token: string } | { kind: "no"; text: string } | Unknown;
+export type WhoAnswer = { kind: "yes"; who: Identity } | { kind: "no"; text: string } | Unknown;
+export type ChangeAnswer = { kind: "changed" } | { kind: "refused"; text: string } | Unknown;
+export type ProbeAnswer = { kind: "yes" } | { kind: "no"; text: string } | Unknown;
+
+/**
+ * APIsec as the program sees it. No call throws: an answer that proves nothing
+ * (5xx, 423, 429, HTML, a cut-off body, `data:false`, a timeout, a reset) is `unknown`.
+ */
+export interface Apisec {
+  login(username: string, password: string): Promise<LoginAnswer>;
+  whoAmI(token: string): Promise<WhoAnswer>;
+  changePassword(token: string, user: Identity, password: string): Promise<ChangeAnswer>;
+  probe(token: string): Promise<ProbeAnswer>;
+}
+
+const timeoutMs = 20_000;
+const maxBytes = 1024 * 1024;
+const longestWaitMs = 30_000;
+
+/**
+ * The real APIsec at `host` (origin, no trailing slash). Calls that change nothing are tried up to
+ * `tries` times while the answer is `unknown` for a passing reason; the change call is sent once.
+ */
+export function apisecAt(
+  send: Send,
+  host: string,
+  paths: ApisecPaths,
+  clock: Clock,
+  tries: number,
+): Apisec {
+  async function exchange(request: HttpRequest): Promise<HttpResponse | Unknown> {
+    try {
+      return await send(request);
+    } catch (error) {
+      return { kind: "unknown", why: (error as Error).message };
+    }
+  }
+
+  /** Repeats a call that changes nothing while the other side is only passing busy. */
+  async function patiently(request: HttpRequest): Promise<HttpResponse | Unknown> {
+    let answer = await exchange(request);
+    for (let attempt = 1; attempt < tries && isPassing(answer); attempt += 1) {
+      const asked = "status" in answer ? answer.headers["retry-after"] : undefined;
+      const wait = retryAfterMs(asked, clock.now(), longestWaitMs);
+      await clock.sleep(wait > 0 ? wait : 500 * 2 ** attempt);
+      answer = await exchange(request);
+    }
+    return answer;
+  }
+
+  function call(
+    method: "GET" | "POST",
+    path: string,
+    token: string | undefined,
+    body?: object,
+  ): HttpRequest {
+    const headers: Record<string, string> = { accept: "application/json" };
+    if (token !== undefined) headers["authorization"] = `Bearer ${token}`;
+    if (body !== undefined) headers["content-type"] = "application/json";
+    return {
+      method,
+      url: host + path,
+      headers,
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      timeoutMs,
+      maxBytes,
+    };
+  }
+
+  return {
+    async login(username, password) {
+      return readLogin(
+        await patiently(call("POST", paths.login, undefined, { username, password })),
+      );
+    },
+    async whoAmI(token) {
+      return readWhoAmI(await patiently(call("GET", paths.whoAmI, token)));
+    },
+    async changePassword(token, user, password) {
+      const path = paths.change
+        .replace("{orgId}", encodeURIComponent(user.orgId))
+        .replace("{userId}", encodeURIComponent(user.userId));
+      const body = { password, confirmPassword: password };
+      return readChange(await exchange(call("POST", path, token, body)));
+    },
+    async probe(token) {
+      return readProbe(await patiently(call("GET", paths.probe, token)));
+    },
+  };
+}
+
+function isPassing(answer: HttpResponse | Unknown): boolean {
+  return !("status" in answer) || answer.status === 429 || answer.status >= 500;
+}
+
+function unknown(answer: HttpResponse | Unknown): Unknown {
+  if (!("status" in answer)) return answer;
+  const location = answer.status >= 300 && answer.status < 400 ? " (a redirect)" : "";
+  return { kind: "unknown", why: `HTTP ${answer.status}${location} without the expected content` };
+}
+
+/** *no* is only a 400, 401 or 403 that carries APIsec's own JSON `message`. */
+function readLogin(answer: HttpResponse | Unknown): LoginAnswer {
+  if (!("status" in answer)) return answer;
+  const body = jsonObject(answer.body);
+  const token = body?.["token"];
+  if (answer.status === 200 && typeof token === "string" && token !== "") {
+    return { kind: "yes", token };
+  }
+  const message = body?.["message"];
+  // What a duplicated account is told, whatever the status: it says nothing about the password.
+  const isUnavailable = typeof message === "string" && /service unavailable/i.test(message);
+  if ([400, 401, 403].includes(answer.status) && typeof message === "string" && !isUnavailable) {
+    return { kind: "no", text: message };
+  }
+  return unknown(answer);
+}
+
+interface Envelope {
+  errors: boolean;
+  data: unknown;
+  text: string;
+}
+
+/** APIsec's envelope around every answer but login's; undefined where the body is none. */
+function readEnvelope(answer: HttpResponse): Envelope | undefined {
+  const body = jsonObject(answer.body);
+  if (body === undefined || typeof body["errors"] !== "boolean") return undefined;
+  const messages: unknown[] = Array.isArray(body["messages"]) ? body["messages"] : [];
+  const texts = messages
+    .filter(isObject)
+    .filter((message) => message["type"] === "ERROR" && typeof message["value"] === "string")
+    .map((message) => message["value"] as string);
+  return { errors: body["errors"], data: body["data"], text: texts.join("; ") };
+}
+
+function isRefusal(status: number): boolean {
+  return status >= 400 && status < 500 && status !== 423 && status !== 429;
+}
+
+function readWhoAmI(answer: HttpResponse | Unknown): WhoAnswer {
+  if (!("status" in answer)) return answer;
+  const envelope = readEnvelope(answer);
+  if (envelope === undefined) return unknown(answer);
+  if ([401, 403].includes(answer.status)) return { kind: "no", text: envelope.text };
+  const { data } = envelope;
+  if (answer.status !== 200 || envelope.errors || !isObject(data)) return unknown(answer);
+  const org = data["org"];
+  const user = data["users"];
+  if (!isObject(org) || !isObject(user) || typeof user["username"] !== "string") {
+    return unknown(answer);
+  }
+  const [orgId, userId] = [idText(org["id"]), idText(user["id"])];
+  if (orgId === undefined || userId === undefined) return unknown(answer);
+  const orgName = typeof org["name"] === "string" ? org["name"] : orgId;
+  return { kind: "yes", who: { username: user["username"], userId, orgId, orgName } };
+}
+
+function idText(id: unknown): string | undefined {
+  if (typeof id === "number") return String(id);
+  return typeof id === "string" && id !== "" ? id : undefined;
+}
+
+/** Success is `errors === false` and `data === true`, nothing else: HTTP 200 proves nothing here. */
+function readChange(answer: HttpResponse | Unknown): ChangeAnswer {
+  if (!("status" in answer)) return answer;
+  const envelope = readEnvelope(answer);
+  if (envelope === undefined) return unknown(answer);
+  if (answer.status === 200 && !envelope.errors && envelope.data === true) {
+    return { kind: "changed" };
+  }
+  const refusedInside = answer.status === 200 && envelope.errors && envelope.text !== "";
+  if (refusedInside || isRefusal(answer.status)) {
+    return { kind: "refused", text: envelope.text || `HTTP ${answer.status}` };
+  }
+  return unknown(answer);
+}
+
+function readProbe(answer: HttpResponse | Unknown): ProbeAnswer {
+  if (!("status" in answer)) return answer;
+  const envelope = readEnvelope(answer);
+  if (answer.status === 200 && envelope?.errors === false) return { kind: "yes" };
+  // Without an envelope too: a gateway in front refuses a dead token in words of its own.
+  if ((answer.status === 200 && envelope?.errors) || isRefusal(answer.status)) {
+    return { kind: "no", text: envelope?.text || `HTTP ${answer.status}` };
+  }
+  return unknown(answer);
+}

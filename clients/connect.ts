@@ -1,0 +1,31 @@
+import { readFileSync } from "node:fs";
+import { systemClock } from "../net/http";
+import type { VaultConnection } from "./vault";
+import { vaultTls } from "../net/vaultTls";
+import { findVaultToken } from "./vaultToken";
+import { proxyTo } from "../net/proxy";
+import { axiosSend } from "../net/axiosTransport";
+
+/** Where the program's Vault is: inputs of each resource that talks to it. */
+export interface VaultPlace {
+  vaultAddress: string;
+  vaultNamespace?: string | undefined;
+}
+
+/** That Vault with the token of who runs `up`. Throws where there is none. */
+export function connect({ vaultAddress, vaultNamespace }: VaultPlace): VaultConnection {
+  const token = findVaultToken();
+  if (token === undefined) {
+    throw new Error("No Vault token: set VAULT_TOKEN or log in with `vault login`.");
+  }
+  return {
+    send: axiosSend({
+      ...vaultTls(process.env, (path) => readFileSync(path, "utf8")),
+      proxyFor: proxyTo,
+    }),
+    clock: systemClock,
+    address: vaultAddress,
+    namespace: vaultNamespace,
+    token,
+  };
+}

@@ -1,0 +1,71 @@
+import { foreignText } from "../core/redact";
+import { isObject } from "../net/http";
+import type { Clock, HttpResponse, Send } from "../net/http";
+
+/**
+ * GET of GitLab's REST API, `path` below `/api/v4/`: the parsed answer, of a list all its pages, undefined for
+ * 404. Throws an error that says what GitLab answered, with its `status`.
+ */
+export type GitlabReader = (path: string) => Promise<unknown>;
+
+const tries = 3;
+const maxPages = 100;
+
+/** GitLab at `base`, read with `token`; a server that is passing busy is asked up to 3 times. */
+export function gitlabReader(send: Send, clock: Clock, base: string, token: string): GitlabReader {
+  const answerTo = async (path: string) => {
+    for (let attempt = 1; ; attempt += 1) {
+      const answer = await send({
+        method: "GET",
+        url: `${base}/api/v4/${path}`,
+        headers: { authorization: `Bearer ${token}` },
+        timeoutMs: 20_000,
+        maxBytes: 10_000_000,
+      });
+      const passing = answer.status === 429 || answer.status >= 500;
+      if (!passing || attempt === tries) return answer;
+      await clock.sleep(500 * 2 ** attempt);
+    }
+  };
+  return async (path) => {
+    const items: unknown[] = [];
+    let next: string | undefined = path;
+    for (let page = 1; page <= maxPages; page += 1) {
+      const answer = await answerTo(next);
+      const found = read(answer, path, token);
+      if (!Array.isArray(found)) {
+        if (page === 1) return found;
+        throw new Error(`GitLab answers GET ${path} with no list on page ${page}`);
+      }
+      items.push(...(found as unknown[]));
+      next = nextPage(path, answer.headers["link"]);
+      if (next === undefined) return items;
+    }
+    throw new Error(`GitLab answers GET ${path} with more than ${maxPages} pages`);
+  };
+}
+
+/** Where a list goes on. Of the address in `Link` only the query counts: no token goes to a host that it names. */
+function nextPage(path: string, link = ""): string | undefined {
+  const address = /<([^<>]*)>; *rel="next"/.exec(link)?.[1];
+  if (address === undefined || !URL.canParse(address)) return undefined;
+  return (path.split("?")[0] ?? "") + new URL(address).search;
+}
+
+function read(answer: HttpResponse, path: string, token: string): unknown {
+  const { status, body } = answer;
+  if (status === 404) return undefined;
+  const [parsed] = parse(body);
+  if (status === 200 && parsed !== undefined) return parsed;
+  const said = isObject(parsed) ? (parsed["message"] ?? parsed["error"]) : body;
+  const text = foreignText(typeof said === "string" ? said : JSON.stringify(said), [token]);
+  throw Object.assign(new Error(`GitLab answers GET ${path} with ${status}: ${text}`), { status });
+}
+
+function parse(body: string): [unknown] | [] {
+  try {
+    return [JSON.parse(body) as unknown];
+  } catch {
+    return [];
+  }
+}

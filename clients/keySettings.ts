@@ -1,0 +1,85 @@
+import { differences } from "../core/differences";
+import { formatDuration } from "../core/duration";
+import { eachOf } from "../core/eachOf";
+import { isObject, jsonObject } from "../net/http";
+import type { HttpResponse } from "../net/http";
+import { encodePath, refused, vaultCall, vaultErrors } from "./vault";
+import type { VaultConnection } from "./vault";
+
+/** Settings of a KV version 2 key, as its metadata names them. */
+export type KeySettings = Readonly<Record<string, boolean | number | string>>;
+
+/** Ten versions of a password: an older change that lands late is found among them. None of them ends. */
+export const passwordKeySettings: KeySettings = {
+  cas_required: true,
+  max_versions: 10,
+  delete_version_after: "0s",
+};
+
+/** A token leaves Vault some seconds after it was written. */
+export function tokenKeySettings(keptSeconds: number): KeySettings {
+  return { cas_required: true, delete_version_after: formatDuration(keptSeconds) };
+}
+
+const requestsAtOnce = 16;
+/** For so long a new mount may answer "Upgrading from non-versioned", in rounds of about 3 s. */
+const roundsOfUpgrade = 10;
+
+/** Waits until a KV version 2 mount that has just been made takes settings. Throws after half a minute. */
+export async function mountReady(vault: VaultConnection, mount: string): Promise<void> {
+  const path = `${encodePath(mount)}/config`;
+  for (let round = 1; ; round += 1) {
+    const answer = await vaultCall(vault, "GET", path);
+    if (answer.status === 200) return;
+    const text = vaultErrors(answer);
+    const isUpgrading = text.includes("Upgrading from non-versioned");
+    if (!isUpgrading || round === roundsOfUpgrade) throw refused(vault, "GET", path, answer);
+  }
+}
+
+/** Sets each key of `mount`; what is not named stays as it is, values too. Throws as `vaultCall` does. */
+export async function setKeys(
+  vault: VaultConnection,
+  mount: string,
+  keys: ReadonlyMap<string, KeySettings>,
+): Promise<void> {
+  await eachOf([...keys], requestsAtOnce, async ([key, settings]) => {
+    const path = metadataPath(mount, key);
+    const answer = await vaultCall(vault, "POST", path, settings);
+    if (!isDone(answer)) throw refused(vault, "POST", path, answer);
+  });
+}
+
+/** Vault says 204, and where it has warnings 200. A page of what stands before it is neither. */
+function isDone({ status, body }: HttpResponse): boolean {
+  const said = jsonObject(body);
+  return status === 204 || (status === 200 && said !== undefined && !("errors" in said));
+}
+
+/** Which keys are not as declared, and in what, by key. Throws where Vault does not say. */
+export async function differingKeys(
+  vault: VaultConnection,
+  mount: string,
+  keys: ReadonlyMap<string, KeySettings>,
+): Promise<Map<string, string>> {
+  const differing = new Map<string, string>();
+  await eachOf([...keys], requestsAtOnce, async ([key, settings]) => {
+    const path = metadataPath(mount, key);
+    const answer = await vaultCall(vault, "GET", path);
+    // Also of a mount that is gone.
+    if (answer.status === 404) {
+      differing.set(key, "not there");
+      return;
+    }
+    const found = jsonObject(answer.body)?.["data"];
+    if (answer.status !== 200 || !isObject(found)) throw refused(vault, "GET", path, answer);
+    const wrong = differences(settings, found);
+    if (wrong.length > 0) differing.set(key, wrong.join(", "));
+  });
+  return differing;
+}
+
+/** API path of what Vault says of a key without its value. */
+export function metadataPath(mount: string, key: string): string {
+  return `${encodePath(mount)}/metadata/${encodePath(key)}`;
+}

@@ -1,0 +1,94 @@
+import { isWebhook } from "../net/endpoint";
+import { retryAfterMs } from "../net/http";
+import { redact } from "../core/redact";
+import type { Clock, HttpRequest, Send } from "../net/http";
+
+/** Tells people of a run: what happened in one line, and a line for each account. Never rejects. */
+export type Tell = (title: string, lines: readonly string[]) => Promise<void>;
+
+/** What a message is sent with; `warn` takes a line. */
+export interface Messenger {
+  send: Send;
+  clock: Clock;
+  warn(line: string): void;
+}
+
+const timeoutMs = 10_000;
+const longestWaitMs = 30_000;
+const mostLines = 20;
+const longestLine = 500;
+/** Slack shows no more of a text in one piece. */
+const longestText = 3_000;
+
+/**
+ * The way to the webhook of APISEC_WEBHOOK; without one, and with one that cannot be used, `Tell` does
+ * nothing. Whatever becomes of a message is no more than a warning, and the address, which is a secret, is
+ * in none.
+ */
+export function teller(env: Record<string, string | undefined>, messenger: Messenger): Tell {
+  const address = env["APISEC_WEBHOOK"] ?? "";
+  const nobody = () => Promise.resolve();
+  if (address === "") return nobody;
+  if (!isWebhook(address)) {
+    messenger.warn(
+      "warning  APISEC_WEBHOOK is no https:// address without user or blanks: nobody is told of failures",
+    );
+    return nobody;
+  }
+  return async (title, lines) => {
+    const head = [`${env["CI_ENVIRONMENT_NAME"] || "APIsec rotation"}: ${title}`];
+    if (env["CI_PIPELINE_URL"]) head.push(env["CI_PIPELINE_URL"]);
+    const clean = (text: string) => redact(text, [address]);
+    try {
+      await post(address, messageText(head.map(clean), lines.map(clean)), messenger);
+    } catch (error) {
+      const why = (error as Error).message.replaceAll(new URL(address).origin, "the webhook");
+      messenger.warn(`warning  nobody was told: ${clean(why)}`);
+    }
+  };
+}
+
+/** The text of a message: its head, then as many lines as there is room for, and how many are left. */
+export function messageText(head: readonly string[], lines: readonly string[]): string {
+  let text = head.map((line) => mrkdwn(line)).join("\n");
+  let shown = 0;
+  for (const line of lines.slice(0, mostLines)) {
+    const next = `\n• ${mrkdwn(line)}`;
+    if (text.length + next.length > longestText - "\nand 10000 more".length) break;
+    text += next;
+    shown += 1;
+  }
+  return shown === lines.length ? text : `${text}\nand ${lines.length - shown} more`;
+}
+
+const entities: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;" };
+
+/** One line in which Slack sees no link and no mention, at most 500 characters long. */
+function mrkdwn(line: string): string {
+  const text = line
+    .replace(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, " ")
+    .replace(/[&<>]/g, (character) => entities[character] ?? "");
+  if (text.length <= longestLine) return text;
+  // Neither half an entity nor half a character is left.
+  return `${text.slice(0, longestLine - 1).replace(/(&[a-z]*|[\uD800-\uDBFF])$/, "")}…`;
+}
+
+/** One POST; one more where the server is busy. Throws where the message was not taken. */
+async function post(address: string, text: string, { send, clock }: Messenger): Promise<void> {
+  const request: HttpRequest = {
+    method: "POST",
+    url: address,
+    headers: { "content-type": "application/json; charset=utf-8" },
+    body: JSON.stringify({ text }),
+    timeoutMs,
+    maxBytes: 1024 * 1024,
+  };
+  for (const last of [false, true]) {
+    const { status, headers } = await send(request);
+    if (status >= 200 && status < 300) return;
+    const busy = status === 429 || status >= 500;
+    if (!busy || last) throw new Error(`the webhook answers with ${status}`);
+    const wait = retryAfterMs(headers["retry-after"], clock.now(), longestWaitMs);
+    await clock.sleep(wait > 0 ? wait : 1_000);
+  }
+}

@@ -105,6 +105,7 @@ export const accessMatrix: Row[] = [
     },
   },
   { place: "sys/auth", may: { deployer: read, "other deployer": read } },
+  { place: "sys/mounts/auth/gitlab", may: { deployer: read } },
   { place: "sys/mounts/auth/gitlab/tune", may: { deployer: ["read", "update"] } },
   { place: "auth/gitlab/config", may: { deployer: write, monitor: read } },
   { place: "auth/gitlab/role/apisec-dev-rotator", may: { deployer: own, monitor: read } },

@@ -52,6 +52,11 @@ path "sys/auth/${ownAuthPath}" {
   capabilities = ["create", "read", "update", "delete", "sudo"]
 }
 
+# Where the Vault plugin reads the login's mount: without sudo.
+path "sys/mounts/auth/${ownAuthPath}" {
+  capabilities = ["read"]
+}
+
 path "sys/mounts/auth/${ownAuthPath}/tune" {
   capabilities = ["read", "update"]
 }

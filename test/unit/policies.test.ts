@@ -92,6 +92,7 @@ test("the deployer has this stack's secrets, policies, role and mounts, each by 
     "sys/mounts": "read",
     "sys/auth/gitlab": "create, read, update, delete, sudo",
     "sys/auth": "read",
+    "sys/mounts/auth/gitlab": "read",
     "sys/mounts/auth/gitlab/tune": "read, update",
     "auth/gitlab/config": write,
     "auth/gitlab/role/apisec-prod-rotator": `${write}, delete`,

@@ -6,11 +6,11 @@ import { SecretStore } from "./components/secretStore";
 import { ServiceAccount, askToForget } from "./components/serviceAccount";
 import { TokenRotation } from "./components/tokenRotation";
 import { loadConfig } from "./config";
-import { tokenMarginSeconds } from "./config/checks";
 import { bothOf } from "./config/runError";
 import { nextRuns } from "./desired/schedule";
+import { consumerAccess } from "./desired/state";
+import { tokenKeptSeconds } from "./desired/tokenLife";
 import { findInGitlab } from "./checks/findInGitlab";
-import { policyValues } from "./desired/policyValues";
 import { preflight } from "./checks/preflight";
 
 // For every resource and every property the SDK notes where it was made, by errors without a message. Mapped to
@@ -30,21 +30,18 @@ export = async () => {
     findInGitlab(settings),
   );
 
-  const policy = policyValues(settings);
-  const tokenKeptSeconds = settings.tokenLifetime - tokenMarginSeconds;
+  const kept = tokenKeptSeconds(settings);
 
   const store = new SecretStore("store", {
     ...settings,
     mountExists,
-    tokenKeptSeconds,
+    tokenKeptSeconds: kept,
   });
 
   const rotation = new TokenRotation("rotation", {
     settings,
     project: gitlab.project,
-    accounts: policy.publishedAccounts,
     mount: store.mount,
-    minLifetimeSeconds: tokenKeptSeconds,
     policy: store.policies.rotator,
   });
 
@@ -52,17 +49,9 @@ export = async () => {
   const given = { groupIds, adminGroups, developerGroups, policies: store.policies };
   const groups = groupIds.size === 0 ? [] : [new GroupPolicies("groups", given)];
 
-  const readers = settings.consumers.map(({ name, accounts }) => {
-    const claim = gitlab.consumers.get(name);
-    if (claim === undefined) throw new Error(`Consumer ${name} was not looked for.`);
-    return new Consumer(name, {
-      settings,
-      policy,
-      backend: rotation.authPath,
-      accounts: accounts ?? policy.publishedAccounts,
-      claim,
-    });
-  });
+  const readers = consumerAccess(settings, gitlab.consumers).map(
+    (access) => new Consumer(access.name, { settings, access, backend: rotation.authPath }),
+  );
 
   const made = new Map<string, ServiceAccount>();
   const changersFirst = [...settings.accounts].sort(
@@ -91,7 +80,7 @@ export = async () => {
     new FirstTokens("first-tokens", {
       settings,
       accounts: readable,
-      minLifetimeSeconds: tokenKeptSeconds,
+      minLifetimeSeconds: kept,
     });
   }
 

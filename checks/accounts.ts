@@ -1,9 +1,9 @@
-import { timeoutMinutes } from "../components/jobLogin";
+import { timeoutMinutes } from "../desired/roles";
 import type { Account, Settings } from "../config";
-import { tokenMarginSeconds } from "../config/checks";
 import { differences } from "../core/differences";
 import { eachOf } from "../core/eachOf";
-import { passwordKeySettings, tokenKeySettings } from "../clients/keySettings";
+import { passwordKeySettings, tokenKeySettings } from "../desired/keySettings";
+import { tokenKeptSeconds } from "../desired/tokenLife";
 import { passwordKey, tokenKey } from "../core/passwordRecord";
 import { nextRuns, scheduleGaps } from "../desired/schedule";
 import type { VaultConnection } from "../clients/vault";
@@ -65,11 +65,10 @@ export async function checkAccounts(
 
 /** Until when a token must be readable: past the next run, and past the one after it where the schedule has one to spare. */
 export function neededUntil(settings: Settings, now: number): number {
-  const { cron, cronTimezone, tokenLifetime } = settings;
+  const { cron, cronTimezone } = settings;
   const jobSeconds = timeoutMinutes * 60;
   const gaps = scheduleGaps(cron, cronTimezone, now);
-  const isSpare =
-    gaps.largestWithOneMissed * 3600 + jobSeconds <= tokenLifetime - tokenMarginSeconds;
+  const isSpare = gaps.largestWithOneMissed * 3600 + jobSeconds <= tokenKeptSeconds(settings);
   const [next = now, afterNext = now] = nextRuns(cron, cronTimezone, now, 2);
   return (isSpare ? afterNext : next) + jobSeconds * 1000;
 }
@@ -89,7 +88,7 @@ export function tokenFinding(
   const { version, createdAt, endsAt, destroyed } = newest;
   if (destroyed) return problem(`version ${version} was destroyed`);
   const issued = `issued ${span(now - createdAt)} ago`;
-  const shouldEnd = createdAt + (settings.tokenLifetime - tokenMarginSeconds) * 1000;
+  const shouldEnd = createdAt + tokenKeptSeconds(settings) * 1000;
   if (endsAt !== undefined && endsAt <= now) {
     const ago = `${timeText(endsAt)}, ${span(now - endsAt)} ago`;
     return problem(
@@ -149,9 +148,9 @@ export function passwordFinding(
 
 /** The settings of a key, where they are not as declared. */
 function keyFindings(settings: Settings, key: string, { settings: found }: KeyState): Finding[] {
-  const { mount, tokenLifetime } = settings;
+  const { mount } = settings;
   const declared = key.endsWith("/token")
-    ? tokenKeySettings(tokenLifetime - tokenMarginSeconds)
+    ? tokenKeySettings(tokenKeptSeconds(settings))
     : passwordKeySettings;
   const wrong = differences(declared, found);
   if (wrong.length === 0) return [];

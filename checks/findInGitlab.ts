@@ -1,18 +1,10 @@
 import * as gitlab from "@pulumi/gitlab";
 import * as pulumi from "@pulumi/pulumi";
-import { guardedFiles, jobFile } from "../components/tokenRotation";
 import type { Consumer, Settings } from "../config";
 import { quote } from "../config/problems";
 import { runError } from "../config/runError";
-
-/** The GitLab project that rotates. */
-export interface RotationProject {
-  id: string;
-  /** Its address without the scheme, as GitLab's ID tokens name it. */
-  uri: string;
-  /** The path of the file that GitLab reads its pipelines from. */
-  pipelineFile: string;
-}
+import type { ConsumerClaim, RotationProject } from "../desired/facts";
+import { guardedFiles, jobFile } from "../desired/projectFiles";
 
 /** What the program needs to know of GitLab before it begins. */
 export interface GitlabFindings {
@@ -20,9 +12,6 @@ export interface GitlabFindings {
   /** By the consumer's name: the claim that its ID tokens carry. */
   consumers: ReadonlyMap<string, ConsumerClaim>;
 }
-
-/** By id and not by path: a path may be somebody else's one day. */
-export type ConsumerClaim = { project_id: string } | { namespace_id: string };
 
 /**
  * Looks for the projects and groups that config names by id or path, and for files of the rotation project

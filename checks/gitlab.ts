@@ -1,11 +1,10 @@
-import { projectFiles } from "../components/tokenRotation";
 import type { Settings } from "../config";
-import { tokenMarginSeconds } from "../config/checks";
 import type { GitlabReader } from "../clients/gitlab";
 import { isObject } from "../net/http";
 import { rotationProject, warnIfNotIncluded } from "./findInGitlab";
-import type { ConsumerClaim, RotationProject } from "./findInGitlab";
+import type { ConsumerClaim, RotationProject } from "../desired/facts";
 import { policyValues } from "../desired/policyValues";
+import { projectFiles } from "../desired/projectFiles";
 import { asked, gitlabFix, maintainerFix } from "./attempt";
 import type { Finding } from "./finding";
 import { branchFinding, fileReader, projectFinding } from "./project";
@@ -96,16 +95,15 @@ async function checkFiles(
   settings: Settings,
   project: RotationProject,
 ): Promise<Finding[]> {
-  const { manageProjectFiles, gitlabBranch, tokenLifetime, stack } = settings;
+  const { manageProjectFiles, gitlabBranch, stack } = settings;
   if (!manageProjectFiles) {
     return [{ what: "project files", state: "ok", found: "are not this stack's to deliver" }];
   }
   const accounts = policyValues(settings).publishedAccounts;
-  const minLifetimeSeconds = tokenLifetime - tokenMarginSeconds;
   const fix = `pulumi up --refresh --stack ${stack}`;
   const read = fileReader(get, project.id, gitlabBranch);
   return asked("project files", async () => {
-    const declared = projectFiles({ settings, project, accounts, minLifetimeSeconds });
+    const declared = projectFiles(settings, project.pipelineFile, accounts);
     const findings = declared.map(({ path, content }) =>
       asked(`file ${path}`, async () => {
         const what = `file ${path}`;

@@ -1,6 +1,4 @@
 import * as pulumi from "@pulumi/pulumi";
-import { authDescription } from "../components/tokenRotation";
-import { mountDescription } from "../components/secretStore";
 import type { Settings } from "../config";
 import { runError } from "../config/runError";
 import { eachOf } from "../core/eachOf";
@@ -11,7 +9,13 @@ import { foreignText } from "../core/redact";
 import { encodePath, refused, vaultCall, vaultErrors } from "../clients/vault";
 import type { VaultConnection } from "../clients/vault";
 import { findVaultToken } from "../clients/vaultToken";
-import { consumerName, ownerMarker, policyName } from "../desired/policies";
+import {
+  authDescription,
+  consumerName,
+  mountDescription,
+  ownerMarker,
+  policyName,
+} from "../desired/names";
 import { groupNames } from "../desired/policyValues";
 import { proxyTo } from "../net/proxy";
 import { nodeSend } from "../net/transport";

@@ -1,9 +1,9 @@
-import { scheduleFields } from "../components/tokenRotation";
 import type { Settings } from "../config";
 import { differences } from "../core/differences";
 import type { GitlabReader } from "../clients/gitlab";
 import { isObject } from "../net/http";
 import { foreignText } from "../core/redact";
+import { pipelineSchedule } from "../desired/pipelineSchedule";
 import { scheduleGaps } from "../desired/schedule";
 import { asked, maintainerFix } from "./attempt";
 import type { Finding } from "./finding";
@@ -25,7 +25,7 @@ export async function checkSchedule(
   const fix = `pulumi up --refresh --stack ${settings.stack}`;
   const project = `projects/${facts.project?.id}`;
   return asked(what, async () => {
-    const { description } = scheduleFields(settings);
+    const { description } = pipelineSchedule(settings);
     const all = await get(`${project}/pipeline_schedules?per_page=100`);
     const ours = (Array.isArray(all) ? all : [])
       .filter(isObject)
@@ -54,7 +54,7 @@ export async function checkSchedule(
 export function scheduleFinding(settings: Settings, schedule: Json, count: number): Finding {
   const what = "schedule";
   const fix = `pulumi up --refresh --stack ${settings.stack}`;
-  const { ref, cron, cronTimezone: cron_timezone } = scheduleFields(settings);
+  const { ref, cron, cronTimezone: cron_timezone } = pipelineSchedule(settings);
   const variables = Array.isArray(schedule["variables"]) ? schedule["variables"] : [];
   const keys = variables.filter(isObject).map(({ key }) => foreignText(String(key), []));
   const wrong = [

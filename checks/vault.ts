@@ -1,7 +1,3 @@
-import { consumerRole } from "../components/consumer";
-import { roleFields } from "../components/jobLogin";
-import type { LoginRole } from "../components/jobLogin";
-import { authKeys, rotatorRole } from "../components/tokenRotation";
 import type { Settings } from "../config";
 import { differences } from "../core/differences";
 import { eachOf } from "../core/eachOf";
@@ -11,8 +7,12 @@ import { foreignText } from "../core/redact";
 import { encodePath, vaultCall } from "../clients/vault";
 import type { VaultConnection } from "../clients/vault";
 import { spread } from "../core/spread";
-import { consumerName, policyName, renderPolicy } from "../desired/policies";
-import { groupNames, policyValues } from "../desired/policyValues";
+import { authKeys } from "../desired/authMount";
+import { policyName } from "../desired/names";
+import { groupNames } from "../desired/policyValues";
+import { consumerRole, roleFields, rotatorRole } from "../desired/roles";
+import type { LoginRole } from "../desired/roles";
+import { consumerAccess, stackPolicies } from "../desired/state";
 import { checkAuth, checkMount, look } from "./preflight";
 import { attempt } from "./attempt";
 import type { Finding } from "./finding";
@@ -94,20 +94,9 @@ export async function checkPolicies(
   vault: VaultConnection,
   settings: Settings,
 ): Promise<Finding[]> {
-  const { policyPrefix, stack, consumers } = settings;
-  const values = policyValues(settings);
   const declared = [
-    ...(["admin", "developer", "rotator"] as const).map((name) => ({
-      name: policyName(policyPrefix, stack, name),
-      text: renderPolicy(name, values),
-    })),
-    ...consumers.map(({ name, accounts }) => ({
-      name: consumerName(policyPrefix, stack, name),
-      text: renderPolicy("consumer", {
-        ...values,
-        consumerAccounts: accounts ?? values.publishedAccounts,
-      }),
-    })),
+    ...Object.values(stackPolicies(settings)),
+    ...consumerAccess(settings, new Map()).map(({ policy }) => policy),
   ];
   const findings = declared.map(({ name, text }) => {
     const what = `policy ${name}`;
@@ -143,35 +132,20 @@ export async function checkRoles(
   settings: Settings,
   facts: GitlabFacts,
 ): Promise<Finding[]> {
-  const { policyPrefix: prefix, stack, vaultAddress, consumers } = settings;
   const { project, owner, claims } = facts;
-  const nobody = { id: "", uri: "", pipelineFile: "" };
-  const rotator = policyName(prefix, stack, "rotator");
-  const roles: { role: LoginRole<string>; unknown: string[] }[] = [
-    {
-      role: rotatorRole(settings, project ?? nobody, owner ?? "", rotator),
-      unknown: [
-        ...(project === undefined ? ["project_id", "ci_config_ref_uri"] : []),
-        ...(owner === undefined ? ["user_id"] : []),
-      ],
-    },
-    ...consumers.map((consumer) => {
-      const { name, group } = consumer;
-      const unknownClaim = group === undefined ? { project_id: "" } : { namespace_id: "" };
-      const claim = claims.get(name);
-      return {
-        role: consumerRole(name, vaultAddress, { prefix, stack }, claim ?? unknownClaim),
-        unknown: claim === undefined ? Object.keys(unknownClaim) : [],
-      };
-    }),
+  const roles = [
+    rotatorRole(settings, project, owner),
+    ...settings.consumers.map((consumer) =>
+      consumerRole(settings, consumer, claims.get(consumer.name)),
+    ),
   ];
-  const findings = roles.map(({ role, unknown }) => {
+  const findings = roles.map((role) => {
     const what = `role ${role.roleName}`;
     return attempt(
       what,
       async () => {
         const path = `auth/${encodePath(settings.authPath)}/role/${role.roleName}`;
-        return [roleFinding(settings, role, unknown, await look(vault, path))];
+        return [roleFinding(settings, role, await look(vault, path))];
       },
       monitorAdvice(settings),
     );
@@ -179,11 +153,10 @@ export async function checkRoles(
   return (await Promise.all(findings)).flat();
 }
 
-/** A role of Vault against the declared one; claims in `unknown` are not compared. */
+/** A role of Vault against the declared one; claims that are not known are not compared. */
 export function roleFinding(
   settings: Settings,
-  role: LoginRole<string>,
-  unknown: readonly string[],
+  role: LoginRole,
   found: Record<string, unknown> | undefined,
 ): Finding {
   const what = `role ${role.roleName}`;
@@ -193,6 +166,7 @@ export function roleFinding(
   const leeway = { clockSkewLeeway: 0, expirationLeeway: 0, notBeforeLeeway: 0 };
   const left = { ...leeway, tokenPeriod: 0, groupsClaim: "" };
   const declared = snakeCase({ ...left, ...roleFields(role) });
+  const unknown = Object.keys(role.claims).filter((key) => role.claims[key] === undefined);
   const withoutUnknown = (claims: unknown) =>
     Object.fromEntries(
       Object.entries(isObject(claims) ? claims : {}).filter(([key]) => !unknown.includes(key)),

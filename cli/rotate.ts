@@ -2,8 +2,8 @@ import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Settings } from "../config";
-import { tokenMarginSeconds } from "../config/checks";
-import { policyName } from "../desired/policies";
+import { policyName } from "../desired/names";
+import { tokenKeptSeconds } from "../desired/tokenLife";
 import { onceEnvironment } from "../job/environment";
 import { commandLine } from "./commandLine";
 import { chosenStack, stackSettings } from "./stackSettings";
@@ -70,7 +70,7 @@ function runJob(
     cwd: root,
     env: {
       ...process.env,
-      ...onceEnvironment(settings, settings.tokenLifetime - tokenMarginSeconds),
+      ...onceEnvironment(settings, tokenKeptSeconds(settings)),
     },
     stdio: ["pipe", "inherit", "pipe"],
   });

@@ -1,5 +1,4 @@
 import { differences } from "../core/differences";
-import { formatDuration } from "../core/duration";
 import { eachOf } from "../core/eachOf";
 import { isObject, jsonObject } from "../net/http";
 import type { HttpResponse } from "../net/http";
@@ -8,18 +7,6 @@ import type { VaultConnection } from "./vault";
 
 /** Settings of a KV version 2 key, as its metadata names them. */
 export type KeySettings = Readonly<Record<string, boolean | number | string>>;
-
-/** Ten versions of a password: an older change that lands late is found among them. None of them ends. */
-export const passwordKeySettings: KeySettings = {
-  cas_required: true,
-  max_versions: 10,
-  delete_version_after: "0s",
-};
-
-/** A token leaves Vault some seconds after it was written. */
-export function tokenKeySettings(keptSeconds: number): KeySettings {
-  return { cas_required: true, delete_version_after: formatDuration(keptSeconds) };
-}
 
 const requestsAtOnce = 16;
 /** For so long a new mount may answer "Upgrading from non-versioned", in rounds of about 3 s. */

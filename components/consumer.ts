@@ -2,24 +2,17 @@ import * as pulumi from "@pulumi/pulumi";
 import * as vault from "@pulumi/vault";
 import type { Settings } from "../config";
 import { tokenKey } from "../core/passwordRecord";
-import type { ConsumerClaim } from "../checks/findInGitlab";
-import { consumerName as roleNameOf, renderPolicy } from "../desired/policies";
-import type { PolicyValues } from "../desired/policies";
-import { audience, jobLogin } from "./jobLogin";
-import type { LoginRole } from "./jobLogin";
+import type { ConsumerAccess } from "../desired/state";
+import { jobLogin } from "./jobLogin";
 
 export interface ConsumerArgs {
   settings: Pick<
     Settings,
     "vaultAddress" | "vaultNamespace" | "vaultCa" | "vaultClient" | "authPath" | "mount"
   >;
-  policy: PolicyValues;
+  access: ConsumerAccess;
   /** The JWT auth mount. */
   backend: pulumi.Input<string>;
-  /** Accounts whose tokens it reads. */
-  accounts: readonly string[];
-  /** The project or group, as its ID tokens name it. */
-  claim: ConsumerClaim;
 }
 
 /** Pipelines of a GitLab project, or of a group's projects, that read tokens with their own ID token. */
@@ -33,19 +26,16 @@ export class Consumer extends pulumi.ComponentResource {
   constructor(name: string, args: ConsumerArgs, opts?: pulumi.ComponentResourceOptions) {
     super("apisec:index:Consumer", name, {}, opts);
     this.consumerName = name;
-    const { settings, policy, accounts } = args;
-    const role = consumerRole(name, settings.vaultAddress, policy, args.claim);
+    const { settings, access } = args;
+    const { role, policy, accounts } = access;
     const readsTokens = new vault.Policy(
       `consumer-${name}`,
-      {
-        name: role.policy,
-        policy: renderPolicy("consumer", { ...policy, consumerAccounts: accounts }),
-      },
+      { name: policy.name, policy: policy.text },
       { parent: this },
     );
     const login = jobLogin(
       `consumer-${name}`,
-      { ...role, backend: args.backend, policy: readsTokens.name },
+      { role, backend: args.backend, policy: readsTokens.name },
       { parent: this },
     );
     this.role = login.roleName;
@@ -54,22 +44,6 @@ export class Consumer extends pulumi.ComponentResource {
     );
     this.registerOutputs({ role: this.role });
   }
-}
-
-/** The role of a consumer's jobs, which has the name of its policy. */
-export function consumerRole(
-  name: string,
-  vaultAddress: string,
-  policy: Pick<PolicyValues, "prefix" | "stack">,
-  claim: ConsumerClaim,
-): LoginRole<string> & { policy: string } {
-  const roleName = roleNameOf(policy.prefix, policy.stack, name);
-  return {
-    roleName,
-    audience: audience(vaultAddress, policy.stack, "read"),
-    claims: { ...claim, ref_type: "branch", ref_protected: "true" },
-    policy: roleName,
-  };
 }
 
 /**

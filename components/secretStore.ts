@@ -1,13 +1,14 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as vault from "@pulumi/vault";
 import { checked } from "../config/checked";
-import { tokenMarginSeconds } from "../config/checks";
 import { accountShape, shape } from "../config/schema";
 import { runError } from "../config/runError";
-import { passwordKeySettings, tokenKeySettings } from "../clients/keySettings";
 import { passwordKey, tokenKey } from "../core/passwordRecord";
-import { policyName, renderPolicy } from "../desired/policies";
+import { passwordKeySettings, tokenKeySettings } from "../desired/keySettings";
+import { mountDescription, policyName } from "../desired/names";
+import { renderPolicy } from "../desired/policies";
 import type { PolicyValues } from "../desired/policies";
+import { tokenKeptSeconds } from "../desired/tokenLife";
 import { KeySettings } from "../providers/keySettings";
 import type { KeySettingsInputs } from "../providers/keySettingsMethods";
 import type { VaultPlace } from "../clients/connect";
@@ -27,7 +28,9 @@ export interface SecretStoreArgs extends VaultPlace {
   tokenKeptSeconds?: number;
 }
 
-const usuallyKeptSeconds = shape.tokenLifetime.parse(undefined) - tokenMarginSeconds;
+const usuallyKeptSeconds = tokenKeptSeconds({
+  tokenLifetime: shape.tokenLifetime.parse(undefined),
+});
 
 /** What a store holds of one account. */
 export interface StoredAccount extends VaultPlace {
@@ -53,12 +56,12 @@ export class SecretStore extends pulumi.ComponentResource {
 
   constructor(name: string, args: SecretStoreArgs, opts?: pulumi.ComponentResourceOptions) {
     super("apisec:index:SecretStore", name, {}, opts);
-    const { mountExists = false, tokenKeptSeconds = usuallyKeptSeconds } = args;
+    const { mountExists = false, tokenKeptSeconds: kept = usuallyKeptSeconds } = args;
     const policy = checkedValues(name, args);
     const { vaultAddress, vaultNamespace } = args;
     this.place = { vaultAddress, vaultNamespace };
     this.values = policy;
-    this.tokenKeptSeconds = tokenKeptSeconds;
+    this.tokenKeptSeconds = kept;
     const mount = policy.ownsMount ? this.createMount(name, policy, mountExists) : undefined;
     this.mount = mount?.path ?? pulumi.output(policy.mount);
     const policies = {
@@ -179,9 +182,4 @@ function checkedValues(name: string, args: SecretStoreArgs): PolicyValues {
     consumers: [],
     groups: [],
   };
-}
-
-/** The mount's description in Vault, by which its owner is known. */
-export function mountDescription(project: string, stack: string): string {
-  return `APIsec passwords and tokens, managed by ${project}/${stack}`;
 }

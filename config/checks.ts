@@ -1,13 +1,12 @@
 import type { Account, ConfigSource, Consumer } from "../config";
 import { scheduleGaps } from "../desired/schedule";
+import { tokenMarginSeconds } from "../desired/tokenLife";
 import type { ProblemList } from "./problems";
 import { nameOf, setFirstPassword } from "./read";
 import type { Keys } from "./read";
 import { cronText } from "./schema";
 
 const mostGapHours = 12;
-/** A token leaves Vault this long before APIsec ends it. */
-export const tokenMarginSeconds = 30 * 60;
 
 /** The earlier entry with the same value; the value is noted for those that follow. */
 function twin(

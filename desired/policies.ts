@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { ownerMarker } from "./names";
 import { packageFolder } from "./packageFolder";
 
 /** One file of this folder. */
@@ -27,25 +28,6 @@ export interface PolicyValues {
   /** Vault identity groups that are given policies; their ids are known where Vault was asked. */
   groups: readonly string[];
   groupIds?: readonly string[];
-}
-
-/** Vault's name of a policy or role of this stack, such as `apisec-dev-developer`. */
-export function policyName(
-  prefix: string,
-  stack: string,
-  name: "admin" | "developer" | "rotator",
-): string {
-  return `${prefix}-${stack}-${name}`;
-}
-
-/** Vault's name of a consumer's policy and role. The dot is in no stack's name: no other stack has the same. */
-export function consumerName(prefix: string, stack: string, consumer: string): string {
-  return `${prefix}-${stack}-consumer.${consumer}`;
-}
-
-/** The first line of every policy of a stack: a policy without it belongs to somebody else. */
-export function ownerMarker(project: string, stack: string): string {
-  return `# managed by ${project}/${stack}`;
 }
 
 /**

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { createInterface } from "node:readline";
-import { policyName } from "../desired/policies";
+import { policyName } from "../desired/names";
 import { accessTable, rightsOn } from "./access";
 import { labEnvironment, writeEnvironment } from "./environment";
 import type { LabEnvironment } from "./environment";

@@ -1,7 +1,8 @@
 import { apisecAt } from "../clients/apisec";
 import type { ApisecPaths } from "../clients/apisec";
 import { jsonObject, systemClock } from "../net/http";
-import { differingKeys, passwordKeySettings, setKeys } from "../clients/keySettings";
+import { differingKeys, setKeys } from "../clients/keySettings";
+import { passwordKeySettings } from "../desired/keySettings";
 import { newPassword } from "../core/newPassword";
 import { changePassword } from "../core/passwordChange";
 import { parseRecord, passwordKey } from "../core/passwordRecord";

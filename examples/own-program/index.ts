@@ -24,9 +24,7 @@ export = async () => {
   const rotation = new TokenRotation("apisec", {
     settings,
     project,
-    accounts: [scanner.name],
     mount: store.mount,
-    minLifetimeSeconds,
     policy: store.policies.rotator,
   });
 

@@ -11,6 +11,7 @@ import { findInGitlab } from "../../checks/findInGitlab";
 import { renderPolicy } from "../../desired/policies";
 import { policyValues } from "../../desired/policyValues";
 import { renderRoot } from "../../desired/pipelineFile";
+import { consumerAccess } from "../../desired/state";
 import { sourceOf } from "../support/configSource";
 import { neededBy, resource, withMocks } from "../support/programMocks";
 import type { Registered } from "../support/programMocks";
@@ -77,9 +78,7 @@ function runRotation(
           uri: "gitlab.example.com/platform/apisec-rotation",
           pipelineFile,
         },
-        accounts: policyValues(settings).publishedAccounts,
         mount: settings.mount,
-        minLifetimeSeconds: 84_600,
         policy: "apisec-prod-rotator",
       }),
   );
@@ -540,7 +539,7 @@ describe("with consumers and groups", () => {
 test("a consumer's job is told of what Vault asks for besides", async () => {
   const settings = readConfig(
     sourceOf(
-      {},
+      { consumers: [{ name: "api", project: "payments/api" }] },
       {
         env: { ...environment, VAULT_NAMESPACE: "teams/a", VAULT_CACERT: "/ca.pem" },
         readText: () => "-----BEGIN CERTIFICATE-----",
@@ -548,13 +547,13 @@ test("a consumer's job is told of what Vault asks for besides", async () => {
     ),
   );
   const client = { cert: "-----BEGIN CERTIFICATE-----", key: "canary-key" };
+  const [access] = consumerAccess(settings, new Map([["api", { project_id: "43" }]]));
+  if (access === undefined) throw new Error("no consumer");
   const { result } = await withMocks(async () => {
     const { snippet } = new Consumer("api", {
       settings: { ...settings, vaultClient: client },
-      policy: policyValues(settings),
+      access,
       backend: "gitlab",
-      accounts: ["scanner"],
-      claim: { project_id: "43" },
     });
     return new Promise<string>((resolve) => snippet.apply(resolve));
   });

@@ -1,7 +1,7 @@
 import http from "node:http";
 import type { AddressInfo } from "node:net";
 import fc from "fast-check";
-import { passwordKeySettings, tokenKeySettings } from "../../clients/keySettings";
+import { passwordKeySettings, tokenKeySettings } from "../../desired/keySettings";
 import type { KeySettings } from "../../clients/keySettings";
 import { keySettingsMethods } from "../../providers/keySettingsMethods";
 import type { KeySettingsInputs, KeySettingsState } from "../../providers/keySettingsMethods";

@@ -1,5 +1,6 @@
 import { readConfig } from "../../config";
-import { policyName, renderPolicy } from "../../desired/policies";
+import { policyName } from "../../desired/names";
+import { renderPolicy } from "../../desired/policies";
 import type { PolicyName, PolicyValues } from "../../desired/policies";
 import { policyValues } from "../../desired/policyValues";
 import { sourceOf } from "../support/configSource";

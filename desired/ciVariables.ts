@@ -1,0 +1,76 @@
+import type { Settings } from "../config";
+import { pathsSetting } from "../job/environment";
+import { environmentName, ownerMarker, policyName } from "./names";
+
+/** GitLab stores at most 10,000 characters in a CI variable; a longer list goes into a file. */
+const longestVariable = 8_000;
+
+/** A CI variable of the rotation project. */
+export interface CiVariable {
+  key: string;
+  value: string;
+  variableType: "env_var" | "file";
+  protected: boolean;
+  /** A secret: masked in GitLab's logs, and encrypted in the state. */
+  masked: boolean;
+  raw: boolean;
+  environmentScope: string;
+  description: string;
+}
+
+type JobPlace = Pick<
+  Settings,
+  | "project"
+  | "stack"
+  | "policyPrefix"
+  | "vaultAddress"
+  | "vaultNamespace"
+  | "authPath"
+  | "mount"
+  | "apisecPaths"
+>;
+
+/** Where the job logs in and what it calls; "" = not set, whatever else might set it. */
+export function jobSettings(settings: JobPlace): Record<string, string> {
+  return {
+    VAULT_ADDR: settings.vaultAddress,
+    VAULT_NAMESPACE: settings.vaultNamespace ?? "",
+    VAULT_AUTH_PATH: settings.authPath,
+    VAULT_AUTH_ROLE: policyName(settings.policyPrefix, settings.stack, "rotator"),
+    APISEC_MOUNT: settings.mount,
+    APISEC_PATHS: pathsSetting(settings.apisecPaths),
+  };
+}
+
+/** Whether the names of the accounts are too long for a variable. */
+export function needsFile(accounts: readonly string[]): boolean {
+  return accounts.join(",").length > longestVariable;
+}
+
+/** The variables of the job that rotates `accounts`: for protected branches and the stack's environment alone. */
+export function ciVariables(
+  settings: JobPlace & Pick<Settings, "vaultCa" | "webhookUrl">,
+  accounts: readonly string[],
+): CiVariable[] {
+  const plain = (key: string, value: string): CiVariable => ({
+    key,
+    value,
+    variableType: "env_var",
+    protected: true,
+    masked: false,
+    raw: true,
+    environmentScope: environmentName(settings.stack),
+    description: ownerMarker(settings.project, settings.stack).slice(2),
+  });
+  const variables = Object.entries(jobSettings(settings))
+    .filter(([, value]) => value !== "")
+    .map(([key, value]) => plain(key, value));
+  if (!needsFile(accounts)) variables.push(plain("APISEC_ACCOUNTS", accounts.join(",")));
+  if (settings.vaultCa !== undefined) {
+    variables.push({ ...plain("VAULT_CACERT", settings.vaultCa), variableType: "file" });
+  }
+  if (settings.webhookUrl !== undefined) {
+    variables.push({ ...plain("APISEC_WEBHOOK", settings.webhookUrl), masked: true });
+  }
+  return variables;
+}

@@ -1,0 +1,14 @@
+import type { KeySettings } from "../clients/keySettings";
+import { formatDuration } from "../core/duration";
+
+/** Ten versions of a password: an older change that lands late is found among them. None of them ends. */
+export const passwordKeySettings: KeySettings = {
+  cas_required: true,
+  max_versions: 10,
+  delete_version_after: "0s",
+};
+
+/** A token leaves Vault some seconds after it was written. */
+export function tokenKeySettings(keptSeconds: number): KeySettings {
+  return { cas_required: true, delete_version_after: formatDuration(keptSeconds) };
+}

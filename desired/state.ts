@@ -1,0 +1,174 @@
+import type { Settings } from "../config";
+import { authKeys } from "./authMount";
+import { ciVariables } from "./ciVariables";
+import type { CiVariable } from "./ciVariables";
+import type { Facts } from "./facts";
+import { passwordKeySettings, tokenKeySettings } from "./keySettings";
+import { authDescription, consumerName, mountDescription, policyName } from "./names";
+import { pipelineSchedule } from "./pipelineSchedule";
+import { renderPolicy } from "./policies";
+import { groupNames, policyValues } from "./policyValues";
+import { projectFiles } from "./projectFiles";
+import type { ProjectFile } from "./projectFiles";
+import { consumerRole, rotatorRole } from "./roles";
+import type { LoginRole } from "./roles";
+import { tokenKeptSeconds } from "./tokenLife";
+
+/** A mount of Vault that this stack makes (`owned`), or only uses. */
+export interface Mount {
+  path: string;
+  owned: boolean;
+  /** By which its owner is known. */
+  description: string;
+}
+
+export interface Policy {
+  name: string;
+  text: string;
+}
+
+/** Pipelines that read tokens. */
+export interface ConsumerAccess {
+  /** As config names it. */
+  name: string;
+  /** Accounts whose tokens it reads. */
+  accounts: readonly string[];
+  policy: Policy;
+  role: LoginRole;
+}
+
+/** A Vault identity group and the policies that its members are given. */
+export interface GroupAccess {
+  group: string;
+  /** Undefined: Vault was not asked, or knows no such group. */
+  id: string | undefined;
+  policies: readonly string[];
+}
+
+/** The settings of the accounts' keys, and which keys each account has. */
+export interface Keys {
+  settings: Readonly<
+    Record<"password" | "token", Readonly<Record<string, boolean | number | string>>>
+  >;
+  accounts: Readonly<Record<string, readonly ("password" | "token")[]>>;
+}
+
+/** Everything that a stack wants in Vault and GitLab, but for the values of passwords and tokens. */
+export interface DesiredState {
+  vault: {
+    mount: Mount;
+    authMount: Mount & { keys: ReturnType<typeof authKeys> };
+    policies: Readonly<Record<"admin" | "developer" | "rotator", Policy>>;
+    keys: Keys;
+    /** The role that the rotation job logs in with. */
+    rotator: LoginRole;
+    consumers: readonly ConsumerAccess[];
+    groups: readonly GroupAccess[];
+  };
+  gitlab: {
+    schedule: ReturnType<typeof pipelineSchedule>;
+    variables: readonly CiVariable[];
+    /** In the order in which they are written; undefined where the project is not known. */
+    files: readonly ProjectFile[] | undefined;
+  };
+}
+
+/**
+ * What a stack of these settings wants. Pure but for the templates and the job, which are read from this package:
+ * throws where the job has not been built. What `facts` leaves open is undefined in it.
+ */
+export function desiredState(settings: Settings, facts: Facts): DesiredState {
+  const { project, stack } = settings;
+  const values = policyValues(settings);
+  const published = values.publishedAccounts;
+  return {
+    vault: {
+      mount: {
+        path: settings.mount,
+        owned: settings.createMount,
+        description: mountDescription(project, stack),
+      },
+      authMount: {
+        path: settings.authPath,
+        owned: settings.createAuth,
+        description: authDescription(project, stack),
+        keys: authKeys(settings),
+      },
+      policies: stackPolicies(settings),
+      keys: accountKeys(settings),
+      rotator: rotatorRole(settings, facts.project, facts.owner),
+      consumers: consumerAccess(settings, facts.claims),
+      groups: groupAccess(settings, facts.groupIds),
+    },
+    gitlab: {
+      schedule: pipelineSchedule(settings),
+      variables: ciVariables(settings, published),
+      files: filesOf(settings, facts, published),
+    },
+  };
+}
+
+function filesOf(
+  settings: Settings,
+  { project }: Facts,
+  published: readonly string[],
+): ProjectFile[] | undefined {
+  if (!settings.manageProjectFiles) return [];
+  return project && projectFiles(settings, project.pipelineFile, published);
+}
+
+/** The policies of the stack's three roles. */
+export function stackPolicies(settings: Settings): DesiredState["vault"]["policies"] {
+  const values = policyValues(settings);
+  const policy = (role: "admin" | "developer" | "rotator"): Policy => ({
+    name: policyName(settings.policyPrefix, settings.stack, role),
+    text: renderPolicy(role, values),
+  });
+  return { admin: policy("admin"), developer: policy("developer"), rotator: policy("rotator") };
+}
+
+/** Each account's keys, and what is set on them before their first value. */
+export function accountKeys(settings: Pick<Settings, "accounts" | "tokenLifetime">): Keys {
+  return {
+    settings: {
+      password: passwordKeySettings,
+      token: tokenKeySettings(tokenKeptSeconds(settings)),
+    },
+    accounts: Object.fromEntries(
+      settings.accounts.map(({ name, publishToken }) => [
+        name,
+        publishToken ? ["password", "token"] : ["password"],
+      ]),
+    ),
+  };
+}
+
+/** Each consumer's policy and role. */
+export function consumerAccess(settings: Settings, claims: Facts["claims"]): ConsumerAccess[] {
+  const values = policyValues(settings);
+  return settings.consumers.map((consumer) => {
+    const { name } = consumer;
+    const accounts = consumer.accounts ?? values.publishedAccounts;
+    return {
+      name,
+      accounts,
+      policy: {
+        name: consumerName(settings.policyPrefix, settings.stack, name),
+        text: renderPolicy("consumer", { ...values, consumerAccounts: accounts }),
+      },
+      role: consumerRole(settings, consumer, claims.get(name)),
+    };
+  });
+}
+
+function groupAccess(settings: Settings, ids: Facts["groupIds"]): GroupAccess[] {
+  const { adminGroups, developerGroups, policyPrefix, stack } = settings;
+  return groupNames(settings).map((group) => ({
+    group,
+    id: ids.get(group),
+    policies: [
+      ...(adminGroups.includes(group) ? [policyName(policyPrefix, stack, "admin")] : []),
+      ...(developerGroups.includes(group) ? [policyName(policyPrefix, stack, "developer")] : []),
+    ],
+  }));
+}

@@ -1,5 +1,6 @@
 import { changePassword } from "../../core/passwordChange";
-import type { PasswordWish, StopCode } from "../../core/passwordChange";
+import type { PasswordWish } from "../../core/passwordRun";
+import type { StopCode } from "../../core/passwordStops";
 import { rotateToken } from "../../core/tokenRotation";
 import type { Actor, Alone, Checks } from "./explore";
 import { livePassword } from "./memoryApisec";

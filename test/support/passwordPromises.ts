@@ -1,5 +1,6 @@
 import type { LoginAnswer } from "../../clients/apisec";
-import type { PasswordResult, PasswordWish, StopCode } from "../../core/passwordChange";
+import type { PasswordResult, PasswordWish } from "../../core/passwordRun";
+import type { StopCode } from "../../core/passwordStops";
 import { parseRecord, passwordKey } from "../../core/passwordRecord";
 import type { PasswordRecord } from "../../core/passwordRecord";
 import type { Rotation } from "../../core/tokenRotation";

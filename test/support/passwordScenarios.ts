@@ -1,4 +1,5 @@
-import type { PasswordWish, StopCode } from "../../core/passwordChange";
+import type { PasswordWish } from "../../core/passwordRun";
+import type { StopCode } from "../../core/passwordStops";
 import { passwordKey, recordData, tokenKey } from "../../core/passwordRecord";
 import { nowMs } from "./explore";
 import type { Exploration } from "./explore";

@@ -1,5 +1,5 @@
 import * as fc from "fast-check";
-import type { PasswordWish } from "../../core/passwordChange";
+import type { PasswordWish } from "../../core/passwordRun";
 import { readToken, sameUser } from "../../core/jwt";
 import { passwordKey, tokenKey } from "../../core/passwordRecord";
 import type { Run } from "./passwordChecks";

@@ -1,15 +1,15 @@
-// Bundles the rotation job into dist/rotate.mjs: one file for any machine with node, to be read by people;
+// Bundles the rotation job into dist/rotate.mjs and the scan into dist/scan.mjs: files for any machine with node;
 // and the dynamic providers' code into dist/passwordProvider.cjs, which the engine's provider process loads.
 import { build } from "esbuild";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 
 const { name, version, license } = JSON.parse(await readFile("package.json", "utf8"));
 
-const banner = `#!/usr/bin/env node
-// ${name} ${version}: the rotation job. License: ${license}.
-// For each account: reads its password from Vault, buys an access token from APIsec, checks and tries
-// it, and stores it in Vault. Settings come from the environment alone. Nothing but node is needed, and
-// no third-party code is in here. Built from job/main.ts by "npm run build": change that instead.
+/** The head of a file that runs on any machine with node and is read by people. */
+const banner = (what, entry) => `#!/usr/bin/env node
+// ${name} ${version}: ${what}
+// Settings come from the environment and the command line. Nothing but node is needed, and no third-party
+// code is in here. License: ${license}. Built from ${entry} by "npm run build": change that instead.
 `;
 
 // esbuild drops comments, but not those marked as legal texts: so the docstrings stay for the reader.
@@ -33,21 +33,34 @@ async function put(path, text) {
   await rename(`${path}.${process.pid}`, path);
 }
 
-const rotate = await build({
-  entryPoints: ["job/main.ts"],
-  write: false,
-  bundle: true,
-  format: "esm",
-  platform: "node",
-  target: "node20.19",
-  charset: "utf8",
-  legalComments: "inline",
-  banner: { js: banner },
-  plugins: [keepDocstrings],
-});
+/** One file of our own code, its docstrings kept. */
+async function bundle(entry, file, what) {
+  const { outputFiles } = await build({
+    entryPoints: [entry],
+    write: false,
+    bundle: true,
+    format: "esm",
+    platform: "node",
+    target: "node20.19",
+    charset: "utf8",
+    legalComments: "inline",
+    banner: { js: banner(what, entry) },
+    plugins: [keepDocstrings],
+  });
+  await put(file, outputFiles[0].text.replaceAll(/^\/\*!/gm, "/**"));
+}
 
 await mkdir("dist", { recursive: true });
-await put("dist/rotate.mjs", rotate.outputFiles[0].text.replaceAll(/^\/\*!/gm, "/**"));
+await bundle(
+  "job/main.ts",
+  "dist/rotate.mjs",
+  "the rotation job: buys each account an access token from APIsec and stores it in Vault.",
+);
+await bundle(
+  "scan/main.ts",
+  "dist/scan.mjs",
+  "a consumer's job: reads a token from Vault, has APIsec scan an API, fails for what it finds.",
+);
 
 const provider = await build({
   entryPoints: ["providers/bundle.ts"],

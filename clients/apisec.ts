@@ -123,7 +123,7 @@ function isPassing(answer: HttpResponse | Unknown): boolean {
   return !("status" in answer) || answer.status === 429 || answer.status >= 500;
 }
 
-function unknown(answer: HttpResponse | Unknown): Unknown {
+export function unknown(answer: HttpResponse | Unknown): Unknown {
   if (!("status" in answer)) return answer;
   const location = answer.status >= 300 && answer.status < 400 ? " (a redirect)" : "";
   return { kind: "unknown", why: `HTTP ${answer.status}${location} without the expected content` };
@@ -153,7 +153,7 @@ interface Envelope {
 }
 
 /** APIsec's envelope around every answer but login's; undefined where the body is none. */
-function readEnvelope(answer: HttpResponse): Envelope | undefined {
+export function readEnvelope(answer: HttpResponse): Envelope | undefined {
   const body = jsonObject(answer.body);
   if (body === undefined || typeof body["errors"] !== "boolean") return undefined;
   const messages: unknown[] = Array.isArray(body["messages"]) ? body["messages"] : [];
@@ -164,7 +164,7 @@ function readEnvelope(answer: HttpResponse): Envelope | undefined {
   return { errors: body["errors"], data: body["data"], text: texts.join("; ") };
 }
 
-function isRefusal(status: number): boolean {
+export function isRefusal(status: number): boolean {
   return status >= 400 && status < 500 && status !== 423 && status !== 429;
 }
 

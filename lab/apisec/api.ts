@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { type Answer, json, text } from "../faults";
 import type { Incoming } from "../faultyServer";
+import type { openScans } from "./scans";
 import type { Account, Store } from "./state";
 import { claimsOf, isSignedWith, signToken } from "./token";
 
@@ -22,8 +23,13 @@ export const DEFAULT_PATHS: Paths = {
 type Outcome = Answer & { outcome: string };
 type Caller = { account: Account; scopes: string[] };
 
-/** The calls of APIsec's API over `store`; `now` in milliseconds. */
-export function apisecApi(store: Store, paths: Paths, now: () => number) {
+/** The calls of APIsec's API over `store` and `scans`; `now` in milliseconds. */
+export function apisecApi(
+  store: Store,
+  scans: ReturnType<typeof openScans>,
+  paths: Paths,
+  now: () => number,
+) {
   const changePath = pattern(paths.change);
 
   function describe(request: Pick<Incoming, "method" | "path" | "headers" | "body">) {
@@ -49,9 +55,11 @@ export function apisecApi(store: Store, paths: Paths, now: () => number) {
 
   async function handle(request: Incoming): Promise<Outcome> {
     if (request.kind === "login") return login(request);
-    if (request.kind === "other") return refusal("not found", 404, "Not found");
+    const isApi = pathOf(request).startsWith("/api/v1/");
+    if (request.kind === "other" && !isApi) return refusal("not found", 404, "Not found");
     const caller = callerOf(bearer(request));
     if (typeof caller === "string") return refusal(caller, 401, caller);
+    if (request.kind === "other") return scanCall(request, caller);
     if (request.kind === "whoami") return whoami(caller);
     if (request.kind === "change") return change(request, caller);
     return projects(request, caller);
@@ -122,6 +130,14 @@ export function apisecApi(store: Store, paths: Paths, now: () => number) {
     const project = { id: `${account.org.id}-project`, name: "Demo", org: account.org };
     const data = page === 0 ? [project] : [];
     return { ...envelope({ data, totalPages: 1, totalElements: 1 }), outcome: "ok" };
+  }
+
+  function scanCall(request: Incoming, { account }: Caller): Outcome {
+    const url = new URL(request.path, "http://lab");
+    const said = scans.handle(request.method, url, bodyOf(request), account.org);
+    if (said === undefined) return refusal("not found", 404, "Not found");
+    if ("refusal" in said) return refusal("refused", 200, said.refusal);
+    return { ...envelope(said), outcome: "ok" };
   }
 
   function envelope(fields: object, status = 200): Answer {

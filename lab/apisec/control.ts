@@ -2,13 +2,19 @@ import Fastify, { type FastifyInstance } from "fastify";
 import { z } from "zod";
 import type { FaultInput } from "../faults";
 import type { FaultyServer, Logged } from "../faultyServer";
+import { ApiSettings } from "./scans";
+import type { openScans } from "./scans";
 import { type Account, AccountSettings, NewAccount, Settings, type Store } from "./state";
 
 const Password = z.strictObject({ password: z.string() });
 const OneAccount = z.object({ username: z.string() });
 
 /** The routes under `/-/lab/`: what a test may know and change behind APIsec's back. */
-export function controlApp(store: Store, server: () => FaultyServer): FastifyInstance {
+export function controlApp(
+  store: Store,
+  scans: ReturnType<typeof openScans>,
+  server: () => FaultyServer,
+): FastifyInstance {
   const app = Fastify();
   app.setErrorHandler(({ message }: Error, _request, reply) => reply.code(400).send({ message }));
 
@@ -40,6 +46,12 @@ export function controlApp(store: Store, server: () => FaultyServer): FastifyIns
   app.post("/-/lab/accounts/:username/check", async ({ params, body }) => ({
     live: store.isLive(account(params), Password.parse(body).password),
   }));
+
+  app.get("/-/lab/apis", async () => ({ apis: scans.apis(), runs: scans.runs() }));
+  app.patch("/-/lab/apis/:name", async ({ params, body }) => {
+    const { name } = z.object({ name: z.string() }).parse(params);
+    return scans.change(name, ApiSettings.partial().parse(body));
+  });
 
   app.get("/-/lab/settings", async () => store.settings);
   app.patch("/-/lab/settings", async ({ body }) => {

@@ -3,6 +3,7 @@ import type { AddressInfo } from "node:net";
 import { startFaultyServer } from "../faultyServer";
 import { apisecApi, DEFAULT_PATHS, type Paths } from "./api";
 import { controlApp } from "./control";
+import { openScans } from "./scans";
 import { type NewAccount, openStore } from "./state";
 
 export interface ApisecOptions {
@@ -33,10 +34,11 @@ export interface Apisec {
 export async function startApisec(options: ApisecOptions): Promise<Apisec> {
   const store = openStore(options.dir, options.accounts);
   const now = () => (options.now ?? Date.now)() + store.settings.clockOffsetMs;
-  const control = controlApp(store, () => server);
+  const scans = openScans();
+  const control = controlApp(store, scans, () => server);
   await control.ready();
   const server = await startFaultyServer({
-    ...apisecApi(store, { ...DEFAULT_PATHS, ...options.paths }, now),
+    ...apisecApi(store, scans, { ...DEFAULT_PATHS, ...options.paths }, now),
     aside(message, response) {
       if (!message.url?.startsWith("/-/lab/") || !isFromLoopback(message)) return false;
       control.routing(message, response);

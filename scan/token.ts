@@ -1,0 +1,56 @@
+import { jwtLogin, kvStore, revokeSelf } from "../clients/vault";
+import { tokenKey } from "../core/passwordRecord";
+import { readToken } from "../core/jwt";
+import { readEndpoint } from "../net/endpoint";
+import type { Clock, Send } from "../net/http";
+import type { TokenSource } from "./settings";
+
+/** A token and the host that it belongs to. */
+export interface HeldToken {
+  token: string;
+  host: string;
+}
+
+/**
+ * The access token: as given, or read from Vault with the job's ID token. The host comes from the record beside
+ * the token, never from a variable; the Vault token is revoked at once. Throws where there is none to use.
+ */
+export async function heldToken(source: TokenSource, send: Send, clock: Clock): Promise<HeldToken> {
+  const held = source.kind === "given" ? source : await fromVault(source, send, clock);
+  const claims = readToken(held.token);
+  if (claims === undefined) throw new Error("the token is none of APIsec");
+  if (claims.expiresAt * 1000 <= clock.now()) {
+    throw new Error(
+      "the token has expired: see the rotation pipeline of this account, or run `apisec-credentials rotate`",
+    );
+  }
+  return held;
+}
+
+async function fromVault(
+  source: TokenSource & { kind: "vault" },
+  send: Send,
+  clock: Clock,
+): Promise<HeldToken> {
+  const { address, namespace, authPath, role, idToken, mount, account } = source;
+  const vault = { send, clock, address, namespace };
+  const { token } = await jwtLogin(vault, authPath, role, idToken);
+  const connection = { ...vault, token };
+  try {
+    const read = await kvStore(connection, mount).read(tokenKey(account));
+    const path = `${mount}/${tokenKey(account)}`;
+    if (read.state !== "found") {
+      throw new Error(
+        `Vault holds no token at ${path}: ${read.state === "absent" ? "none was written yet" : "it has ended"}`,
+      );
+    }
+    const { token: accessToken, host } = read.data;
+    const endpoint = readEndpoint(String(host), "origin");
+    if (typeof accessToken !== "string" || !("address" in endpoint)) {
+      throw new Error(`${path} in Vault lacks a token or a host`);
+    }
+    return { token: accessToken, host: endpoint.address };
+  } finally {
+    await revokeSelf(connection).catch(() => undefined);
+  }
+}

@@ -1,5 +1,6 @@
 // Who may import whom. Run by `npm run fences`, and in CI by `make test`.
-const source = "^(index\\.ts|config|desired|components|providers|core|clients|net|job|scan|checks|cli)(/|$)";
+const source =
+  "^(index\\.ts|config|desired|components|providers|core|clients|net|job|scan|checks|cli)(/|$)";
 const pulumi = "node_modules/(@pulumi|@grpc)/";
 
 module.exports = {

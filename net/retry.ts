@@ -9,7 +9,7 @@ export interface RetryRules {
    * Whether to ask again after try number `tries`. It must not where the request may have taken effect and
    * asking twice does more than asking once: then only `wasNotSent` is safe.
    */
-  again(outcome: Outcome, tries: number): boolean;
+  again: (outcome: Outcome, tries: number) => boolean;
   /** The last try begins at most so many milliseconds after the first. */
   withinMs: number;
 }

@@ -97,6 +97,7 @@ export function connect(settings: Settings): VaultConnection {
     address: settings.vaultAddress,
     namespace: settings.vaultNamespace,
     token: findVaultToken(),
+    met: {},
   };
 }
 

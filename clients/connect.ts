@@ -27,5 +27,6 @@ export function connect({ vaultAddress, vaultNamespace }: VaultPlace): VaultConn
     address: vaultAddress,
     namespace: vaultNamespace,
     token,
+    met: {},
   };
 }

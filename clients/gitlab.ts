@@ -1,6 +1,8 @@
 import { foreignText } from "../core/redact";
 import { isObject } from "../net/http";
 import type { Clock, HttpResponse, Send } from "../net/http";
+import { isAnswer, isBusy, retry } from "../net/retry";
+import type { RetryRules } from "../net/retry";
 
 /**
  * GET of GitLab's REST API, `path` below `/api/v4/`: the parsed answer, of a list all its pages, undefined for
@@ -8,24 +10,20 @@ import type { Clock, HttpResponse, Send } from "../net/http";
  */
 export type GitlabReader = (path: string) => Promise<unknown>;
 
-const tries = 3;
+/** GitLab counts requests by the minute. */
+const rules: RetryRules = {
+  again: (outcome, tries) => tries < 5 && (!isAnswer(outcome) || isBusy(outcome)),
+  withinMs: 60_000,
+};
 const maxPages = 100;
 
-/** GitLab at `base`, read with `token`; a server that is passing busy is asked up to 3 times. */
+/** GitLab at `base`, read with `token`: up to 5 times within a minute where it is busy or gives no answer. */
 export function gitlabReader(send: Send, clock: Clock, base: string, token: string): GitlabReader {
-  const answerTo = async (path: string) => {
-    for (let attempt = 1; ; attempt += 1) {
-      const answer = await send({
-        method: "GET",
-        url: `${base}/api/v4/${path}`,
-        headers: { authorization: `Bearer ${token}` },
-        timeoutMs: 20_000,
-        maxBytes: 10_000_000,
-      });
-      const passing = answer.status === 429 || answer.status >= 500;
-      if (!passing || attempt === tries) return answer;
-      await clock.sleep(500 * 2 ** attempt);
-    }
+  const answerTo = (path: string) => {
+    const url = `${base}/api/v4/${path}`;
+    const headers = { authorization: `Bearer ${token}` };
+    const limits = { timeoutMs: 20_000, maxBytes: 10_000_000 };
+    return retry(send, { method: "GET", url, headers, ...limits }, clock, rules);
   };
   return async (path) => {
     const items: unknown[] = [];

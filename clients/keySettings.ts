@@ -9,18 +9,18 @@ import type { VaultConnection } from "./vault";
 export type KeySettings = Readonly<Record<string, boolean | number | string>>;
 
 const requestsAtOnce = 16;
-/** For so long a new mount may answer "Upgrading from non-versioned", in rounds of about 3 s. */
-const roundsOfUpgrade = 10;
+/** How often a standby is asked that does not know a new mount yet, once in 0.1 s. */
+const roundsUnknown = 30;
 
-/** Waits until a KV version 2 mount that has just been made takes settings. Throws after half a minute. */
+/** Waits until a KV version 2 mount that has just been made takes settings: 20 s as `vaultCall` does. */
 export async function mountReady(vault: VaultConnection, mount: string): Promise<void> {
   const path = `${encodePath(mount)}/config`;
   for (let round = 1; ; round += 1) {
     const answer = await vaultCall(vault, "GET", path);
     if (answer.status === 200) return;
-    const text = vaultErrors(answer);
-    const isUpgrading = text.includes("Upgrading from non-versioned");
-    if (!isUpgrading || round === roundsOfUpgrade) throw refused(vault, "GET", path, answer);
+    const isUnknown = answer.status === 404 && vaultErrors(answer).startsWith("no handler for");
+    if (!isUnknown || round === roundsUnknown) throw refused(vault, "GET", path, answer);
+    await vault.clock.sleep(100);
   }
 }
 

@@ -1,6 +1,8 @@
 import { foreignText } from "../core/redact";
-import { isObject, jsonObject, retryAfterMs } from "../net/http";
+import { isObject, jsonObject } from "../net/http";
 import type { Clock, HttpRequest, HttpResponse, Send } from "../net/http";
+import { isAnswer, isBusy, retry } from "../net/retry";
+import type { Outcome } from "../net/retry";
 
 /** Where Vault is and who asks. `address` is an origin, or an origin and a path, without a trailing slash. */
 export interface VaultConnection {
@@ -9,6 +11,16 @@ export interface VaultConnection {
   address: string;
   namespace?: string | undefined;
   token?: string | undefined;
+  /** What was met so far; a connection made from this one shares it. */
+  met?: VaultMet;
+}
+
+/** What a connection remembers of Vault's answers. */
+export interface VaultMet {
+  /** Vault has answered: where it does no longer, it may be electing a leader. */
+  answered?: boolean;
+  /** `X-Vault-Index` of the newest write: a standby that is older must not answer. */
+  index?: string;
 }
 
 /** One read of a KV v2 key: value and version come in one answer. `deletionTime` is RFC 3339 or "". */
@@ -40,53 +52,86 @@ export function vaultError(
 
 const timeoutMs = 15_000;
 const maxBytes = 4 * 1024 * 1024;
-const tries = 4;
-const longestWaitMs = 20_000;
+/** A leader change of three nodes takes up to 8 s. */
+const patienceMs = 20_000;
+const mostTries = 16;
+/** Of a Vault that never answered: most often the address is wrong. */
+const triesUnanswered = 4;
 
 /**
- * One call of Vault's HTTP API, tried up to 4 times on 412 (a replica that lags), 429 and 5xx, with
- * `Retry-After` honoured. Every write of this program is safe to repeat: it carries check-and-set.
- * Throws where no answer came or the answer was one that no caller can use.
+ * One call of Vault's HTTP API. Asked again for up to 20 s while no node leads (307, which is never followed),
+ * a replica lags (412) or the server is busy (429, 5xx), with `Retry-After` honoured. Every call of this program
+ * is safe to repeat: it reads, carries check-and-set, or sets the same once more. After a write a standby that
+ * does not know it yet hands every call to the leader (OpenBao 2.7.2: otherwise each read is old for up to 0.1 s,
+ * and half of the writes lose against what the standby has).
+ * Throws where no answer came, or one that no caller can use; `secrets` are what an answer may quote.
  */
 export async function vaultCall(
   vault: VaultConnection,
   method: HttpRequest["method"],
   path: string,
   body?: object,
+  secrets: readonly string[] = [],
 ): Promise<HttpResponse> {
-  const headers: Record<string, string> = { "x-vault-request": "true" };
-  if (vault.token !== undefined) headers["x-vault-token"] = vault.token;
-  if (vault.namespace !== undefined) headers["x-vault-namespace"] = vault.namespace;
-  if (body !== undefined) headers["content-type"] = "application/json";
+  const { met = {} } = vault;
   const request: HttpRequest = {
     method,
     url: `${vault.address}/v1/${path}`,
-    headers,
+    headers: headersOf(vault, body !== undefined),
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     timeoutMs,
     maxBytes,
   };
-  for (let attempt = 1; ; attempt += 1) {
-    let answer: HttpResponse | undefined;
-    let failure = "";
-    try {
-      answer = await vault.send(request);
-    } catch (error) {
-      failure = (error as Error).message;
-    }
-    if (answer !== undefined && !isPassing(answer)) return usable(answer, method, path, vault);
-    if (attempt === tries) {
-      if (answer === undefined) throw vaultError("unreachable", `Vault: ${failure}`);
-      return usable(answer, method, path, vault);
-    }
-    const wait = retryAfterMs(answer?.headers["retry-after"], vault.clock.now(), longestWaitMs);
-    await vault.clock.sleep(wait > 0 ? wait : 200 * 2 ** attempt);
+  const again = (outcome: Outcome, tries: number) => {
+    const isAnswered = isAnswer(outcome);
+    met.answered ||= isAnswered;
+    if (tries >= (met.answered ? mostTries : triesUnanswered)) return false;
+    return !isAnswered || isPassing(outcome);
+  };
+  let answer: HttpResponse;
+  try {
+    answer = await retry(vault.send, request, vault.clock, { again, withinMs: patienceMs });
+  } catch (error) {
+    throw vaultError("unreachable", `Vault: ${(error as Error).message}`);
   }
+  met.index = newerIndex(met.index, answer.headers["x-vault-index"]);
+  return usable(answer, `${method} ${path}`, vault, secrets);
+}
+
+function headersOf(
+  { token, namespace, met }: VaultConnection,
+  hasBody: boolean,
+): Record<string, string> {
+  return {
+    "x-vault-request": "true",
+    ...(token === undefined ? {} : { "x-vault-token": token }),
+    ...(namespace === undefined ? {} : { "x-vault-namespace": namespace }),
+    ...(hasBody ? { "content-type": "application/json" } : {}),
+    ...(met?.index === undefined
+      ? {}
+      : { "x-vault-index": met.index, "x-vault-inconsistent": "forward-active-node" }),
+  };
+}
+
+/** The later of two; answers to calls made at once come in any order. OpenBao's is `{cluster, value}` as base64. */
+function newerIndex(known: string | undefined, answered: string | undefined): string | undefined {
+  if (known === undefined || answered === undefined) return answered ?? known;
+  const valueOf = (index: string) =>
+    Number(jsonObject(Buffer.from(index, "base64").toString())?.["value"]);
+  return valueOf(answered) < valueOf(known) ? known : answered;
 }
 
 function isPassing(answer: HttpResponse): boolean {
-  if (answer.status === 400) return vaultErrors(answer).includes("Upgrading from non-versioned");
-  return answer.status === 412 || answer.status === 429 || answer.status >= 500;
+  const { status } = answer;
+  if (status === 400) return isUpgrading(answer);
+  return status === 307 || status === 412 || isBusy(answer);
+}
+
+/** A KV mount that was just made; the second text is a standby's. */
+function isUpgrading(answer: HttpResponse): boolean {
+  return /Upgrading from non-versioned|Waiting for the primary to upgrade/.test(
+    vaultErrors(answer),
+  );
 }
 
 /** The `errors` of a Vault answer as one text. Vault quotes no values in them. */
@@ -97,29 +142,32 @@ export function vaultErrors(answer: HttpResponse): string {
 
 function usable(
   answer: HttpResponse,
-  method: string,
-  path: string,
+  what: string,
   vault: VaultConnection,
+  secrets: readonly string[],
 ): HttpResponse {
   const { status } = answer;
-  const what = `${method} ${path}`;
   if (status === 403) {
     throw vaultError(
       "denied",
       `Vault denies ${what} (403): the token is not valid, or its policies do not allow it`,
     );
   }
-  if (status === 503) throw vaultError("sealed", `Vault at ${vault.address} is sealed (503)`);
+  const text = foreignText(vaultErrors(answer), [...secrets, vault.token ?? ""]);
+  const reason = text === "" ? "" : `: ${text}`;
+  if (status === 503 && /^(Vault is sealed)?$/.test(text)) {
+    throw vaultError("sealed", `Vault at ${vault.address} is sealed (503)`);
+  }
   if (status >= 300 && status < 400) {
     throw vaultError(
       "redirect",
-      `Vault at ${vault.address} redirects ${what} (${status}), as a standby node does: use the address of the active node or of the load balancer`,
+      `Vault at ${vault.address} redirects ${what} (${status}), as a standby node does whose leader is gone: use the address of the active node or of the load balancer${reason}`,
     );
   }
-  if (status >= 500 || status === 412 || status === 429) {
+  if (isBusy(answer) || status === 412) {
     throw vaultError(
       "unreachable",
-      `Vault answers ${what} with ${status}, ${tries} times in a row`,
+      `Vault answers ${what} with ${status} for ${patienceMs / 1000} s${reason}`,
     );
   }
   return answer;
@@ -130,36 +178,60 @@ export function encodePath(path: string): string {
   return path.split("/").map(encodeURIComponent).join("/");
 }
 
-/** The KV v2 mount `mount` behind `vault`. */
+/** How often a read is repeated that is older than it can be: a standby is 0.1 s behind. */
+const mostStale = 20;
+const stalePauseMs = 100;
+
+/**
+ * The KV v2 mount `mount` behind `vault`. Reads are never older than what this store has written, or has lost
+ * against.
+ */
 export function kvStore(vault: VaultConnection, mount: string): SecretStore {
   const pathOf = (key: string) => `${encodePath(mount)}/data/${encodePath(key)}`;
   // What stands before Vault may quote a request, token and all.
   const own = vault.token === undefined ? [] : [vault.token];
+  const leastVersions = new Map<string, number>();
+  const atLeast = (key: string, version: number) =>
+    leastVersions.set(key, Math.max(version, leastVersions.get(key) ?? 0));
+  async function readOnce(key: string, query: string): Promise<SecretRead> {
+    const answer = await vaultCall(vault, "GET", pathOf(key) + query);
+    return readSecret(answer, `${mount}/data/${key}`, own);
+  }
   return {
     async read(key, version) {
-      const query = version === undefined ? "" : `?version=${version}`;
-      const answer = await vaultCall(vault, "GET", pathOf(key) + query);
-      return readSecret(answer, `${mount}/data/${key}`, own);
+      if (version !== undefined) return readOnce(key, `?version=${version}`);
+      const least = leastVersions.get(key) ?? 0;
+      for (let stale = 0; ; stale += 1) {
+        const read = await readOnce(key, "");
+        const isStale = (read.state === "absent" ? 0 : read.version) < least;
+        if (!isStale) return read;
+        // Or somebody has deleted the key with its metadata since.
+        if (stale === mostStale) {
+          leastVersions.delete(key);
+          return read;
+        }
+        await vault.clock.sleep(stalePauseMs);
+      }
     },
     async write(key, data, cas) {
-      const answer = await vaultCall(vault, "POST", pathOf(key), { options: { cas }, data });
+      const values = Object.values(data).map(String);
+      const body = { options: { cas }, data };
+      const answer = await vaultCall(vault, "POST", pathOf(key), body, values);
       if (
         answer.status === 400 &&
         vaultErrors(answer).includes("check-and-set parameter did not")
       ) {
+        atLeast(key, cas + 1);
         return { state: "lost" };
       }
       const metadata = jsonObject(answer.body)?.["data"];
       // Without a version it is not Vault's answer, and nothing says that the value is stored.
       if (answer.status !== 200 || !isObject(metadata) || !isVersion(metadata["version"])) {
-        const values = Object.values(data).map(String);
         throw refused(vault, "POST", `${mount}/data/${key}`, answer, values);
       }
-      return {
-        state: "written",
-        version: metadata["version"],
-        deletionTime: deletionTimeOf(metadata),
-      };
+      const { version } = metadata;
+      atLeast(key, version);
+      return { state: "written", version, deletionTime: deletionTimeOf(metadata) };
     },
   };
 }
@@ -230,7 +302,7 @@ export async function jwtLogin(
   jwt: string,
 ): Promise<VaultLogin> {
   const path = `auth/${encodePath(authPath)}/login`;
-  const answer = await vaultCall(vault, "POST", path, { role, jwt });
+  const answer = await vaultCall(vault, "POST", path, { role, jwt }, [jwt]);
   const auth = jsonObject(answer.body)?.["auth"];
   if (answer.status !== 200 || !isObject(auth) || typeof auth["client_token"] !== "string") {
     const text = foreignText(vaultErrors(answer), [jwt]);

@@ -44,7 +44,7 @@ export async function run(settings: Settings, world: World): Promise<number> {
   const { vaultSend: send, clock } = world;
   let session: VaultSession;
   try {
-    session = await openSession(settings, { send, clock, ...settings.vault });
+    session = await openSession(settings, { send, clock, ...settings.vault, met: {} });
   } catch (error) {
     const { message } = error as Error;
     world.err(message);
@@ -63,26 +63,30 @@ export async function run(settings: Settings, world: World): Promise<number> {
     apisec: (host) => apisecAt(world.apisecSend, host, settings.paths, clock, apisecTries),
   };
   const outcomes: Outcome[] = [];
+  const secrets: string[] = [];
   await eachOf(settings.accounts, settings.concurrency, async (name) => {
-    outcomes.push(await rotateOne(name, tools, settings, session, world));
+    const met: Met = { secrets: [] };
+    outcomes.push(await rotateOne(name, met, tools, settings, session, world));
+    secrets.push(...met.secrets);
   });
   try {
     await session.end();
   } catch (error) {
-    world.err(`warning  the Vault token could not be revoked: ${(error as Error).message}`);
+    const why = redact((error as Error).message, [...secrets, ...session.secrets]);
+    world.err(`warning  the Vault token could not be revoked: ${why}`);
   }
   return finish(outcomes, settings, world);
 }
 
 async function rotateOne(
   name: string,
+  met: Met,
   tools: RotationTools,
   settings: Settings,
   session: VaultSession,
   world: World,
 ): Promise<Outcome> {
   const started = world.clock.now();
-  const met: Met = { secrets: [] };
   const clean = (text: string) => redact(text, [...met.secrets, ...session.secrets]);
   const seconds = () => (world.clock.now() - started) / 1000;
   try {

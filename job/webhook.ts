@@ -1,5 +1,5 @@
 import { isWebhook } from "../net/endpoint";
-import { retryAfterMs } from "../net/http";
+import { isAnswer, isBusy, retry, wasNotSent } from "../net/retry";
 import { redact } from "../core/redact";
 import type { Clock, HttpRequest, Send } from "../net/http";
 
@@ -14,7 +14,7 @@ export interface Messenger {
 }
 
 const timeoutMs = 10_000;
-const longestWaitMs = 30_000;
+const withinMs = 30_000;
 const mostLines = 20;
 const longestLine = 500;
 /** Slack shows no more of a text in one piece. */
@@ -73,7 +73,7 @@ function mrkdwn(line: string): string {
   return `${text.slice(0, longestLine - 1).replace(/(&[a-z]*|[\uD800-\uDBFF])$/, "")}…`;
 }
 
-/** One POST; one more where the server is busy. Throws where the message was not taken. */
+/** One POST; one more where the server is busy or was not reached. Throws where the message was not taken. */
 async function post(address: string, text: string, { send, clock }: Messenger): Promise<void> {
   const request: HttpRequest = {
     method: "POST",
@@ -83,12 +83,10 @@ async function post(address: string, text: string, { send, clock }: Messenger): 
     timeoutMs,
     maxBytes: 1024 * 1024,
   };
-  for (const last of [false, true]) {
-    const { status, headers } = await send(request);
-    if (status >= 200 && status < 300) return;
-    const busy = status === 429 || status >= 500;
-    if (!busy || last) throw new Error(`the webhook answers with ${status}`);
-    const wait = retryAfterMs(headers["retry-after"], clock.now(), longestWaitMs);
-    await clock.sleep(wait > 0 ? wait : 1_000);
-  }
+  const { status } = await retry(send, request, clock, {
+    again: (outcome, tries) =>
+      tries < 2 && (isAnswer(outcome) ? isBusy(outcome) : wasNotSent(outcome)),
+    withinMs,
+  });
+  if (status < 200 || status >= 300) throw new Error(`the webhook answers with ${status}`);
 }

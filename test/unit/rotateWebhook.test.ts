@@ -112,8 +112,8 @@ describe("a webhook that fails is a warning without its address", () => {
     ["gone", { status: 404, body: `no ${address}` }, "the webhook answers with 404"],
     ["moved", { status: 302, headers: { location: "https://evil.example" } }, "answers with 302"],
     ["silent", transportError("timeout", address), "the webhook did not answer in time"],
-    ["unknown", transportError("dns", address), "the webhook has a host name that cannot be"],
-  ])("%s: one request", async (_, answer, why) => {
+    ["cut off", transportError("reset", address), "the webhook closed the connection before"],
+  ])("%s: one request, which may have been taken", async (_, answer, why) => {
     const { requests, warnings, world } = messenger(answer);
     await teller(job, world)("stopped", []);
     expect(requests).toHaveLength(1);
@@ -125,13 +125,19 @@ describe("a webhook that fails is a warning without its address", () => {
   test.each<[string, Record<string, string>, number]>([
     ["as asked", { "retry-after": "7" }, 7_000],
     ["at most 30 s", { "retry-after": "3600" }, 30_000],
-    ["a second", {}, 1_000],
+    ["half a second", {}, 500],
   ])("busy: once more, after %s", async (_, headers, wait) => {
     for (const status of [429, 500, 503]) {
       const { requests, warnings, waits, world } = messenger({ status, headers });
       await teller(job, world)("stopped", []);
       expect([requests.length, warnings, waits]).toEqual([2, [], [wait]]);
     }
+  });
+
+  test("not reached: once more", async () => {
+    const { requests, warnings, world } = messenger(transportError("dns", address));
+    await teller(job, world)("stopped", []);
+    expect([requests.length, warnings]).toEqual([2, []]);
   });
 
   test("busy for ever: two requests", async () => {

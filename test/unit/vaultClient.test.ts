@@ -153,10 +153,48 @@ describe("a write", () => {
   });
 });
 
+describe("a standby that is behind", () => {
+  const lost = {
+    status: 400,
+    body: { errors: ["check-and-set parameter did not match the current version"] },
+  };
+  const written = (version: number) => ({ status: 200, body: { data: metadata(version) } });
+  const absent = { status: 404, body: { errors: [] } };
+
+  test.each<[string, Scripted, number, Scripted]>([
+    ["what was written", written(8), 8, value(7)],
+    ["what won the race", lost, 8, value(7)],
+    ["a first version", written(1), 1, absent],
+  ])("is asked again until it shows %s", async (_, answer, version, stale) => {
+    const { script, store } = vaultWith(answer, stale, stale, value(version));
+    await store.write("a/token", {}, version - 1);
+    await expect(store.read("a/token")).resolves.toMatchObject({ version });
+    expect(script.waits).toEqual([100, 100]);
+  });
+
+  test("is believed after 2 s: somebody may have deleted the key for good", async () => {
+    const { script, store } = vaultWith(lost, absent);
+    await store.write("a/token", {}, 7);
+    await expect(store.read("a/token")).resolves.toEqual({ state: "absent" });
+    expect(script.sent).toHaveLength(1 + 21);
+    await store.read("a/token");
+    expect(script.sent).toHaveLength(1 + 21 + 1);
+  });
+
+  test("is not asked again of another key, or of an older version", async () => {
+    const { script, store } = vaultWith(written(8), value(3));
+    await store.write("a/token", {}, 7);
+    await store.read("b/token");
+    await store.read("a/token", 3);
+    expect(script.waits).toEqual([]);
+  });
+});
+
 describe("a call", () => {
   test.each([
     ["a replica that lags", { status: 412, body: { errors: ["x"] } }],
     ["too many requests", { status: 429 }],
+    ["a leader change", { status: 307, headers: { location: "https://dead.example" } }],
     ["a server error", { status: 500 }],
     ["a bad gateway", { status: 502, body: "<html>" }],
     [
@@ -170,6 +208,15 @@ describe("a call", () => {
         },
       },
     ],
+    [
+      "a standby that waits for that",
+      {
+        status: 400,
+        body: {
+          errors: ["Waiting for the primary to upgrade from non-versioned to versioned data."],
+        },
+      },
+    ],
     ["a refused connection", refused],
     ["a connection that was reset", reset],
   ] as [string, Scripted][])("is repeated on %s", async (_, answer) => {
@@ -177,12 +224,12 @@ describe("a call", () => {
     await expect(store.read("a/token")).resolves.toMatchObject({ state: "found" });
     expect(script.sent).toHaveLength(4);
     expect(new Set(script.sent.map((request) => JSON.stringify(request))).size).toBe(1);
-    expect(script.waits).toEqual([400, 800, 1600]);
+    expect(script.waits).toEqual([500, 1000, 2000]);
   });
 
   test("waits as long as it is asked to, within bounds", async () => {
     const asked = ["3", "0", "86400", "Thu, 01 Jan 2026 00:00:26 GMT", "soon"];
-    for (const [index, wait] of [3_000, 400, 20_000, 20_000, 400].entries()) {
+    for (const [index, wait] of [3_000, 500, 20_000, 20_000, 500].entries()) {
       const headers = { "retry-after": asked[index] ?? "" };
       const { script, store } = vaultWith({ status: 429, headers }, value(1));
       await store.read("a/token");
@@ -203,28 +250,42 @@ describe("a call", () => {
       { status: 503, body: { errors: ["Vault is sealed"] } },
       "sealed",
       `Vault at ${address} is sealed (503)`,
-      4,
+      10,
     ],
     [
-      "redirected",
+      "redirected, and no node leads",
       { status: 307, headers: { location: "https://evil.example" } },
       "redirect",
       `Vault at ${address} redirects GET apisec/config (307), as a standby node does`,
+      10,
+    ],
+    [
+      "sent to another address for good",
+      { status: 301, headers: { location: "https://evil.example" } },
+      "redirect",
+      `Vault at ${address} redirects GET apisec/config (301), as a standby node does`,
       1,
     ],
     [
       "always too many",
       { status: 429 },
       "unreachable",
-      "Vault answers GET apisec/config with 429, 4 times in a row",
-      4,
+      "Vault answers GET apisec/config with 429 for 20 s",
+      10,
     ],
     [
-      "at a broken server",
-      { status: 500, body: { errors: ["canary"] } },
+      "at a broken server, whose reason is shown without the secrets that it quotes",
+      { status: 500, body: { errors: [`no space left: ${token} hunter2-canary`] } },
       "unreachable",
-      "Vault answers GET apisec/config with 500, 4 times in a row",
-      4,
+      "Vault answers GET apisec/config with 500 for 20 s: no space left: [secret] [secret]",
+      10,
+    ],
+    [
+      "behind something that is down",
+      { status: 503, body: { errors: ["no healthy upstream"] } },
+      "unreachable",
+      "Vault answers GET apisec/config with 503 for 20 s: no healthy upstream",
+      10,
     ],
     [
       "without an answer",
@@ -236,13 +297,50 @@ describe("a call", () => {
   ];
   test.each(endings)("ends when it is %s", async (_, answer, problem, text, times) => {
     const { script, vault } = vaultWith(answer);
-    const error = await errorOf(vaultCall(vault, "GET", "apisec/config"));
+    const error = await errorOf(
+      vaultCall(vault, "GET", "apisec/config", undefined, ["hunter2-canary"]),
+    );
     expect(error).toBeInstanceOf(Error);
     expect(error.problem).toBe(problem);
     expect(error.message).toContain(text);
     expect(JSON.stringify(error) + error.message + error.stack).not.toContain("canary");
     expect(script.sent).toHaveLength(times);
     expect(script.sent.every(({ url }) => url.startsWith(address))).toBe(true);
+  });
+
+  test("that was answered before is asked for 20 s, the 4 tries are for an address that never answers", async () => {
+    const { script, vault } = vaultWith({ status: 200, body: {} }, refused);
+    const connection = { ...vault, met: {} };
+    await vaultCall(connection, "GET", "sys/x");
+    await errorOf(vaultCall(connection, "GET", "sys/x"));
+    expect(script.sent).toHaveLength(1 + 10);
+    expect(script.waits.reduce((sum, wait) => sum + wait, 0)).toBe(20_000);
+  });
+
+  test("after a write names that write, so that no older standby answers", async () => {
+    const indexOf = (value: string) =>
+      Buffer.from(JSON.stringify({ cluster: "c", value })).toString("base64");
+    const answer = (value?: string): Scripted => ({
+      status: 200,
+      body: {},
+      headers: value === undefined ? {} : { "x-vault-index": indexOf(value) },
+    });
+    // Answers to calls that are made at once come in any order; 9 is less than 10.
+    const { script, vault } = vaultWith(answer("10"), answer("9"), answer());
+    const connection = { ...vault, met: {} };
+    for (const method of ["POST", "POST", "GET"] as const) {
+      await vaultCall(connection, method, "apisec/metadata/a/token", {});
+    }
+    const sent = script.sent.map(({ headers }) => headers);
+    expect(sent[0]).not.toHaveProperty("x-vault-inconsistent");
+    expect(sent.slice(1)).toEqual(
+      [1, 2].map(() =>
+        expect.objectContaining({
+          "x-vault-index": indexOf("10"),
+          "x-vault-inconsistent": "forward-active-node",
+        }),
+      ),
+    );
   });
 
   test("carries the namespace, and a token only where there is one", async () => {

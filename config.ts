@@ -5,6 +5,7 @@ import {
   checkAccounts,
   checkConsumers,
   checkFirstPasswords,
+  checkHeartbeat,
   checkKeySource,
   checkSchedule,
   checkWebhook,
@@ -40,7 +41,7 @@ export interface Consumer {
   accounts?: string[] | undefined;
 }
 
-/** The stack's whole configuration, checked. Secret are `webhookUrl` and the key of `vaultClient`. Durations are in seconds. */
+/** The stack's whole configuration, checked. Secret are `webhookUrl`, `heartbeatUrl` and the key of `vaultClient`. Durations are in seconds. */
 export interface Settings {
   project: string;
   stack: string;
@@ -65,9 +66,15 @@ export interface Settings {
    */
   pipelineFile: "own" | "shared" | "included";
   jobImage?: string | undefined;
+  /** Tags of the runner that the job needs. */
+  jobTags?: string[] | undefined;
+  /** Of the commits into the rotation project, with `{path}`, `{project}` and `{stack}` in it. */
+  commitMessage: string;
   cron: string;
   cronTimezone: string;
   tokenLifetime: number;
+  /** Whether Vault deletes a token before it expires; false for readers that take such a token for deleted. */
+  tokenEndsInVault: boolean;
   apisecPaths: ApisecPaths;
   /** Vault identity groups whose members are given the policies. */
   adminGroups: string[];
@@ -75,6 +82,8 @@ export interface Settings {
   consumers: Consumer[];
   /** Where the job tells of failures. A secret. */
   webhookUrl?: string | undefined;
+  /** What the job asks after each run; `/fail` where not every account is fresh. A secret. */
+  heartbeatUrl?: string | undefined;
   vaultAddress: string;
   vaultNamespace?: string | undefined;
   /** PEM text of the certificate authorities that Vault is checked against (VAULT_CACERT). */
@@ -104,7 +113,7 @@ export interface ConfigSource {
 export type SettingsInCode = Partial<
   Omit<
     { [K in keyof typeof shape]: z.input<(typeof shape)[K]> },
-    "accounts" | "consumers" | "apisecPaths" | "firstPasswords" | "webhookUrl"
+    "accounts" | "consumers" | "apisecPaths" | "firstPasswords" | "webhookUrl" | "heartbeatUrl"
   >
 > & {
   accounts: (Pick<Account, "name" | "username"> & Partial<Account>)[];
@@ -178,6 +187,7 @@ export function readConfig(source: ConfigSource): Settings {
   checkProxies([vault.address, ...accounts.map(({ host }) => host)], source, problems);
   checkKeySource(keys, problems);
   checkWebhook(keys, source, problems);
+  checkHeartbeat(keys, accounts, problems);
   const warnings = checkSchedule(keys, source, problems);
   if (problems.lines.length > 0) throw configError(source.stack, problems.lines);
   // Without a problem every key has been read.

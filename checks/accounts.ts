@@ -3,7 +3,7 @@ import type { Account, Settings } from "../config";
 import { differences } from "../core/differences";
 import { eachOf } from "../core/eachOf";
 import { passwordKeySettings, tokenKeySettings } from "../desired/keySettings";
-import { tokenKeptSeconds } from "../desired/tokenLife";
+import { deletedAfterSeconds, tokenKeptSeconds } from "../desired/tokenLife";
 import { passwordKey, tokenKey } from "../core/passwordRecord";
 import { nextRuns, scheduleGaps } from "../desired/schedule";
 import type { VaultConnection } from "../clients/vault";
@@ -85,10 +85,14 @@ export function tokenFinding(
   const problem = (found: string): Finding => ({ what, state: "problem", found, fix });
   const warning = (found: string): Finding => ({ what, state: "warning", found, fix });
   if (newest === undefined) return problem("there is none");
-  const { version, createdAt, endsAt, destroyed } = newest;
+  const { version, createdAt, destroyed } = newest;
   if (destroyed) return problem(`version ${version} was destroyed`);
+  const { tokenLifetime, tokenEndsInVault } = settings;
+  // What its own expiry says cannot be read here.
+  const expiresAt = tokenEndsInVault ? undefined : createdAt + tokenLifetime * 1000;
+  const endsAt = newest.endsAt ?? expiresAt;
   const issued = `issued ${span(now - createdAt)} ago`;
-  const shouldEnd = createdAt + tokenKeptSeconds(settings) * 1000;
+  const shouldEnd = expiresAt ?? createdAt + tokenKeptSeconds(settings) * 1000;
   if (endsAt !== undefined && endsAt <= now) {
     const ago = `${timeText(endsAt)}, ${span(now - endsAt)} ago`;
     return problem(
@@ -150,7 +154,7 @@ export function passwordFinding(
 function keyFindings(settings: Settings, key: string, { settings: found }: KeyState): Finding[] {
   const { mount } = settings;
   const declared = key.endsWith("/token")
-    ? tokenKeySettings(tokenKeptSeconds(settings))
+    ? tokenKeySettings(deletedAfterSeconds(settings))
     : passwordKeySettings;
   const wrong = differences(declared, found);
   if (wrong.length === 0) return [];

@@ -54,16 +54,25 @@ export async function checkSchedule(
 export function scheduleFinding(settings: Settings, schedule: Json, count: number): Finding {
   const what = "schedule";
   const fix = `pulumi up --refresh --stack ${settings.stack}`;
-  const { ref, cron, cronTimezone: cron_timezone } = pipelineSchedule(settings);
+  const { ref, cron, cronTimezone: cron_timezone, active } = pipelineSchedule(settings);
   const variables = Array.isArray(schedule["variables"]) ? schedule["variables"] : [];
   const keys = variables.filter(isObject).map(({ key }) => foreignText(String(key), []));
   const wrong = [
-    ...(schedule["active"] === true ? [] : ["is inactive: nothing rotates the tokens"]),
+    ...(schedule["active"] === active
+      ? []
+      : [
+          active
+            ? "is inactive: nothing rotates the tokens"
+            : "is active, and its job has nothing to do: no account publishes its token",
+        ]),
     ...differences({ ref, cron, cron_timezone }, schedule),
     ...(keys.length > 0 ? [`has variables, which win over the project's: ${keys.join(", ")}`] : []),
     ...(count > 1 ? [`is there ${count} times`] : []),
   ];
   if (wrong.length > 0) return { what, state: "problem", found: wrong.join("; "), fix };
+  if (!active) {
+    return { what, state: "ok", found: "inactive, as no account publishes its token" };
+  }
   const next = schedule["next_run_at"];
   const when = typeof next === "string" ? timeText(Date.parse(next)) : "unknown";
   const found = `${cron} ${cron_timezone}, next run ${when}`;
@@ -80,6 +89,9 @@ export function lastPipelineFinding(settings: Settings, schedule: Json, now: num
   const last = isObject(schedule["last_pipeline"]) ? schedule["last_pipeline"] : undefined;
   const began = Date.parse(String((last ?? schedule)["created_at"]));
   const age = now - began;
+  if (!pipelineSchedule(settings).active) {
+    return { what, state: "ok", found: "none is due: no account publishes its token" };
+  }
   const every = `the schedule leaves at most ${span(largest * hourMs)} between two runs`;
   if (!(age <= (largest + 1) * hourMs)) {
     const found =

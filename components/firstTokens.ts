@@ -7,7 +7,10 @@ import { onceEnvironment } from "../job/environment";
 import type { ServiceAccount } from "./serviceAccount";
 
 export interface FirstTokensArgs {
-  settings: Pick<Settings, "vaultAddress" | "vaultNamespace" | "mount" | "apisecPaths">;
+  settings: Pick<
+    Settings,
+    "vaultAddress" | "vaultNamespace" | "mount" | "apisecPaths" | "tokenEndsInVault"
+  >;
   /** Accounts whose tokens are published, their passwords already in Vault. */
   accounts: readonly ServiceAccount[];
   minLifetimeSeconds: number;

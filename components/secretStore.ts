@@ -26,6 +26,8 @@ export interface SecretStoreArgs extends VaultPlace {
   policyPrefix?: string;
   /** How long a token stays readable after it was written, in seconds; default 23.5 hours. */
   tokenKeptSeconds?: number;
+  /** Whether Vault deletes a token after that time (the default), or leaves it to readers to see its end. */
+  tokenEndsInVault?: boolean;
 }
 
 const usuallyKeptSeconds = tokenKeptSeconds({
@@ -75,7 +77,13 @@ export class SecretStore extends pulumi.ComponentResource {
       rotator: policies.rotator.name,
     });
     // A mount that is there need not be waited for: two plugins start at once.
-    const keys = this.setKeys(name, policy, mount === undefined || mountExists ? [] : [mount]);
+    const deletedAfter = args.tokenEndsInVault === false ? undefined : kept;
+    const keys = this.setKeys(
+      name,
+      policy,
+      deletedAfter,
+      mount === undefined || mountExists ? [] : [mount],
+    );
     this.ready = [keys, ...Object.values(policies)];
     this.registerOutputs({ mount: this.mount, policies: this.policies });
   }
@@ -121,6 +129,7 @@ export class SecretStore extends pulumi.ComponentResource {
   private setKeys(
     name: string,
     { mount, accounts, publishedAccounts }: PolicyValues,
+    tokensDeletedAfter: number | undefined,
     dependsOn: pulumi.Resource[],
   ): pulumi.Resource {
     const published = new Set(publishedAccounts);
@@ -129,7 +138,7 @@ export class SecretStore extends pulumi.ComponentResource {
       mount,
       settings: {
         password: passwordKeySettings,
-        token: tokenKeySettings(this.tokenKeptSeconds),
+        token: tokenKeySettings(tokensDeletedAfter),
       },
       accounts: Object.fromEntries(
         accounts.map((account) => [

@@ -1,6 +1,8 @@
 import type { Account, ConfigSource, Consumer } from "../config";
 import { scheduleGaps } from "../desired/schedule";
 import { tokenMarginSeconds } from "../desired/tokenLife";
+import { shardPlaceholder } from "../net/endpoint";
+import { shardsOf } from "../desired/shards";
 import type { ProblemList } from "./problems";
 import { nameOf, setFirstPassword } from "./read";
 import type { Keys } from "./read";
@@ -175,16 +177,33 @@ export function checkConsumers(
   });
 }
 
-/** The webhook's address is a secret. */
+/** The addresses that the job tells how it went are secrets. */
 export function checkWebhook(keys: Keys, source: ConfigSource, problems: ProblemList): void {
-  const path = ["webhookUrl"];
-  const key = `${source.project}:webhookUrl`;
-  if (keys.webhookUrl === undefined || source.secretKeys.includes(key)) return;
+  for (const name of ["webhookUrl", "heartbeatUrl"] as const) {
+    if (keys[name] === undefined || source.secretKeys.includes(`${source.project}:${name}`))
+      continue;
+    problems.add(
+      [name],
+      "stands in clear in the stack's file",
+      "a secret: who knows the address can write there",
+      `make a new address and set it with ${problems.set([name])}`,
+    );
+  }
+}
+
+/** Each of several jobs has a heartbeat of its own: one that is well must not hide one that is not. */
+export function checkHeartbeat(
+  keys: Keys,
+  accounts: readonly Partial<Account>[],
+  problems: ProblemList,
+): void {
+  const shards = shardsOf(accounts.filter(({ publishToken }) => publishToken !== false).length);
+  if (keys.heartbeatUrl === undefined || shards === 1) return;
+  if (keys.heartbeatUrl.includes(shardPlaceholder)) return;
   problems.add(
-    path,
-    "stands in clear in the stack's file",
-    "a secret: who knows the address can write there",
-    `make a new address and set it with ${problems.set(path)}`,
+    ["heartbeatUrl"],
+    `does not contain ${shardPlaceholder}, and ${shards} jobs share the accounts`,
+    `an address with ${shardPlaceholder}, which stands for 1 to ${shards}: one heartbeat a job`,
   );
 }
 

@@ -28,7 +28,7 @@ export function problemList(
 ): ProblemList {
   const lines: string[] = [];
   const keyOf = (path: Path) => `${source.project}:${String(path[0])}`;
-  const secretNames = ["firstPasswords", "webhookUrl"];
+  const secretNames = ["firstPasswords", "webhookUrl", "heartbeatUrl"];
   const list: ProblemList = {
     lines,
     add(path, found, expected, fix = `set it with ${list.set(path)}`) {

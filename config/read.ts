@@ -28,6 +28,8 @@ const textKeys = new Set([
   "tokenLifetime",
   "pipelineFile",
   "webhookUrl",
+  "heartbeatUrl",
+  "commitMessage",
 ]);
 
 /** Reads the project's keys; what is wrong, or no key at all, goes into `problems`. */
@@ -96,6 +98,7 @@ const innerKeys: Record<string, Path> = {
   accounts: [0, "name"],
   apisecPaths: ["login"],
   jwtPublicKeys: [0],
+  jobTags: [0],
   adminGroups: [0],
   developerGroups: [0],
   consumers: [0, "name"],

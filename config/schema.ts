@@ -1,6 +1,8 @@
 import { z } from "zod";
 import { parseDuration } from "../core/duration";
 import { isWebhook, readEndpoint } from "../net/endpoint";
+import { commitMessage, usualCommitMessage } from "../desired/commitMessage";
+import { tagPattern } from "../desired/pipelineFile";
 import { nextRuns } from "../desired/schedule";
 
 const mostAccounts = 2_000;
@@ -20,6 +22,9 @@ export const urlText =
 export const cronText = "five cron fields, such as 17 */6 * * *";
 const lifetimeText = "a duration of 2h or more, such as 24h";
 const webhookText = "an https:// address without user or blanks, set with --secret";
+const tagText = "a runner's tag, such as docker: letters, digits, blanks inside and _ . : / @ + -";
+const commitText =
+  "one to ten lines of text, in which {path}, {project} and {stack} stand for the file's path, this project and this stack";
 const zoneText = "a time zone such as UTC or Europe/Berlin";
 
 /** A text of one line. `pulumi config set --path` makes a number of what looks like one: that is a text, too. */
@@ -138,6 +143,16 @@ export const shape = {
     "a container image with node 20 or newer and an exact version or digest, such as node:22.21.1-alpine3.22",
     /^[a-z0-9][\w./:-]*(:[\w-]*\d[\w.-]*|@sha256:[0-9a-f]{64})$/,
   ).optional(),
+  jobTags: z
+    .array(text(tagText, tagPattern, 100), { error: "a list of runner tags" })
+    .min(1, "at least one tag, or no list at all")
+    .max(20, "at most 20 tags")
+    .optional(),
+  commitMessage: z
+    .string({ error: commitText })
+    .transform((value) => value.replaceAll("\r\n", "\n").trim())
+    .refine(isCommitMessage, commitText)
+    .default(usualCommitMessage),
   cron: text(cronText, new RegExp(`^\\s*${cronField}(?:\\s+${cronField}){4}\\s*$`))
     .refine(isCron, cronText)
     .default("17 */6 * * *"),
@@ -149,6 +164,7 @@ export const shape = {
     .refine((value) => (parseDuration(value) ?? 0) >= shortestLifetime, lifetimeText)
     .transform((value) => parseDuration(value) ?? 0)
     .default(24 * 3600),
+  tokenEndsInVault: flag.default(true),
   apisecPaths: z.unknown(),
   adminGroups: groups,
   developerGroups: groups,
@@ -158,7 +174,22 @@ export const shape = {
     .max(2_000, webhookText)
     .refine(isWebhook, webhookText)
     .optional(),
+  heartbeatUrl: z
+    .string({ error: webhookText })
+    .max(2_000, webhookText)
+    .refine(isWebhook, webhookText)
+    .optional(),
 };
+
+function isCommitMessage(value: string): boolean {
+  const known = commitMessage(value, { path: "x", project: "x", stack: "x" });
+  return (
+    value !== "" &&
+    value.length <= 1_000 &&
+    value.split("\n").length <= 10 &&
+    !/[{}]|[^\P{Cc}\n]|\p{Cf}/u.test(known)
+  );
+}
 
 function isCron(value: string): boolean {
   return works(() => nextRuns(value, "UTC", 0, 1));

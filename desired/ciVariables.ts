@@ -1,5 +1,7 @@
 import type { Settings } from "../config";
-import { pathsSetting } from "../job/environment";
+import { formatDuration } from "../core/duration";
+import { pathsSetting, tokenEndsSetting } from "../job/environment";
+import { scheduleGaps } from "./schedule";
 import { environmentName, ownerMarker, policyName } from "./names";
 
 /** GitLab stores at most 10,000 characters in a CI variable; a longer list goes into a file. */
@@ -42,6 +44,20 @@ export function jobSettings(settings: JobPlace): Record<string, string> {
   };
 }
 
+/** What the script alone tells the job. */
+export function scriptSettings(
+  settings: Pick<Settings, "project" | "stack" | "cron" | "cronTimezone" | "tokenEndsInVault">,
+): Record<string, string> {
+  // From a fixed day: what is delivered must not change with the clock.
+  const from = Date.UTC(2026, 0, 5);
+  const { largest } = scheduleGaps(settings.cron, settings.cronTimezone, from);
+  return {
+    APISEC_STACK: `${settings.project}/${settings.stack}`,
+    APISEC_TOKEN_ENDS: tokenEndsSetting(settings.tokenEndsInVault),
+    APISEC_LARGEST_GAP: formatDuration(largest * 3600),
+  };
+}
+
 /** Whether the names of the accounts are too long for a variable. */
 export function needsFile(accounts: readonly string[]): boolean {
   return accounts.join(",").length > longestVariable;
@@ -49,7 +65,7 @@ export function needsFile(accounts: readonly string[]): boolean {
 
 /** The variables of the job that rotates `accounts`: for protected branches and the stack's environment alone. */
 export function ciVariables(
-  settings: JobPlace & Pick<Settings, "vaultCa" | "webhookUrl">,
+  settings: JobPlace & Pick<Settings, "vaultCa" | "webhookUrl" | "heartbeatUrl">,
   accounts: readonly string[],
 ): CiVariable[] {
   const plain = (key: string, value: string): CiVariable => ({
@@ -65,12 +81,18 @@ export function ciVariables(
   const variables = Object.entries(jobSettings(settings))
     .filter(([, value]) => value !== "")
     .map(([key, value]) => plain(key, value));
-  if (!needsFile(accounts)) variables.push(plain("APISEC_ACCOUNTS", accounts.join(",")));
+  if (accounts.length > 0 && !needsFile(accounts)) {
+    variables.push(plain("APISEC_ACCOUNTS", accounts.join(",")));
+  }
   if (settings.vaultCa !== undefined) {
     variables.push({ ...plain("VAULT_CACERT", settings.vaultCa), variableType: "file" });
   }
-  if (settings.webhookUrl !== undefined) {
-    variables.push({ ...plain("APISEC_WEBHOOK", settings.webhookUrl), masked: true });
+  const addresses = {
+    APISEC_WEBHOOK: settings.webhookUrl,
+    APISEC_HEARTBEAT: settings.heartbeatUrl,
+  };
+  for (const [key, address] of Object.entries(addresses)) {
+    if (address !== undefined) variables.push({ ...plain(key, address), masked: true });
   }
   return variables;
 }

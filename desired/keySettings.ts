@@ -8,7 +8,7 @@ export const passwordKeySettings: KeySettings = {
   delete_version_after: "0s",
 };
 
-/** A token leaves Vault some seconds after it was written. */
-export function tokenKeySettings(keptSeconds: number): KeySettings {
-  return { cas_required: true, delete_version_after: formatDuration(keptSeconds) };
+/** A token leaves Vault some seconds after it was written; undefined = never, `expires_at` alone says its end. */
+export function tokenKeySettings(keptSeconds: number | undefined): KeySettings {
+  return { cas_required: true, delete_version_after: formatDuration(keptSeconds ?? 0) };
 }

@@ -25,13 +25,18 @@ export interface PipelineOptions {
    * the jobs then run for that schedule alone, and their names are of this stack.
    */
   sharedWith?: string | undefined;
-  /** Variables that the job is given in its script; those named here are safe from CI variables. */
+  /** The runner must have all of them. */
+  tags?: readonly string[] | undefined;
+  /** Variables that the job is given in its script; those named there are safe from CI variables. */
   settings?: Record<string, string>;
 }
 
 /** The image of the rotation job where the stack names none. */
 export const defaultImage =
   "node:22.21.1-alpine3.22@sha256:b2358485e3e33bc3a33114d2b1bdb18cdbe4df01bd2b257198eb51beb1f026c5";
+
+/** A runner's tag. */
+export const tagPattern = /^[\p{L}\p{N}_./:@+-](?:[\p{L}\p{N} _./:@+-]*[\p{L}\p{N}_./:@+-])?$/u;
 
 const shapes: Record<string, RegExp> = {
   marker: /^# [\w ./-]{1,255}$/,
@@ -55,7 +60,7 @@ const workflow = ["workflow:", "  rules:", `    - if: ${scheduled}`, "", ""].joi
  */
 export function renderPipeline(options: PipelineOptions): string {
   check(options);
-  const { settings = {}, sharedWith, shards, ...plain } = options;
+  const { settings = {}, sharedWith, shards, tags, accountsFile, minLifetime, ...plain } = options;
   const template = readFileSync(join(packageFolder(), "job", "gitlab-ci.yml"), "utf8");
   const start = template.indexOf("{{job}}:");
   const head = fill(template.slice(0, start), { marker: options.marker });
@@ -67,9 +72,17 @@ export function renderPipeline(options: PipelineOptions): string {
     condition: alone
       ? scheduled
       : `${scheduled} && ($CI_PIPELINE_SCHEDULE_DESCRIPTION == null || $CI_PIPELINE_SCHEDULE_DESCRIPTION == "${sharedWith}")`,
-    settings: Object.entries(settings)
-      .map(([name, value]) => `${name}=${shellQuote(value)} `)
-      .join(""),
+    tags: tags === undefined ? undefined : `[${tags.map((tag) => JSON.stringify(tag)).join(", ")}]`,
+  };
+  const own = {
+    ...settings,
+    APISEC_MIN_LIFETIME: minLifetime,
+    APISEC_REPORT: "rotation-report.xml",
+    APISEC_METRICS: "rotation-metrics.txt",
+    // A variable of that name may be another's, of the group above.
+    ...(accountsFile === undefined
+      ? {}
+      : { APISEC_ACCOUNTS: "", APISEC_ACCOUNTS_FILE: accountsFile }),
   };
   const jobs = Array.from({ length: shards }, (_, position) => {
     const number = position + 1;
@@ -78,8 +91,7 @@ export function renderPipeline(options: PipelineOptions): string {
       // With a blank: `prod-1` may be a stack of its own.
       job: `${alone ? "rotate" : `apisec-${options.stack}`}${shards > 1 ? ` ${number}/${shards}` : ""}`,
       resourceGroup: `apisec-${options.stack}-rotate${shards > 1 ? `-${number}` : ""}`,
-      index: shards > 1 ? number : undefined,
-      total: shards > 1 ? shards : undefined,
+      settings: assignments({ ...own, CI_NODE_INDEX: `${number}`, CI_NODE_TOTAL: `${shards}` }),
     });
   });
   return head + (alone ? workflow : stageInput) + jobs.join("\n");
@@ -102,6 +114,13 @@ export function renderRoot(): string {
   ].join("\n");
 }
 
+/** One line a variable, as the script's block of YAML wants them. */
+function assignments(values: Record<string, string>): string {
+  return Object.entries(values)
+    .map(([name, value]) => `${name}=${shellQuote(value)} \\\n        `)
+    .join("");
+}
+
 function shellQuote(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }
@@ -114,9 +133,12 @@ function check(options: PipelineOptions): void {
       return typeof value === "string" && !shape.test(value);
     })
     .map(([key]) => key);
-  // Blanks too: YAML would fold a line at them.
+  // Nothing that YAML, a shell or a reader of the file could take for the end of a value.
   const settings = Object.entries(options.settings ?? {}).flat();
   if (!settings.every((text) => /^[!-~]*$/.test(text))) wrong.push("settings");
+  if (options.tags?.length === 0 || options.tags?.some((tag) => !tagPattern.test(tag))) {
+    wrong.push("tags");
+  }
   if (parseDuration(options.minLifetime) === undefined) wrong.push("minLifetime");
   if (!Number.isInteger(timeoutMinutes) || timeoutMinutes < 1 || timeoutMinutes > 15) {
     wrong.push("timeoutMinutes (1 to 15)");

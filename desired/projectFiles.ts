@@ -2,14 +2,14 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Settings } from "../config";
 import { formatDuration } from "../core/duration";
-import { jobSettings, needsFile } from "./ciVariables";
+import { jobSettings, needsFile, scriptSettings } from "./ciVariables";
+import { commitMessage } from "./commitMessage";
+import { shardsOf } from "./shards";
 import { audience, ownerMarker, scheduleDescription } from "./names";
 import { packageFolder } from "./packageFolder";
 import { defaultImage, renderPipeline, renderRoot, sharedMarker } from "./pipelineFile";
 import { timeoutMinutes } from "./roles";
 import { tokenKeptSeconds } from "./tokenLife";
-
-const accountsPerJob = 500;
 
 export interface ProjectFile {
   /** Which of the files it is. */
@@ -35,7 +35,12 @@ type FileSettings = Pick<
   | "gitlabBranch"
   | "pipelineFile"
   | "jobImage"
+  | "jobTags"
+  | "commitMessage"
+  | "cron"
+  | "cronTimezone"
   | "tokenLifetime"
+  | "tokenEndsInVault"
 >;
 
 /**
@@ -57,20 +62,21 @@ export function projectFiles(
     stack,
     audience: audience(settings.vaultAddress, stack),
     image: settings.jobImage ?? defaultImage,
+    tags: settings.jobTags,
     minLifetime: formatDuration(tokenKeptSeconds(settings)),
     timeoutMinutes,
-    shards: Math.max(1, Math.ceil(accounts.length / accountsPerJob)),
+    shards: shardsOf(accounts.length),
     accountsFile: needsFile(accounts) ? accountsPath : undefined,
     script: scriptPath,
     ...(alone ? {} : { sharedWith: scheduleDescription(project, stack) }),
-    settings: jobSettings(settings),
+    settings: { ...jobSettings(settings), ...scriptSettings(settings) },
   });
   const file = (kind: ProjectFile["kind"], path: string, content: string): ProjectFile => ({
     kind,
     path,
     content,
     branch: settings.gitlabBranch,
-    commitMessage: `Deliver ${path} from ${project}/${stack} [skip ci]`,
+    commitMessage: commitMessage(settings.commitMessage, { path, project, stack }),
     retained: kind === "pipeline",
   });
   const files = [file("script", scriptPath, readScript())];

@@ -12,7 +12,7 @@ import { projectFiles } from "./projectFiles";
 import type { ProjectFile } from "./projectFiles";
 import { consumerRole, rotatorRole } from "./roles";
 import type { LoginRole } from "./roles";
-import { tokenKeptSeconds } from "./tokenLife";
+import { deletedAfterSeconds } from "./tokenLife";
 
 /** A mount of Vault that this stack makes (`owned`), or only uses. */
 export interface Mount {
@@ -128,11 +128,13 @@ export function stackPolicies(settings: Settings): DesiredState["vault"]["polici
 }
 
 /** Each account's keys, and what is set on them before their first value. */
-export function accountKeys(settings: Pick<Settings, "accounts" | "tokenLifetime">): Keys {
+export function accountKeys(
+  settings: Pick<Settings, "accounts" | "tokenLifetime" | "tokenEndsInVault">,
+): Keys {
   return {
     settings: {
       password: passwordKeySettings,
-      token: tokenKeySettings(tokenKeptSeconds(settings)),
+      token: tokenKeySettings(deletedAfterSeconds(settings)),
     },
     accounts: Object.fromEntries(
       settings.accounts.map(({ name, publishToken }) => [

@@ -9,9 +9,17 @@ export function pathsSetting({ login, probe }: ApisecPaths): string {
   return usual ? "" : JSON.stringify({ login, probe });
 }
 
+/** The job's APISEC_TOKEN_ENDS: whether Vault deletes a token in time, or readers look at its expiry alone. */
+export function tokenEndsSetting(tokenEndsInVault: boolean): "vault" | "expiry" {
+  return tokenEndsInVault ? "vault" : "expiry";
+}
+
 /** What `once.sh` is told of a stack. How Vault is reached and with whose token is the caller's own affair. */
 export function onceEnvironment(
-  settings: Pick<Settings, "vaultAddress" | "vaultNamespace" | "mount" | "apisecPaths">,
+  settings: Pick<
+    Settings,
+    "vaultAddress" | "vaultNamespace" | "mount" | "apisecPaths" | "tokenEndsInVault"
+  >,
   minLifetimeSeconds: number,
 ): Record<string, string> {
   const { vaultAddress, vaultNamespace, mount, apisecPaths } = settings;
@@ -20,6 +28,7 @@ export function onceEnvironment(
     ...(vaultNamespace === undefined ? {} : { VAULT_NAMESPACE: vaultNamespace }),
     APISEC_MOUNT: mount,
     APISEC_PATHS: pathsSetting(apisecPaths),
+    APISEC_TOKEN_ENDS: tokenEndsSetting(settings.tokenEndsInVault),
     APISEC_MIN_LIFETIME: formatDuration(minLifetimeSeconds),
     APISEC_REPORT: "/dev/null",
   };

@@ -26,6 +26,14 @@ export function readEndpoint(text: string, path: "path" | "origin"): Endpoint {
   return { address: url.origin + below };
 }
 
+/** In the heartbeat's address, for the number of the job among those that share the accounts. */
+export const shardPlaceholder = "{shard}";
+
+/** What is secret in a webhook's address: all that follows the server. Of a text that is no address, all. */
+export function secretPart(address: string): string {
+  return URL.canParse(address) ? address.slice(new URL(address).origin.length) : address;
+}
+
 /** Whether a text is the address of a webhook: https, or http on this machine. Its path and query are the secret. */
 export function isWebhook(text: string): boolean {
   // GitLab masks a variable only if it has no blank.

@@ -344,6 +344,7 @@ describe("the program", () => {
         VAULT_ADDR: "https://vault.example.com:8200",
         APISEC_MOUNT: "apisec",
         APISEC_PATHS: "",
+        APISEC_TOKEN_ENDS: "vault",
         APISEC_MIN_LIFETIME: "23h30m0s",
         APISEC_REPORT: "/dev/null",
       },
@@ -796,14 +797,12 @@ describe("other settings", () => {
     expect(pipeline.dependencies).toContain(list.urn);
     const { workflow, ...jobs } = parse(String(pipeline.inputs["content"])) as Record<
       string,
-      object
+      { script: [string] }
     >;
     expect(workflow).toBeDefined();
     expect(Object.keys(jobs)).toEqual(["rotate 1/3", "rotate 2/3", "rotate 3/3"]);
     for (const job of Object.values(jobs)) {
-      expect(job).toMatchObject({
-        variables: { APISEC_ACCOUNTS_FILE: "apisec-accounts-prod.txt" },
-      });
+      expect(job.script[0]).toContain("APISEC_ACCOUNTS_FILE='apisec-accounts-prod.txt'");
     }
   });
 

@@ -43,6 +43,8 @@ describe("a configuration that is right", () => {
       gitlabBranch: "main",
       manageProjectFiles: true,
       pipelineFile: "own",
+      commitMessage: "Deliver {path} from {project}/{stack} [skip ci]",
+      tokenEndsInVault: true,
       adminGroups: [],
       developerGroups: [],
       consumers: [],
@@ -217,7 +219,7 @@ const wrong: [string, Record<string, unknown>, string, string][] = [
   [
     "an unknown key",
     { mounts: "x" },
-    "mounts: does not exist; expected one of accounts, firstPasswords, apisecUrl, mount, createMount, authPath, createAuth, jwksUrl, jwtPublicKeys, policyPrefix, gitlabProject, gitlabBranch, manageProjectFiles, pipelineFile, jobImage, cron, cronTimezone, tokenLifetime, apisecPaths, adminGroups, developerGroups, consumers, webhookUrl",
+    "mounts: does not exist; expected one of accounts, firstPasswords, apisecUrl, mount, createMount, authPath, createAuth, jwksUrl, jwtPublicKeys, policyPrefix, gitlabProject, gitlabBranch, manageProjectFiles, pipelineFile, jobImage, jobTags, commitMessage, cron, cronTimezone, tokenLifetime, tokenEndsInVault, apisecPaths, adminGroups, developerGroups, consumers, webhookUrl, heartbeatUrl",
     "config rm mounts",
   ],
   [

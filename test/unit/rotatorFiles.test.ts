@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { parse, parseAllDocuments } from "yaml";
 import { evaluate } from "../../lab/gitlab/ciRules";
 import { run } from "../../lab/process";
@@ -36,18 +37,14 @@ describe("the pipeline file", () => {
         variables: {
           GIT_DEPTH: "1",
           GIT_SUBMODULE_STRATEGY: "none",
-          APISEC_MIN_LIFETIME: "23h30m",
         },
-        script: [
-          "env -u NODE_OPTIONS -u NODE_DEBUG -u NODE_PATH " +
-            "VAULT_ADDR='https://vault.example.com:8200' VAULT_NAMESPACE='' node rotate.mjs",
-        ],
+        script: [expect.stringMatching(/ node rotate\.mjs$/)],
         resource_group: "apisec-dev-rotate",
         timeout: "15 minutes",
         interruptible: false,
         artifacts: {
           when: "always",
-          paths: ["rotation-report.xml"],
+          paths: ["rotation-report.xml", "rotation-metrics.txt"],
           reports: { junit: "rotation-report.xml" },
           expire_in: "30 days",
         },
@@ -65,18 +62,125 @@ describe("the pipeline file", () => {
     expect(stdout.split("\n")).toEqual([settings.A, settings.B, ""]);
   });
 
+  /** What the script's last command is given, in this shell, with these variables around. */
+  async function environmentIn(shell: string, more: Partial<PipelineOptions>, env: object) {
+    const { rotate } = parse(renderPipeline({ ...options, ...more })) as {
+      rotate: { script: [string] };
+    };
+    const line = rotate.script[0].replace(
+      "node rotate.mjs",
+      `"${process.execPath}" -p 'JSON.stringify(process.env)'`,
+    );
+    const { stdout, stderr } = await run(
+      "sh",
+      ["-c", 'exec "$0" -ec "$1" < /dev/null', shell, line],
+      {
+        env: { PATH: process.env["PATH"] ?? "", ...env },
+      },
+    );
+    expect(stderr).toBe("");
+    // Each shell says something of itself.
+    const { _, PWD, SHLVL, OLDPWD, SHELLOPTS, ...told } = JSON.parse(stdout) as Record<
+      string,
+      string
+    >;
+    return told;
+  }
+
+  test.each(["dash", "bash"])("unsets in %s whatever the job does not need", async (shell) => {
+    const needed = {
+      VAULT_ID_TOKEN: "ey.canary",
+      APISEC_ACCOUNTS: "scanner,build",
+      APISEC_WEBHOOK: "https://hooks.example.com/x",
+      CI_DEBUG_TRACE: "true",
+      NODE_EXTRA_CA_CERTS: join(__dirname, "../support/tls/ca.pem"),
+      HTTPS_PROXY: "http://proxy:3128",
+      // Lines that look like what a shell says of others.
+      APISEC_URL: 'x\nexport PATH="y"\ndeclare -x APISEC_ACCOUNTS="z" *\n',
+    };
+    const dangers = {
+      ...{ NODE_OPTIONS: "--title=x", NODE_USE_SYSTEM_CA: "1", NODE_TLS_REJECT_UNAUTHORIZED: "0" },
+      ...{
+        NODE_PATH: "/x",
+        NODE_DEBUG: "http",
+        NODE_V8_COVERAGE: "/tmp/x",
+        NODE_COMPILE_CACHE: "/x",
+      },
+      ...{ SSL_CERT_FILE: "/x", SSL_CERT_DIR: "/x", OPENSSL_CONF: "/x", OPENSSL_MODULES: "/x" },
+      ...{
+        LD_PRELOAD: "",
+        LD_AUDIT: "",
+        LD_LIBRARY_PATH: "/x",
+        GLIBC_TUNABLES: "",
+        HOSTALIASES: "/x",
+      },
+      ...{
+        GIT_CONFIG_COUNT: "1",
+        GIT_CONFIG_KEY_0: "a.b",
+        GIT_CONFIG_VALUE_0: "x",
+        HTTP_PROXY: "x",
+      },
+      ...{
+        BASH_ENV: "/nowhere",
+        ENV: "/nowhere",
+        IFS: "E",
+        OPTIND: "7",
+        name: "x",
+        PS4: "x",
+        CDPATH: "/",
+      },
+      ...{
+        VAULT_TOKEN: "hvs.x",
+        VAULT_SKIP_VERIFY: "1",
+        APISEC_ACCOUNTS_FILE: "x",
+        APISEC_DEADLINE: "1s",
+      },
+      ...{ GREETING: 'a "b" $(c) `d`', EMPTY: "", MANY: "a\nb\n\nc'd" },
+    };
+    const told = await environmentIn(shell, {}, { ...dangers, ...needed, ...script("1", "9") });
+    const { PATH, OPTIND, ...rest } = told;
+    expect(PATH).toBe(process.env["PATH"]);
+    expect(rest).toEqual({ ...needed, ...options.settings, ...script("1", "1") });
+    expect(["1", undefined]).toContain(OPTIND);
+  });
+
+  const script = (index: string, total: string) => ({
+    APISEC_MIN_LIFETIME: "23h30m",
+    APISEC_REPORT: "rotation-report.xml",
+    APISEC_METRICS: "rotation-metrics.txt",
+    CI_NODE_INDEX: index,
+    CI_NODE_TOTAL: total,
+  });
+
+  test("says its list of accounts, whatever a CI variable says", async () => {
+    const more = { accountsFile: "accounts.txt" };
+    const told = await environmentIn("sh", more, {
+      APISEC_ACCOUNTS: "x",
+      APISEC_ACCOUNTS_FILE: "y",
+    });
+    expect(told).toMatchObject({ APISEC_ACCOUNTS: "", APISEC_ACCOUNTS_FILE: "accounts.txt" });
+  });
+
+  test("asks for a runner with these tags", () => {
+    const tags = ["docker", "größe L", "eu-west/1"];
+    const { rotate } = parse(renderPipeline({ ...options, tags })) as { rotate: object };
+    expect(rotate).toMatchObject({ tags });
+  });
+
   test("has a job a shard, each with its own resource group", () => {
     const text = renderPipeline({ ...options, shards: 3, accountsFile: "accounts.txt" });
     const { workflow, ...jobs } = parse(text) as Record<
       string,
-      { resource_group: string; variables: Record<string, string> }
+      { resource_group: string; script: [string] }
     >;
     expect(workflow).toBeDefined();
     expect(Object.keys(jobs)).toEqual(["rotate 1/3", "rotate 2/3", "rotate 3/3"]);
     expect(jobs["rotate 2/3"]).toMatchObject({
       resource_group: "apisec-dev-rotate-2",
-      variables: { APISEC_ACCOUNTS_FILE: "accounts.txt", CI_NODE_INDEX: "2", CI_NODE_TOTAL: "3" },
     });
+    expect(jobs["rotate 2/3"]?.script[0]).toMatch(
+      /APISEC_ACCOUNTS_FILE='accounts.txt' [^]*CI_NODE_INDEX='2' [^]*CI_NODE_TOTAL='3' /,
+    );
   });
 
   test.each<[string, Partial<PipelineOptions>]>([
@@ -94,6 +198,10 @@ describe("the pipeline file", () => {
     ["image", { image: 'node:22.1"\n' }],
     ["minLifetime", { minLifetime: "1 day" }],
     ["timeoutMinutes", { timeoutMinutes: 16 }],
+    ["tags", { tags: [] }],
+    ["tags", { tags: ["docker", "$HOME"] }],
+    ["tags", { tags: ['a"b'] }],
+    ["tags", { tags: ["a "] }],
     ["shards", { shards: 0 }],
     ["shards", { shards: 1.5 }],
     ["accountsFile", { accountsFile: "../accounts" }],

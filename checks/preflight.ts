@@ -197,7 +197,7 @@ export function checkMount(
 export function checkAuth(vault: VaultConnection, settings: Settings): Promise<string[]> {
   const { authPath, createAuth, project, stack } = settings;
   return problemsOf(async () => {
-    const found = await look(vault, `sys/auth/${encodePath(authPath)}`);
+    const found = await look(vault, `sys/mounts/auth/${encodePath(authPath)}`);
     if (found === undefined) {
       return createAuth
         ? []

@@ -69,7 +69,7 @@ export function checkAuthOf(vault: VaultConnection, settings: Settings): Promise
   return attempt(
     what,
     async () => {
-      if ((await look(vault, `sys/auth/${encodePath(authPath)}`)) === undefined) {
+      if ((await look(vault, `sys/mounts/auth/${encodePath(authPath)}`)) === undefined) {
         return [{ what, state: "problem", found: "is not there", fix }];
       }
       const problems = await checkAuth(vault, settings);

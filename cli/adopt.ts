@@ -124,7 +124,8 @@ function finders(settings: Settings): Finders {
   const gitlab = callersGitlab(settings.gitlabUrl, caFile, token);
   return {
     "vault:index/policy:Policy": ({ name }) => inVault(`sys/policies/acl/${name}`, `${name}`),
-    "vault:jwt/authBackend:AuthBackend": ({ path }) => inVault(`sys/auth/${path}`, `${path}`),
+    "vault:jwt/authBackend:AuthBackend": ({ path }) =>
+      inVault(`sys/mounts/auth/${path}`, `${path}`),
     "vault:jwt/authBackendRole:AuthBackendRole": ({ backend, roleName }) =>
       inVault(`auth/${backend}/role/${roleName}`, `auth/${backend}/role/${roleName}`),
     "gitlab:index/projectVariable:ProjectVariable": async ({ project, key, environmentScope }) => {

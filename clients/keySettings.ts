@@ -32,9 +32,19 @@ export async function setKeys(
 ): Promise<void> {
   await eachOf([...keys], requestsAtOnce, async ([key, settings]) => {
     const path = metadataPath(mount, key);
-    const answer = await vaultCall(vault, "POST", path, settings);
+    const answer = await vaultCall(vault, "POST", path, asSent(settings));
     if (!isDone(answer)) throw refused(vault, "POST", path, answer);
   });
+}
+
+/** Numbers as text: the deployer's policy names the value that it allows, and no number of JSON is equal to it. */
+function asSent(settings: KeySettings): KeySettings {
+  return Object.fromEntries(
+    Object.entries(settings).map(([name, value]) => [
+      name,
+      typeof value === "number" ? String(value) : value,
+    ]),
+  );
 }
 
 /** Vault says 204, and where it has warnings 200. A page of what stands before it is neither. */

@@ -4,6 +4,7 @@ import { checked } from "../config/checked";
 import { accountShape, shape } from "../config/schema";
 import { runError } from "../config/runError";
 import { passwordKey, tokenKey } from "../core/passwordRecord";
+import { formatDuration } from "../core/duration";
 import { passwordKeySettings, tokenKeySettings } from "../desired/keySettings";
 import { mountDescription, policyName } from "../desired/names";
 import { renderPolicy } from "../desired/policies";
@@ -183,6 +184,7 @@ function checkedValues(name: string, args: SecretStoreArgs): PolicyValues {
     prefix: policyPrefix,
     mount,
     ownsMount: createMount,
+    sharesMount: false,
     authPath: "",
     ownsAuth: false,
     accounts: accounts.map((account) => account.name),
@@ -190,5 +192,6 @@ function checkedValues(name: string, args: SecretStoreArgs): PolicyValues {
     oldAccounts: [],
     consumers: [],
     groups: [],
+    tokenKept: formatDuration(args.tokenKeptSeconds ?? usuallyKeptSeconds),
   };
 }

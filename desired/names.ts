@@ -17,9 +17,9 @@ export function ownerMarker(project: string, stack: string): string {
   return `# managed by ${project}/${stack}`;
 }
 
-/** The mount's description in Vault, by which its owner is known. */
-export function mountDescription(project: string, stack: string): string {
-  return `APIsec passwords and tokens, managed by ${project}/${stack}`;
+/** The mount's description in Vault, by which its owner is known, and whether other stacks may use it. */
+export function mountDescription(project: string, stack: string, isShared = false): string {
+  return `APIsec passwords and tokens${isShared ? ", shared with other stacks" : ""}, managed by ${project}/${stack}`;
 }
 
 /** The auth mount's description in Vault, by which its owner is known. */

@@ -1,11 +1,19 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { ownerMarker } from "./names";
+import { mountDescription, ownerMarker } from "./names";
 import { packageFolder } from "./packageFolder";
 
 /** One file of this folder. */
 export type PolicyName =
-  "admin" | "developer" | "rotator" | "consumer" | "deployer" | "preview" | "monitor";
+  | "admin"
+  | "developer"
+  | "rotator"
+  | "consumer"
+  | "deployer"
+  | "preview"
+  | "monitor"
+  | "verifier"
+  | "handover";
 
 /** What the placeholders of the policy files stand for. */
 export interface PolicyValues {
@@ -15,6 +23,8 @@ export interface PolicyValues {
   mount: string;
   /** Whether the stack owns the mount, or only uses it; likewise the auth mount. */
   ownsMount: boolean;
+  /** Whether other stacks use the mount that this one owns. */
+  sharesMount: boolean;
   authPath: string;
   ownsAuth: boolean;
   accounts: readonly string[];
@@ -23,19 +33,33 @@ export interface PolicyValues {
   oldAccounts: readonly string[];
   /** Names of the stack's consumers. */
   consumers: readonly string[];
+  /** How long a token stays in Vault, as its key's settings say it, such as `23h30m`. */
+  tokenKept: string;
   /** Whose tokens one consumer reads. */
   consumerAccounts?: readonly string[];
   /** Vault identity groups that are given policies; their ids are known where Vault was asked. */
   groups: readonly string[];
   groupIds?: readonly string[];
+  /** Whose first password is handed over. */
+  handoverAccount?: string;
 }
 
 /**
- * Renders `policies/<name>.hcl`: a block that names `${account}`, `${consumer}`,
- * `${group}` and so on is written once for each of them, one that names `${ownMount}`, `${sharedMount}` and
- * so on only where that is the case; the other placeholders are replaced where they stand. The values
- * are checked by config.ts; a character that HCL or a policy path would read as something else is
- * refused here all the same.
+ * Whether the policies of admin, deployer and monitor have `+` in the account's place: where nobody else's
+ * secrets can be in the mount. Vault lets an exact path replace `+`, also that of another policy of the same
+ * token: so none of them has one below `data/` or `metadata/` then.
+ */
+export function opensEveryAccount(
+  values: Pick<PolicyValues, "ownsMount" | "sharesMount">,
+): boolean {
+  return values.ownsMount && !values.sharesMount;
+}
+
+/**
+ * Renders `policies/<name>.hcl`: a block that names `${account}`, `${group}` and so on is written once for each
+ * of them, one that names `${ownMount}`, `${othersMount}` and so on only where that is the case; the other
+ * placeholders are replaced where they stand. The values are checked by config.ts; a character that HCL or
+ * a policy path would read as something else is refused here all the same.
  */
 export function renderPolicy(name: PolicyName, values: PolicyValues): string {
   const template = readFileSync(join(packageFolder(), "policies", `${name}.hcl`), "utf8");
@@ -45,26 +69,40 @@ export function renderPolicy(name: PolicyName, values: PolicyValues): string {
 }
 
 function renderBlock(block: string, values: PolicyValues): string[] {
-  const lists: Record<string, readonly string[]> = {
-    account: values.accounts,
-    publishedAccount: values.publishedAccounts,
-    oldAccount: values.oldAccounts,
-    consumer: values.consumers,
-    consumerAccount: values.consumerAccounts ?? [],
-    group: values.groups,
-    groupId: values.groupIds ?? [],
-    ownMount: values.ownsMount ? [values.mount] : [],
-    sharedMount: values.ownsMount ? [] : [values.mount],
-    ownAuthPath: values.ownsAuth ? [values.authPath] : [],
-    sharedAuthPath: values.ownsAuth ? [] : [values.authPath],
-  };
+  const lists = listsOf(values);
   const listName = Object.keys(lists).find((key) => block.includes(`\${${key}}`));
-  if (listName === undefined) return [fill(block, values)];
+  const { project, stack } = values;
+  const texts = {
+    ...values,
+    mountDescription: mountDescription(project, stack),
+    sharedMountDescription: mountDescription(project, stack, true),
+  };
+  if (listName === undefined) return [fill(block, texts)];
   const names = lists[listName] ?? [];
   const [comment, body] = splitComment(block);
   return names.map((name, index) =>
-    fill(index === 0 ? comment + body : body, { ...values, [listName]: name }),
+    fill(index === 0 ? comment + body : body, { ...texts, [listName]: name }),
   );
+}
+
+/** What a block is written for, by the placeholder that it names. */
+function listsOf(values: PolicyValues): Record<string, readonly string[]> {
+  const { accounts, mount, ownsMount, authPath, ownsAuth, handoverAccount } = values;
+  const opensEvery = opensEveryAccount(values);
+  return {
+    account: accounts,
+    anyAccount: opensEvery ? [anyOne] : accounts,
+    publishedAccount: values.publishedAccounts,
+    oldAccount: opensEvery ? [] : values.oldAccounts,
+    consumerAccount: values.consumerAccounts ?? [],
+    handoverAccount: handoverAccount === undefined ? [] : [handoverAccount],
+    group: values.groups,
+    groupId: values.groupIds ?? [],
+    ownMount: ownsMount ? [mount] : [],
+    unsharedMount: opensEvery ? [mount] : [],
+    othersMount: ownsMount ? [] : [mount],
+    ownAuthPath: ownsAuth ? [authPath] : [],
+  };
 }
 
 /** A block's comment is written once, not for every account. */
@@ -73,13 +111,21 @@ function splitComment(block: string): [string, string] {
   return [block.slice(0, start), block.slice(start)];
 }
 
+/** In a policy's path: one segment, whatever it is. */
+const anyOne = "+";
+const plain = /^[A-Za-z0-9][\w/.-]*$/;
+const shapes: Record<string, RegExp> = {
+  group: /^[\p{L}\p{N}][\p{L}\p{N}_/. ,:=@-]*$/u,
+  anyAccount: /^(\+|[A-Za-z0-9][\w/.-]*)$/,
+  mountDescription: /^[\w ,./:()[\]-]+$/,
+  sharedMountDescription: /^[\w ,./:()[\]-]+$/,
+};
+
 function fill(block: string, values: object): string {
   const table = values as Record<string, unknown>;
   return block.replace(/\$\{(\w+)\}/g, (_, key: string) => {
     const value = table[key];
-    const shape =
-      key === "group" ? /^[\p{L}\p{N}][\p{L}\p{N}_/. ,:=@-]*$/u : /^[A-Za-z0-9][\w/.-]*$/;
-    if (typeof value !== "string" || !shape.test(value)) {
+    if (typeof value !== "string" || !(shapes[key] ?? plain).test(value)) {
       throw new Error(`A policy placeholder cannot be filled: ${key}`);
     }
     return value;

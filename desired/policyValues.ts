@@ -1,4 +1,6 @@
 import type { Settings } from "../config";
+import { formatDuration } from "../core/duration";
+import { tokenKeptSeconds } from "./tokenLife";
 import type { PolicyValues } from "./policies";
 
 /** What a stack's policies are filled with. `groupIds`: as Vault says, where it was asked. */
@@ -10,12 +12,14 @@ export function policyValues(settings: Settings, groupIds?: readonly string[]): 
     prefix: settings.policyPrefix,
     mount: settings.mount,
     ownsMount: settings.createMount,
+    sharesMount: (settings as { shareMount?: boolean }).shareMount ?? false,
     authPath: settings.authPath,
     ownsAuth: settings.createAuth,
     accounts: accounts.map(({ name }) => name),
     publishedAccounts: accounts.filter(({ publishToken }) => publishToken).map(({ name }) => name),
     oldAccounts: accounts.flatMap(({ renamedFrom }) => renamedFrom ?? []),
     consumers: settings.consumers.map(({ name }) => name),
+    tokenKept: formatDuration(tokenKeptSeconds(settings)),
     groups: groupNames(settings),
     ...(groupIds === undefined ? {} : { groupIds }),
   };

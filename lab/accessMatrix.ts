@@ -1,7 +1,8 @@
 /**
- * Who may do what in Vault, as the policies of this project mean it: stack `dev` of the lab, whose
- * account `scanner` is published and whose account `admin` is not, and a stack `qa` beside it that
- * uses the same mounts. README shows this table, test/e2e/accessMatrix.e2e.test.ts tries it.
+ * Who may do what in Vault, as the policies of this project mean it: stack `dev` of the lab, whose account
+ * `scanner` is published and whose account `admin` is not, and another stack. `own`: each has a mount of its
+ * own, the other's is `apisec-qa`. `shared`: the other one has its account `other` in `dev`'s. README shows the
+ * first table, test/e2e/accessMatrix.e2e.test.ts tries both.
  */
 export type Capability = "create" | "read" | "update" | "patch" | "delete" | "list" | "sudo";
 
@@ -13,6 +14,8 @@ export const personas = [
   "deployer",
   "preview",
   "monitor",
+  "verifier",
+  "handover",
   "other rotator",
   "other deployer",
 ] as const;
@@ -24,93 +27,142 @@ export interface Row {
   place: string;
   /** Who is not named may do nothing. */
   may: Partial<Record<Persona, Capability[]>>;
+  /** Whether there is nothing at that path: then a write creates. */
+  absent?: boolean;
 }
 
 const read: Capability[] = ["read"];
 const list: Capability[] = ["list"];
 const update: Capability[] = ["update"];
+const create: Capability[] = ["create"];
 const write: Capability[] = ["create", "read", "update"];
+const change: Capability[] = ["read", "update"];
 const own: Capability[] = ["create", "read", "update", "delete"];
+const ownPolicy: Capability[] = ["read", "update", "delete"];
 
-export const accessMatrix: Row[] = [
+const secrets: Row[] = [
   {
     place: "apisec/data/scanner/password",
-    may: { admin: read, rotator: read, deployer: write },
+    may: { admin: read, rotator: read, deployer: write, verifier: read },
   },
   {
     place: "apisec/data/scanner/token",
-    may: {
-      admin: read,
-      developer: read,
-      consumer: read,
-      rotator: write,
-      deployer: write,
-    },
+    may: { admin: read, developer: read, consumer: read, rotator: write, deployer: write },
   },
-  { place: "apisec/data/admin/{password,token}", may: { admin: read, deployer: write } },
+  {
+    place: "apisec/data/admin/password",
+    may: { admin: read, deployer: write, verifier: read },
+  },
+  { place: "apisec/data/admin/token", may: { admin: read, deployer: write } },
   {
     place: "apisec/{delete,undelete,destroy,subkeys}/{scanner,admin}/{password,token}",
     may: {},
   },
   {
-    place: "apisec/metadata/{scanner,admin}/{password,token}",
+    place: "apisec/metadata/{scanner,admin}/password",
+    may: { admin: read, deployer: write, monitor: read, verifier: change },
+  },
+  {
+    place: "apisec/metadata/{scanner,admin}/token",
     may: { admin: read, deployer: write, monitor: read },
   },
-  { place: "apisec/metadata/{,scanner/,admin/}", may: { admin: list } },
-  {
-    place: "apisec/config",
-    may: { deployer: read, preview: read, monitor: read, "other deployer": read },
-  },
-  {
-    place: "apisec/data/other/password",
-    may: { "other rotator": read, "other deployer": write },
-  },
-  {
-    place: "apisec/data/other/token",
-    may: { "other rotator": write, "other deployer": write },
-  },
-  {
-    place: "apisec/metadata/other/{password,token}",
-    may: { "other deployer": write },
-  },
-  {
-    place: "apisec/{delete,undelete,destroy,subkeys}/other/{password,token}",
-    may: {},
-  },
+];
+
+/** What the two kinds of mount differ in. */
+const mounts: Record<"own" | "shared", Row[]> = {
+  own: [
+    // An account that config does not know, or not yet; its first password is handed over.
+    {
+      place: "apisec/data/new/password",
+      absent: true,
+      may: { admin: read, deployer: write, handover: create },
+    },
+    { place: "apisec/data/new/token", absent: true, may: { admin: read, deployer: write } },
+    {
+      place: "apisec/metadata/new/{password,token}",
+      absent: true,
+      may: { admin: read, deployer: write, monitor: read },
+    },
+    { place: "apisec/{delete,undelete,destroy,subkeys}/new/{password,token}", may: {} },
+    { place: "apisec/metadata/", may: { admin: list, monitor: list } },
+    { place: "apisec/metadata/{scanner,admin,new}/", may: { admin: list } },
+    { place: "apisec/config", may: { deployer: read, preview: read, monitor: read } },
+    {
+      place: "apisec-qa/data/other/password",
+      may: { "other rotator": read, "other deployer": write },
+    },
+    {
+      place: "apisec-qa/data/other/token",
+      may: { "other rotator": write, "other deployer": write },
+    },
+    { place: "apisec-qa/metadata/other/{password,token}", may: { "other deployer": write } },
+    { place: "apisec-qa/{delete,undelete,destroy,subkeys}/other/{password,token}", may: {} },
+    { place: "sys/mounts/apisec", may: { deployer: change, preview: read, monitor: read } },
+    { place: "sys/mounts/apisec/tune", may: { deployer: update } },
+    { place: "sys/mounts/apisec-qa", may: { "other deployer": change } },
+  ],
+  shared: [
+    { place: "apisec/data/new/password", absent: true, may: { handover: create } },
+    { place: "apisec/data/new/token", absent: true, may: {} },
+    { place: "apisec/metadata/new/{password,token}", absent: true, may: {} },
+    { place: "apisec/metadata/{,scanner/,admin/}", may: { admin: list } },
+    {
+      place: "apisec/config",
+      may: { deployer: read, preview: read, monitor: read, "other deployer": read },
+    },
+    {
+      place: "apisec/data/other/password",
+      may: { "other rotator": read, "other deployer": write },
+    },
+    {
+      place: "apisec/data/other/token",
+      may: { "other rotator": write, "other deployer": write },
+    },
+    { place: "apisec/metadata/other/{password,token}", may: { "other deployer": write } },
+    { place: "apisec/{delete,undelete,destroy,subkeys}/other/{password,token}", may: {} },
+    {
+      place: "sys/mounts/apisec",
+      may: { deployer: change, preview: read, monitor: read, "other deployer": read },
+    },
+    { place: "sys/mounts/apisec/tune", may: { deployer: update } },
+  ],
+};
+
+const others: Row[] = [
   { place: "elsewhere/{data,metadata,destroy}/scanner/token", may: {} },
   {
-    place: "sys/policies/acl/apisec-dev-{admin,developer,rotator}",
-    may: { deployer: own, preview: read, monitor: read },
+    place: "sys/policies/acl/apisec-dev-{admin,developer,rotator,consumer.any}",
+    may: { deployer: ownPolicy, preview: read, monitor: read },
   },
-  { place: "sys/policies/acl/apisec-dev-{deployer,preview,monitor}", may: {} },
   {
-    place: "sys/policies/acl/apisec-qa-{admin,developer,rotator}",
+    place: "sys/policies/acl/apisec-dev-{deployer,preview,monitor,verifier,handover,consumer}",
+    may: {},
+  },
+  {
+    place: "sys/policies/acl/apisec-qa-{admin,developer,rotator,consumer.any}",
+    may: { "other deployer": ownPolicy },
+  },
+  { place: "sys/policies/acl/", may: { monitor: list } },
+  { place: "sys/policies/acl/{default,root,apisec-qa-deployer}", may: {} },
+  { place: "sys/mounts{,/elsewhere}", may: {} },
+  { place: "sys/auth/gitlab", may: { deployer: ["update", "delete", "sudo"] } },
+  { place: "sys/{auth,remount}", may: {} },
+  {
+    place: "sys/mounts/auth/gitlab",
+    may: { deployer: read, preview: read, monitor: read, "other deployer": read },
+  },
+  { place: "sys/mounts/auth/gitlab/tune", may: { deployer: read } },
+  { place: "auth/gitlab/config", may: { deployer: change, monitor: read } },
+  {
+    place: "auth/gitlab/role/apisec-dev-{rotator,consumer.any}",
+    may: { deployer: own, monitor: read },
+  },
+  {
+    place: "auth/gitlab/role/apisec-qa-{rotator,consumer.any}",
     may: { "other deployer": own },
   },
-  { place: "sys/policies/acl/{,default,root,apisec-qa-deployer}", may: {} },
-  {
-    place: "sys/mounts/apisec",
-    may: { deployer: write, preview: read, monitor: read, "other deployer": read },
-  },
-  { place: "sys/mounts/apisec/tune", may: { deployer: ["read", "update"] } },
-  { place: "sys/mounts", may: { deployer: read, "other deployer": read } },
-  { place: "sys/mounts/elsewhere", may: {} },
-  {
-    place: "sys/auth/gitlab",
-    may: {
-      deployer: [...own, "sudo"],
-      preview: ["read", "sudo"],
-      monitor: ["read", "sudo"],
-      "other deployer": ["read", "sudo"],
-    },
-  },
-  { place: "sys/auth", may: { deployer: read, "other deployer": read } },
-  { place: "sys/mounts/auth/gitlab", may: { deployer: read } },
-  { place: "sys/mounts/auth/gitlab/tune", may: { deployer: ["read", "update"] } },
-  { place: "auth/gitlab/config", may: { deployer: write, monitor: read } },
-  { place: "auth/gitlab/role/apisec-dev-rotator", may: { deployer: own, monitor: read } },
-  { place: "auth/gitlab/role/apisec-qa-rotator", may: { "other deployer": own } },
-  { place: "auth/gitlab/role/{,of-somebody}", may: {} },
+  { place: "auth/gitlab/role/", may: { monitor: list } },
+  { place: "auth/gitlab/role/of-somebody", may: {} },
   {
     place: "auth/token/create",
     may: { deployer: update, preview: update, "other deployer": update },
@@ -124,23 +176,23 @@ export const accessMatrix: Row[] = [
     place: "{identity/entity,identity/group,sys/audit,sys/seal,sys/raw/any}",
     may: {},
   },
-  { place: "sys/capabilities-self", may: { monitor: update } },
+  {
+    place: "sys/capabilities-self",
+    may: { deployer: update, preview: update, monitor: update, "other deployer": update },
+  },
   {
     place: "auth/token/lookup-self",
     may: { deployer: read, preview: read, "other deployer": read },
   },
   {
     place: "auth/token/revoke-self",
-    may: {
-      rotator: update,
-      deployer: update,
-      preview: update,
-      monitor: update,
-      "other rotator": update,
-      "other deployer": update,
-    },
+    may: { rotator: update, verifier: update, handover: update, "other rotator": update },
   },
 ];
+
+export function accessMatrix(mount: keyof typeof mounts): Row[] {
+  return [...secrets, ...mounts[mount], ...others];
+}
 
 /** The paths that a place stands for. */
 export function pathsOf(place: string): string[] {
@@ -155,7 +207,7 @@ export function accessMarkdown(): string {
   return [
     line(["path", ...personas]),
     line(["---", ...personas.map(() => "---")]),
-    ...accessMatrix.map(({ place, may }) =>
+    ...accessMatrix("own").map(({ place, may }) =>
       line([`\`${place}\``, ...personas.map((persona) => may[persona]?.join(", ") ?? "–")]),
     ),
   ].join("\n");

@@ -1,23 +1,23 @@
 # The organisation's admin: reads passwords (break-glass) and tokens, changes nothing.
 
-path "${mount}/data/${account}/password" {
+path "${mount}/data/${anyAccount}/password" {
   capabilities = ["read"]
 }
 
-path "${mount}/data/${account}/token" {
+path "${mount}/data/${anyAccount}/token" {
   capabilities = ["read"]
 }
 
 # Version numbers and dates: which version to read, when the password was changed.
-path "${mount}/metadata/${account}/password" {
+path "${mount}/metadata/${anyAccount}/password" {
   capabilities = ["read"]
 }
 
-path "${mount}/metadata/${account}/token" {
+path "${mount}/metadata/${anyAccount}/token" {
   capabilities = ["read"]
 }
 
-path "${mount}/metadata/${account}/" {
+path "${mount}/metadata/${anyAccount}/" {
   capabilities = ["list"]
 }
 

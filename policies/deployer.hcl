@@ -2,22 +2,32 @@
 # Nobody, the deployer included, may delete, destroy or patch a secret or unmount the store.
 # Whoever writes roles and policies can give rights away: this policy belongs to the trust group.
 
-# The secrets of exactly these accounts.
-path "${mount}/data/${account}/password" {
+# The secrets: + stands for one account, where the mount is this stack's alone.
+path "${mount}/data/${anyAccount}/password" {
   capabilities = ["create", "read", "update"]
 }
 
-path "${mount}/data/${account}/token" {
+path "${mount}/data/${anyAccount}/token" {
   capabilities = ["create", "read", "update"]
 }
 
-# The keys' own settings: check-and-set, versions kept, end of life of a token.
-path "${mount}/metadata/${account}/password" {
+# The keys' own settings. With these values only: by others Vault would drop versions of a password.
+path "${mount}/metadata/${anyAccount}/password" {
   capabilities = ["create", "read", "update"]
+  allowed_parameters = {
+    "cas_required" = [true]
+    "max_versions" = ["10"]
+    "delete_version_after" = ["0s"]
+    "custom_metadata" = []
+  }
 }
 
-path "${mount}/metadata/${account}/token" {
+path "${mount}/metadata/${anyAccount}/token" {
   capabilities = ["create", "read", "update"]
+  allowed_parameters = {
+    "cas_required" = [true]
+    "delete_version_after" = ["${tokenKept}", "0s"]
+  }
 }
 
 # A renamed account: its old record is copied, never changed.
@@ -25,16 +35,23 @@ path "${mount}/data/${oldAccount}/password" {
   capabilities = ["read"]
 }
 
-# The KV mount: created and tuned by the stack that owns it, never removed.
+# The KV mount: created by the stack that owns it, never removed.
 path "sys/mounts/${ownMount}" {
-  capabilities = ["create", "read", "update"]
-}
-
-path "sys/mounts/${ownMount}/tune" {
   capabilities = ["read", "update"]
 }
 
-path "sys/mounts/${sharedMount}" {
+# Back to what is declared. By other settings Vault would write passwords into its audit log.
+path "sys/mounts/${ownMount}/tune" {
+  capabilities = ["update"]
+  allowed_parameters = {
+    "description" = ["${mountDescription}", "${sharedMountDescription}"]
+    "options" = [{"version" = "2"}]
+    "default_lease_ttl" = ["0s"]
+    "max_lease_ttl" = ["0s"]
+  }
+}
+
+path "sys/mounts/${othersMount}" {
   capabilities = ["read"]
 }
 
@@ -42,34 +59,20 @@ path "${mount}/config" {
   capabilities = ["read"]
 }
 
-path "sys/mounts" {
-  capabilities = ["read"]
-}
-
-# GitLab's login: set up by the stack that owns it. Vault asks for sudo there,
-# even to read.
+# GitLab's login: set up by the stack that owns it. Vault asks for sudo there.
 path "sys/auth/${ownAuthPath}" {
-  capabilities = ["create", "read", "update", "delete", "sudo"]
-}
-
-# Where the Vault plugin reads the login's mount: without sudo.
-path "sys/mounts/auth/${ownAuthPath}" {
-  capabilities = ["read"]
+  capabilities = ["update", "delete", "sudo"]
 }
 
 path "sys/mounts/auth/${ownAuthPath}/tune" {
-  capabilities = ["read", "update"]
+  capabilities = ["read"]
 }
 
 path "auth/${ownAuthPath}/config" {
-  capabilities = ["create", "read", "update"]
+  capabilities = ["read", "update"]
 }
 
-path "sys/auth/${sharedAuthPath}" {
-  capabilities = ["read", "sudo"]
-}
-
-path "sys/auth" {
+path "sys/mounts/auth/${authPath}" {
   capabilities = ["read"]
 }
 
@@ -77,26 +80,27 @@ path "auth/${authPath}/role/${prefix}-${stack}-rotator" {
   capabilities = ["create", "read", "update", "delete"]
 }
 
-path "auth/${authPath}/role/${prefix}-${stack}-consumer.${consumer}" {
+# The dot is in no stack's name: no other stack's role or policy begins like this.
+path "auth/${authPath}/role/${prefix}-${stack}-consumer.*" {
   capabilities = ["create", "read", "update", "delete"]
 }
 
-# This stack's policies, each by its name: a pattern such as prod-* would be those of prod-eu, too,
+# This stack's policies by their names: a pattern such as prod-* would be those of prod-eu, too,
 # and this policy itself.
 path "sys/policies/acl/${prefix}-${stack}-admin" {
-  capabilities = ["create", "read", "update", "delete"]
+  capabilities = ["read", "update", "delete"]
 }
 
 path "sys/policies/acl/${prefix}-${stack}-developer" {
-  capabilities = ["create", "read", "update", "delete"]
+  capabilities = ["read", "update", "delete"]
 }
 
 path "sys/policies/acl/${prefix}-${stack}-rotator" {
-  capabilities = ["create", "read", "update", "delete"]
+  capabilities = ["read", "update", "delete"]
 }
 
-path "sys/policies/acl/${prefix}-${stack}-consumer.${consumer}" {
-  capabilities = ["create", "read", "update", "delete"]
+path "sys/policies/acl/${prefix}-${stack}-consumer.*" {
+  capabilities = ["read", "update", "delete"]
 }
 
 # The groups whose members are given this stack's policies. Their policies are all that can be written: not
@@ -112,6 +116,11 @@ path "identity/group/id/${groupId}" {
   }
 }
 
+# What its own token may do: asked before the first change.
+path "sys/capabilities-self" {
+  capabilities = ["update"]
+}
+
 # The Vault plugin works with a child token of its own.
 path "auth/token/create" {
   capabilities = ["update"]
@@ -119,8 +128,4 @@ path "auth/token/create" {
 
 path "auth/token/lookup-self" {
   capabilities = ["read"]
-}
-
-path "auth/token/revoke-self" {
-  capabilities = ["update"]
 }

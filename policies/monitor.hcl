@@ -1,12 +1,17 @@
 # Who runs `npm run check`: sees ages, settings, policies and roles, and no password or token at all.
 
 # Dates and versions, not values: when a password was changed, when a token leaves Vault.
-path "${mount}/metadata/${account}/password" {
+path "${mount}/metadata/${anyAccount}/password" {
   capabilities = ["read"]
 }
 
-path "${mount}/metadata/${account}/token" {
+path "${mount}/metadata/${anyAccount}/token" {
   capabilities = ["read"]
+}
+
+# Names that config does not know: where the mount is this stack's alone.
+path "${unsharedMount}/metadata/" {
+  capabilities = ["list"]
 }
 
 path "sys/mounts/${mount}" {
@@ -17,9 +22,8 @@ path "${mount}/config" {
   capabilities = ["read"]
 }
 
-# Vault asks for sudo even where an auth method is only read.
-path "sys/auth/${authPath}" {
-  capabilities = ["read", "sudo"]
+path "sys/mounts/auth/${authPath}" {
+  capabilities = ["read"]
 }
 
 # Where Vault finds GitLab's keys: public ones.
@@ -31,7 +35,8 @@ path "auth/${authPath}/role/${prefix}-${stack}-rotator" {
   capabilities = ["read"]
 }
 
-path "auth/${authPath}/role/${prefix}-${stack}-consumer.${consumer}" {
+# The dot is in no stack's name: no other stack's role or policy begins like this.
+path "auth/${authPath}/role/${prefix}-${stack}-consumer.*" {
   capabilities = ["read"]
 }
 
@@ -47,8 +52,17 @@ path "sys/policies/acl/${prefix}-${stack}-rotator" {
   capabilities = ["read"]
 }
 
-path "sys/policies/acl/${prefix}-${stack}-consumer.${consumer}" {
+path "sys/policies/acl/${prefix}-${stack}-consumer.*" {
   capabilities = ["read"]
+}
+
+# Names of policies and roles: a consumer that config does not know is found among them.
+path "sys/policies/acl/" {
+  capabilities = ["list"]
+}
+
+path "auth/${authPath}/role/" {
+  capabilities = ["list"]
 }
 
 path "identity/group/name/${group}" {
@@ -57,9 +71,5 @@ path "identity/group/name/${group}" {
 
 # What its own token may do: nothing to a password.
 path "sys/capabilities-self" {
-  capabilities = ["update"]
-}
-
-path "auth/token/revoke-self" {
   capabilities = ["update"]
 }

@@ -7,11 +7,10 @@ import type { TransportCode } from "../../net/http";
 import { vaultCall } from "../../clients/vault";
 import type { VaultConnection } from "../../clients/vault";
 import { policyValues } from "../../desired/policyValues";
-import { renderPolicy } from "../../desired/policies";
+import { missingRights, narrowingPolicies, rightsAsked } from "../../desired/rights";
+import type { Rights } from "../../desired/rights";
 import { connect, lookAtVault } from "../preflight";
 import { unreachableFix } from "./hosts";
-import { missingRights, wantedRights } from "./rights";
-import type { Rights } from "./rights";
 
 const shortLife = 30 * 60;
 /** Of so many accounts Vault is asked what may be done: it takes its time over each path. */
@@ -26,11 +25,11 @@ export async function examineVault(settings: Settings): Promise<Finding[]> {
   if (token === undefined) return [server, refusedToken(settings)];
   const { problems, groupIds } = await lookAtVault(vault, settings);
   const some = { ...settings, accounts: spread(settings.accounts, mostAccountsAsked) };
-  const policy = renderPolicy("deployer", policyValues(some, [...groupIds.values()]));
+  const wanted = rightsAsked("deployer", policyValues(some, [...groupIds.values()]));
   return [
     server,
     ...tokenFindings(token, settings),
-    await examineRights(vault, settings, wantedRights(policy)),
+    await examineRights(vault, settings, wanted),
     ...(problems.length === 0
       ? [ok("Vault paths", "mount, auth mount and policies are free, or this stack's")]
       : problems.map((found): Finding => ({ what: "Vault paths", state: "problem", found }))),
@@ -112,6 +111,17 @@ export function tokenFindings(token: Record<string, unknown>, settings: Settings
   const ends = token["expire_time"] !== null;
   const life = Number(token["ttl"]);
   const found = `policies ${policies.join(", ")}; ${ends ? `ends in ${formatDuration(life)}` : "does not end"}`;
+  const narrowing = narrowingPolicies(policyValues(settings), policies);
+  if (narrowing.length > 0) {
+    return [
+      {
+        what,
+        state: "problem",
+        found: `${found}; ${narrowing.join(", ")} takes rights from ${deployer}: Vault lets a policy's exact paths replace another's patterns`,
+        fix: `log in as a user whose token does not have ${narrowing.join(", ")}`,
+      },
+    ];
+  }
   if (token["type"] === "batch") {
     const fix = "log in for a service token";
     return [

@@ -257,12 +257,12 @@ const authBackend: ResourceType = {
   },
   async read(id, state) {
     const path = text(state.path ?? id);
-    const found = await readMount(`sys/auth/${path}`, state);
+    const found = await readMount(`sys/mounts/auth/${path}`, state);
     const config = found && (await readData(`auth/${path}/config`, state));
     if (!found || !config) {
       return undefined;
     }
-    // Nothing here needs it, but the official plugin reads it: the deployer must be allowed to.
+    // Nothing here needs it, but the official plugin reads it.
     await readData(`sys/mounts/auth/${path}/tune`, state);
     const { type, description, local, accessor } = found;
     const keys = Object.keys(backendConfig);
@@ -273,10 +273,6 @@ const authBackend: ResourceType = {
     const path = text(now.path);
     await remount(`auth/${text(was.path)}`, `auth/${path}`, now);
     await call("PUT", `auth/${path}/config`, now, fieldsOf(backendConfig, now, was));
-    if ((was.description ?? "") !== (now.description ?? "")) {
-      const { description = "" } = now;
-      await call("POST", `sys/mounts/auth/${path}/tune`, now, { description });
-    }
   },
   async delete(id, state) {
     await call("DELETE", `sys/auth/${text(state.path ?? id)}`, state);

@@ -2,6 +2,12 @@ import http from "node:http";
 import { accessToken } from "./accessToken";
 import type { AddressInfo } from "node:net";
 
+/** Settings of a key as Vault shows them: a number, also where it was written as text. */
+export function asVaultKeeps<Settings extends object>(settings: Settings): Settings {
+  const versions = (settings as { max_versions?: unknown }).max_versions;
+  return versions === undefined ? settings : { ...settings, max_versions: Number(versions) };
+}
+
 /** One request as a server saw it. */
 export interface Seen {
   method: string;
@@ -106,7 +112,7 @@ export async function startVault(): Promise<TestVault> {
     const ofKey = path.replace("/v1/apisec/metadata/", "");
     if (ofKey !== path) {
       const found = settings.get(ofKey);
-      if (method === "POST") settings.set(ofKey, { ...found, ...body });
+      if (method === "POST") settings.set(ofKey, { ...found, ...asVaultKeeps(body) });
       else if (found === undefined) return { status: 404, body: { errors: [] } };
       return method === "POST" ? { status: 204 } : { status: 200, body: { data: found } };
     }

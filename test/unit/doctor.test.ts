@@ -7,14 +7,11 @@ import { passphrase } from "../../checks/doctor/backend";
 import { examineBuild } from "../../checks/doctor/build";
 import { ask, tokenFinding } from "../../checks/doctor/gitlab";
 import { examineProxies } from "../../checks/doctor/hosts";
-import { missingRights, wantedRights } from "../../checks/doctor/rights";
 import { withFirstPasswords } from "../../checks/doctor/examine";
 import { readStackFile } from "../../checks/doctor/stackFile";
 import { plugin } from "../../checks/doctor/tools";
 import { tokenFindings } from "../../checks/doctor/vault";
 import { isAtLeast } from "../../checks/doctor/versions";
-import { renderPolicy } from "../../desired/policies";
-import { policyValues } from "../../desired/policyValues";
 import { sourceOf } from "../support/configSource";
 
 const settings = readConfig(sourceOf({ firstPasswords: { scanner: "canary-first" } }));
@@ -43,31 +40,6 @@ test.each([
   ["none", "3.139.0", false],
 ])("%s is at least %s: %s", (version, wanted, expected) => {
   expect(isAtLeast(version, wanted)).toBe(expected);
-});
-
-describe("rights", () => {
-  const wanted = wantedRights(renderPolicy("deployer", policyValues(settings)));
-
-  test("are read from the deployer's policy, every path of it", () => {
-    expect(wanted.get("apisec/data/scanner/password")).toEqual(["create", "read", "update"]);
-    expect(wanted.get("sys/auth/gitlab")).toContain("sudo");
-    const text = renderPolicy("deployer", policyValues(settings));
-    expect(wanted.size).toBe(text.match(/^path /gm)?.length);
-  });
-
-  test("that are missing are named by path; root misses none", () => {
-    const all = new Map(wanted);
-    expect(missingRights(wanted, all)).toEqual([]);
-    expect(missingRights(wanted, new Map([...all.keys()].map((path) => [path, ["root"]])))).toEqual(
-      [],
-    );
-    all.set("apisec/data/scanner/password", ["read"]);
-    all.set("sys/mounts", ["deny"]);
-    expect(missingRights(wanted, all)).toEqual([
-      "apisec/data/scanner/password: create, update",
-      "sys/mounts: read",
-    ]);
-  });
 });
 
 describe("build", () => {
@@ -205,6 +177,16 @@ describe("Vault token", () => {
   ])("%j: %s", (more, state, fix) => {
     const [finding] = tokenFindings({ ...token, ...more }, settings);
     expect(finding).toMatchObject({ state, ...(fix === undefined ? {} : { fix }) });
+  });
+  test("a policy that takes rights from the deployer's is a problem, whoever gives it", () => {
+    const policies = ["apisec-prod-deployer", "apisec-prod-consumer.api"];
+    for (const more of [{ policies }, { identity_policies: policies.slice(1) }]) {
+      const [finding] = tokenFindings({ ...token, ...more }, settings);
+      expect(finding).toMatchObject({
+        state: "problem",
+        fix: "log in as a user whose token does not have apisec-prod-consumer.api",
+      });
+    }
   });
   test("policies of its identity count, too", () => {
     const [finding] = tokenFindings({ ...token, identity_policies: ["of-the-group"] }, settings);

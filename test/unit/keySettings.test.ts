@@ -5,6 +5,7 @@ import { passwordKeySettings, tokenKeySettings } from "../../desired/keySettings
 import type { KeySettings } from "../../clients/keySettings";
 import { keySettingsMethods } from "../../providers/keySettingsMethods";
 import type { KeySettingsInputs, KeySettingsState } from "../../providers/keySettingsMethods";
+import { asVaultKeeps } from "../support/rotationServers";
 
 const token = "hvs.canary-deployer";
 const upgrade = { errors: ["Upgrading from non-versioned to versioned data. This backend"] };
@@ -41,12 +42,14 @@ afterAll(() => {
 
 const before = process.env["VAULT_TOKEN"];
 let printed: string[];
+let written: (text: string) => void;
 beforeEach(() => {
   printed = [];
   jest.spyOn(console, "log").mockImplementation((text: string) => void printed.push(text));
   process.env["VAULT_TOKEN"] = token;
   vault = new Map();
   upgrading = 0;
+  written = () => undefined;
   fault = () => undefined;
   asked = [];
 });
@@ -67,7 +70,8 @@ function answer(
   if (path.endsWith("/config")) return { status: 200, body: { data: {} } };
   const found = vault.get(path);
   if (method === "POST") {
-    vault.set(path, { ...found, ...(JSON.parse(text) as object) });
+    written(text);
+    vault.set(path, { ...found, ...asVaultKeeps(JSON.parse(text) as object) });
     return { status: 204 };
   }
   return found ? { status: 200, body: { data: found } } : { status: 404, body: { errors: [] } };
@@ -88,6 +92,16 @@ const made = (inputs = inputsOf()): KeySettingsState => ({ ...inputs, differing:
 const writes = () => asked.filter((one) => one.startsWith("POST ")).sort();
 const update = (olds: KeySettingsState, news: KeySettingsInputs) =>
   keySettingsMethods.update("", olds, news);
+
+test("numbers are written as text, which the deployer's policy can hold to its value", async () => {
+  const bodies: string[] = [];
+  fault = () => undefined;
+  written = (text) => bodies.push(text);
+  await keySettingsMethods.create(inputsOf({ accounts: { scanner: ["password"] } }));
+  expect(bodies.map((text) => JSON.parse(text) as object)).toEqual([
+    { cas_required: true, max_versions: "10", delete_version_after: "0s" },
+  ]);
+});
 
 test("every key is set before its first value, and what is not named stays", async () => {
   vault.set("team/apisec/metadata/scanner/token", { custom_metadata: { owner: "a" } });

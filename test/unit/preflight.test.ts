@@ -28,7 +28,10 @@ const marked = (marker: string) => found({ policy: `${marker}\npath "x" {}\n` })
 /** A Vault in which nothing of this stack is there yet. */
 const fresh: Record<string, Answer> = {
   "sys/mounts/apisec": { status: 400, body: { errors: ["No secret engine mount at apisec/"] } },
-  "sys/auth/gitlab": { status: 400, body: { errors: ["No auth engine at gitlab/"] } },
+  "sys/mounts/auth/gitlab": {
+    status: 400,
+    body: { errors: ["No secret engine mount at auth/gitlab/"] },
+  },
   "sys/policies/acl/apisec-prod-admin": absent,
   "sys/policies/acl/apisec-prod-developer": absent,
   "sys/policies/acl/apisec-prod-rotator": absent,
@@ -37,7 +40,7 @@ const fresh: Record<string, Answer> = {
 const ours: Record<string, Answer> = {
   "sys/mounts/apisec": found(mount),
   "apisec/config": found({ delete_version_after: "0s" }),
-  "sys/auth/gitlab": found(auth),
+  "sys/mounts/auth/gitlab": found(auth),
   "sys/policies/acl/apisec-prod-admin": marked("# managed by apisec-credentials/prod"),
   "sys/policies/acl/apisec-prod-developer": marked("# managed by apisec-credentials/prod"),
   "sys/policies/acl/apisec-prod-rotator": marked("# managed by apisec-credentials/prod "),
@@ -132,7 +135,7 @@ test("mounts of others may be used by a stack that does not create them", async 
   const others = {
     ...ours,
     "sys/mounts/apisec": found({ ...mount, description: "" }),
-    "sys/auth/gitlab": found({ type: "jwt", description: "" }),
+    "sys/mounts/auth/gitlab": found({ type: "jwt", description: "" }),
   };
   const shared = { createMount: false, createAuth: false };
   await expect(look(others, shared)).resolves.toMatchObject({ mountExists: true });
@@ -145,7 +148,7 @@ test("mounts of others may be used by a stack that does not create them", async 
 test("every conflict is listed, each with its remedy", async () => {
   const conflicts = {
     "sys/mounts/apisec": found({ ...mount, description: "of others" }),
-    "sys/auth/gitlab": found({ type: "oidc" }),
+    "sys/mounts/auth/gitlab": found({ type: "oidc" }),
     "sys/policies/acl/apisec-prod-admin": marked("# managed by apisec-credentials/prod-eu"),
     "sys/policies/acl/apisec-prod-developer": marked("# mine"),
     "sys/policies/acl/apisec-prod-rotator": found({ policy: 'path "x" {}' }),
@@ -190,13 +193,16 @@ const conflicts: [string, Record<string, Answer>, string][] = [
   [
     "an auth mount of the stack's former name",
     {
-      "sys/auth/gitlab": found({ ...auth, description: auth.description.replace("/prod", "/old") }),
+      "sys/mounts/auth/gitlab": found({
+        ...auth,
+        description: auth.description.replace("/prod", "/old"),
+      }),
     },
     `choose another authPath. If old is this stack's former name: \`vault auth tune -description="${auth.description}" gitlab/\``,
   ],
   [
     "an auth mount of others",
-    { "sys/auth/gitlab": found({ type: "jwt", description: "of others" }) },
+    { "sys/mounts/auth/gitlab": found({ type: "jwt", description: "of others" }) },
     "auth mount gitlab/ exists and is not this stack's: set createAuth to false to use it, or choose another authPath",
   ],
   [
@@ -211,8 +217,8 @@ const conflicts: [string, Record<string, Answer>, string][] = [
   ],
   [
     "a standby node",
-    { "sys/auth/gitlab": { status: 307 } },
-    "redirects GET sys/auth/gitlab (307), as a standby node does",
+    { "sys/mounts/auth/gitlab": { status: 307 } },
+    "redirects GET sys/mounts/auth/gitlab (307), as a standby node does",
   ],
 ];
 test.each(conflicts)("%s", async (_, changed, text) => {
@@ -231,7 +237,7 @@ test("a token that is no good is one problem, and what else was found stays", as
   const why = "the token is not valid, or its policies do not allow it";
   const [line = "", ...others] = await problems({
     ...denied,
-    "sys/auth/gitlab": found({ type: "oidc" }),
+    "sys/mounts/auth/gitlab": found({ type: "oidc" }),
   });
   expect(line).toContain(
     `Vault denies GET sys/mounts/apisec (403): ${why} (4 paths in all): log in with`,

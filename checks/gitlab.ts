@@ -119,7 +119,7 @@ async function checkFiles(
     const calls: Finding[] = [];
     if (settings.pipelineFile === "included") {
       const what = "project files";
-      const fixInclude = `add the \`include\` of README, "What is already there"`;
+      const fixInclude = `add the \`include\` of docs/set-ups.md, "A project with a pipeline of its own"`;
       await warnIfNotIncluded(settings, project.pipelineFile, read, (found) =>
         calls.push({ what, state: "warning", found, fix: fixInclude }),
       );

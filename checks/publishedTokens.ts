@@ -36,7 +36,8 @@ export async function checkPublishedTokens(
         if (found !== undefined) return [{ what, state: "problem", found, fix }];
         if (isAdminToken(String(token)) && !account.acceptAdminToken) {
           const found = "carries ROLE_ADMIN: whoever reads it can reset every password";
-          const fix = "take the role from the account at APIsec, or see README, `acceptAdminToken`";
+          const fix =
+            "take the role from the account at APIsec, or see docs/get-started.md, `acceptAdminToken`";
           return [{ what, state: "problem", found, fix }];
         }
         const apisec = apisecAt(send, account.host, settings.apisecPaths, vault.clock, tries);

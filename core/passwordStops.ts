@@ -5,7 +5,7 @@ import type { PasswordRecord } from "./passwordRecord";
 import type { Proof, Run } from "./passwordRun";
 import { foreignText } from "./redact";
 
-/** Each way in which a run stops; the messages begin alike and stand in the README's table. */
+/** Each way in which a run stops; the messages begin alike and have their rows in docs/troubleshooting.md. */
 export type StopCode =
   | "deleted"
   | "unreadable-record"

@@ -1,7 +1,7 @@
 /**
  * Who may do what in Vault, as the policies of this project mean it: stack `dev` of the lab, whose account
  * `scanner` is published and whose account `admin` is not, and another stack. `own`: each has a mount of its
- * own, the other's is `apisec-qa`. `shared`: the other one has its account `other` in `dev`'s. README shows the
+ * own, the other's is `apisec-qa`. `shared`: the other one has its account `other` in `dev`'s. docs/security.md shows the
  * first table, test/e2e/accessMatrix.e2e.test.ts tries both.
  */
 export type Capability = "create" | "read" | "update" | "patch" | "delete" | "list" | "sudo";
@@ -201,7 +201,7 @@ export function pathsOf(place: string): string[] {
   return choices.split(",").flatMap((choice) => pathsOf(before + choice + after));
 }
 
-/** The table as Markdown, for README.md. */
+/** The table as Markdown, for docs/security.md. */
 export function accessMarkdown(): string {
   const line = (cells: string[]) => `| ${cells.join(" | ")} |`;
   return [

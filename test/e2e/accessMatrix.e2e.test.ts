@@ -72,8 +72,8 @@ async function otherStack(username: string, more: object): Promise<Stack> {
 }
 
 async function everybody(): Promise<Record<Persona, string>> {
-  const readme = readFileSync(join(root, "README.md"), "utf8");
-  const consumer = /'(path "apisec\/data\/scanner\/token" \{.*\})'/.exec(readme)?.[1];
+  const page = readFileSync(join(root, "docs/consumers.md"), "utf8");
+  const consumer = /'(path "apisec\/data\/scanner\/token" \{.*\})'/.exec(page)?.[1];
   const { vault } = lab.world;
   return {
     admin: await tokenWith(vault, "apisec-dev-admin"),
@@ -102,7 +102,7 @@ beforeAll(async () => {
 
 afterAll(() => lab?.stop());
 
-test("README.md shows this table", async () => {
+test("docs/security.md shows this table", async () => {
   const args = ["-r", "ts-node/register", "build/accessTable.ts", "--check"];
   const { code, stderr } = await run(process.execPath, args, { cwd: root, env: process.env });
   expect(stderr).toBe("");

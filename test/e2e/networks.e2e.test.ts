@@ -206,7 +206,7 @@ describe("Vault gets GitLab's keys another way", () => {
     await expectRotation({ oidc_discovery_url: "", jwt_validation_pubkeys: [] });
   });
 
-  test("as given (jwtPublicKeys): others' are refused; README's command mends that", async () => {
+  test("as given (jwtPublicKeys): others' are refused; the command of docs/networks fixes that", async () => {
     const { publicKey } = generateKeyPairSync("rsa", {
       modulusLength: 2048,
       publicKeyEncoding: { type: "spki", format: "pem" },
@@ -217,8 +217,8 @@ describe("Vault gets GitLab's keys another way", () => {
     expect(trace).toMatch(/Vault refuses the login with role "apisec-dev-rotator".*signature/);
     expect(status).toBe("failed");
 
-    const readme = readFileSync(join(__dirname, "../../README.md"), "utf8");
-    const [command = ""] = /^pulumi config set jwtPublicKeys [^]*?keys\)"$/m.exec(readme) ?? [];
+    const page = readFileSync(join(__dirname, "../../docs/networks.md"), "utf8");
+    const [command = ""] = /^pulumi config set jwtPublicKeys [^]*?keys\)"$/m.exec(page) ?? [];
     const set = command.replace("https://gitlab.example.com", lab.world.gitlab.url);
     const { code, stderr } = await run("sh", ["-c", set], { cwd: lab.program, env: lab.env });
     expect([code, stderr]).toEqual([0, ""]);

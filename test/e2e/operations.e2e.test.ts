@@ -130,7 +130,7 @@ const sections: Record<string, Hooks> = {
       expect(file).not.toContain("firstPasswords");
     },
   },
-  "A day like any other": {
+  "Daily checks": {
     before: { 0: async () => lab.runSchedule(await scheduleId()) },
     after: async () => expectInOrder(1),
   },
@@ -139,8 +139,8 @@ const sections: Record<string, Hooks> = {
       expect(printed).toContain(String((await passwordOf("scanner"))["password"]));
     },
   },
-  "A password once more": { after: async () => expectInOrder(2) },
-  "A token before the next schedule": {
+  "Rotate a password": { after: async () => expectInOrder(2) },
+  "Rotate a token now": {
     before: { 0: deleteToken },
     after: async () => expect(await tokenStatus()).toBe(200),
   },
@@ -159,7 +159,7 @@ const sections: Record<string, Hooks> = {
       expect(await tokenStatus()).toBe(200);
     },
   },
-  "Password changed by someone": {
+  "A password was changed outside": {
     before: {
       0: async () => {
         await setPassword(byOther);

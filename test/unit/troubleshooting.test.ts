@@ -15,14 +15,14 @@ const commands = { doctor: "`npm run doctor`", check: "`npm run check`" };
 
 /** Messages that nobody can do anything about who has not changed the code, or that say all themselves. */
 const internal: Record<string, string> = {
-  "Consumer … was not looked for.": "index.ts looks for every consumer first",
+  "Claim … of role … is not known.": "index.ts looks for every consumer first",
   "promote needs a pending password": "the state machine comes there with one only",
   "Account … …. …": "the frame of the lines that have rows",
   timeout: "ends a request to a proxy, which says so in its own words",
   "A policy placeholder cannot be filled: …": "config.ts lets no such value through",
   "cannot write the pipeline file: bad …": "config.ts lets no such value through",
-  "README.md has lost the comments that mark its access table": "for who edits README.md",
-  "README.md: the access table is out of date: npm run access-table": "for who edits README.md",
+  "docs/security.md has lost the comments that mark its access table": "for who edits it",
+  "docs/security.md: the access table is out of date: npm run access-table": "for who edits it",
 };
 
 /** The quoted texts at the beginning of a section's rows. */

@@ -18,7 +18,7 @@ import {
 } from "./http";
 import { commitJson } from "./entities";
 import { startPush } from "./pipelineCreation";
-import { protectBranch } from "./projects";
+import { protectBranch } from "./protection";
 import {
   commit,
   commitFor,

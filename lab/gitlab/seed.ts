@@ -2,7 +2,9 @@
 import { z } from "zod";
 import { timestamp, type App } from "./app";
 import { findProject, hashToken, roles, type Role } from "./access";
-import { createProject, namespaceFor, protectBranch } from "./projects";
+import { namespaceFor } from "./groups";
+import { createProject } from "./projects";
+import { protectBranch } from "./protection";
 import { commit, repositoryOf } from "./repository";
 import type { User } from "./store";
 

@@ -7,14 +7,19 @@ import { startFaultyServer, type Incoming } from "../faultyServer";
 import { authenticate } from "./access";
 import { timestamp, type App } from "./app";
 import { controlApp } from "./control";
+import { branchRoutes } from "./branches";
 import { fileRoutes } from "./files";
+import { groupRoutes } from "./groups";
 import { fail, match, nest, readBody, type ApiError, type Reply, type Request } from "./http";
 import { discovery, loadKeys } from "./oidc";
+import { memberRoutes } from "./members";
 import { pipelineRoutes } from "./pipelines";
 import { projectRoutes } from "./projects";
+import { protectionRoutes } from "./protection";
 import { scheduleRoutes, startScheduler } from "./schedules";
 import { seed, type SeedProject, type SeedUser } from "./seed";
 import { openStore } from "./store";
+import { userRoutes } from "./users";
 import { variableRoutes } from "./variables";
 
 export interface GitlabOptions {
@@ -42,7 +47,12 @@ export interface Gitlab {
 }
 
 const routes = [
+  ...userRoutes,
+  ...groupRoutes,
   ...projectRoutes,
+  ...memberRoutes,
+  ...branchRoutes,
+  ...protectionRoutes,
   ...fileRoutes,
   ...variableRoutes,
   ...scheduleRoutes,

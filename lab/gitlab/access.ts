@@ -38,12 +38,13 @@ export function authenticate(request: Request, route: Route): void {
   }
   if (user.state === "blocked") throw forbidden("Your account has been blocked.");
   const reading = request.method === "GET" || request.method === "HEAD";
-  if (!token.scopes.includes("api") && !(reading && token.scopes.includes("read_api"))) {
+  const opening = ["api", ...(reading ? ["read_api", ...route.scopes] : [])];
+  if (!token.scopes.some((scope) => opening.includes(scope))) {
     throw oauthError(
       403,
       "insufficient_scope",
       "The request requires higher privileges than provided by the access token.",
-      { scope: reading ? "api read_api" : "api" },
+      { scope: opening.join(" ") },
     );
   }
   request.user = user;

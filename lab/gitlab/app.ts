@@ -1,5 +1,6 @@
 /** What every part of the lab's GitLab shares. */
 import type { Keys } from "./oidc";
+import type { Run } from "./runner";
 import type { Store, User } from "./store";
 
 export interface App {
@@ -16,10 +17,20 @@ export interface App {
   toolPath: string[];
   /** Tokens of running jobs, by hash. */
   jobTokens: Map<string, { projectId: number; user: User }>;
+  /** How the pipelines were planned that were created since the start, by id. */
+  runs: Map<number, Run>;
   /** Pipelines under way, by id. */
   running: Map<number, { done: Promise<void>; cancel: () => void }>;
-  /** Jobs that hold or wait for a resource group or the runner. */
+  /** Jobs that hold or wait for a resource group or a runner. */
   queues: Map<string, { inside: number; waiting: (() => void)[] }>;
+  /** Called when the runners have changed. */
+  runnerWaiters: Set<() => void>;
+  /** When a user last played a schedule, by both ids. */
+  plays: Map<string, number>;
+  /** Requests a minute and token; undefined = as many as one likes, and no headers about it. */
+  rateLimit: number | undefined;
+  /** Requests of a token in a minute, by its id and the minute's number. */
+  requestCounts: Map<string, number>;
 }
 
 export const timestamp = (app: App) => new Date(app.now()).toISOString();

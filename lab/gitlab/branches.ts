@@ -2,6 +2,7 @@
 import { fullPath, isProtected, mayUpdate, projectOf, protectionOf, roles } from "./access";
 import {
   check,
+  checkUnmodified,
   created,
   fail,
   forbidden,
@@ -15,6 +16,7 @@ import {
 } from "./http";
 import { commitJson } from "./entities";
 import { startPush } from "./pipelineCreation";
+import { checkBranchName } from "./pushRules";
 import {
   commitFor,
   deleteRef,
@@ -95,6 +97,7 @@ const refRoutes = (kind: "heads" | "tags", noun: "branch" | "tag", plural: strin
       const [name = "", from = ""] = [input["branch"] ?? input["tag_name"], input["ref"]];
       const dir = repositoryOf(app, project);
       const sha = await commitFor(dir, from);
+      if (noun === "branch") checkBranchName(project, name);
       if (!(await isRefName(name))) throw fail(400, `${what} name is invalid`);
       if (!sha)
         throw fail(
@@ -114,6 +117,8 @@ const refRoutes = (kind: "heads" | "tags", noun: "branch" | "tag", plural: strin
       if (ref.type === "branch" && ref.name === project.default_branch) {
         throw fail(405, "Cannot remove HEAD branch");
       }
+      const [tip] = await log(repositoryOf(request.app, project), ["-1", ref.sha]);
+      checkUnmodified(request, tip?.authored_date);
       if (isProtected(project, ref)) throw fail(403, "Deleting protected branches is not allowed.");
       await deleteRef(repositoryOf(request.app, project), `refs/${kind}/${ref.name}`);
       return noContent;

@@ -21,6 +21,8 @@ export interface JobYaml {
   [key: string]: unknown;
   stage?: string;
   when?: string;
+  start_in?: string;
+  tags?: string[];
   allow_failure?: boolean | object;
   rules?: Rule[];
   parallel?: number | object;
@@ -166,7 +168,7 @@ export async function planPipeline(
       name,
       stage: yaml.stage ?? "test",
       when,
-      allowFailure: rule.allow_failure ?? Boolean(yaml.allow_failure),
+      allowFailure: mayFail(rule, yaml),
       variables: { ...own, ...texts(rule.variables) },
       yaml,
     };
@@ -189,6 +191,13 @@ export async function planPipeline(
   const order = (plan: JobPlan) => config.stages.indexOf(plan.stage);
   return { stages: config.stages, jobs: jobs.sort((a, b) => order(a) - order(b)) };
 }
+
+/** A manual job may be left alone, unless a rule made it manual: then the pipeline waits for it. */
+const mayFail = (rule: Rule, yaml: JobYaml): boolean =>
+  rule.allow_failure ??
+  (yaml.allow_failure === undefined
+    ? yaml.when === "manual" && !yaml.rules
+    : Boolean(yaml.allow_failure));
 
 function firstRule(rules: Rule[], variables: Variables): Rule | undefined {
   return rules.find((rule) => {

@@ -1,5 +1,6 @@
 /** Which variables a job gets: project, schedule and pipeline ones, and GitLab's predefined. */
 import { fullPath, namespaceOf, wildcard } from "./access";
+import { lineOf } from "./groups";
 import type { App } from "./app";
 import type { Variables } from "./ciRules";
 import type { Commit } from "./repository";
@@ -12,9 +13,15 @@ const slug = (text: string) =>
     .slice(0, 63)
     .replace(/^-+|-+$/g, "");
 
+/** The variables a project inherits: the instance's, then those of each group above it, the outermost first. */
+export const inheritedVariables = (app: App, project: Project): ProjectVariable[][] => [
+  app.state.variables,
+  ...lineOf(app, namespaceOf(app, project)).map(({ variables }) => variables),
+];
+
 /**
- * The project's variables for a ref and an environment, then the schedule's, then the pipeline's: a later one
- * overrides an earlier one of the same key; of several scopes the longest that matches wins.
+ * The inherited variables for a ref and an environment, then the project's, the schedule's and the pipeline's: a later
+ * one overrides an earlier one of the same key, whatever their scopes; at one level the longest scope that matches wins.
  */
 export function selectVariables(
   project: Project,
@@ -23,16 +30,19 @@ export function selectVariables(
     environment: string | undefined;
     schedule: Schedule | undefined;
     own: Variable[];
+    inherited?: ProjectVariable[][];
   },
 ): (Variable & Partial<ProjectVariable>)[] {
-  const { protectedRef, environment, schedule, own } = options;
+  const { protectedRef, environment, schedule, own, inherited = [] } = options;
   const chosen = new Map<string, Variable>();
-  const scoped = project.variables
-    .filter((variable) => protectedRef || !variable.protected)
-    .filter(({ environment_scope: scope }) =>
-      environment === undefined ? scope === "*" : wildcard(scope, environment),
-    )
-    .sort((a, b) => specificity(a, environment) - specificity(b, environment));
+  const scoped = [...inherited, project.variables].flatMap((level) =>
+    level
+      .filter((variable) => protectedRef || !variable.protected)
+      .filter(({ environment_scope: scope }) =>
+        environment === undefined ? scope === "*" : wildcard(scope, environment),
+      )
+      .sort((a, b) => specificity(a, environment) - specificity(b, environment)),
+  );
   for (const variable of [...scoped, ...(schedule?.variables ?? []), ...own]) {
     chosen.set(variable.key, variable);
   }

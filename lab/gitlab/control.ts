@@ -9,7 +9,8 @@ import { configPath, tierOf } from "./ciVariables";
 import { jobClaims, sign, signatures } from "./oidc";
 import { repositoryOf, resolveRef } from "./repository";
 import { runSchedule } from "./schedules";
-import { seed, SeedProject, SeedUser } from "./seed";
+import { setRunners } from "./runners";
+import { seed, SeedGroup, SeedProject, SeedRunner, SeedUser } from "./seed";
 import type { Project, User } from "./store";
 
 const IdToken = z.strictObject({
@@ -62,11 +63,30 @@ export function controlApp(app: App, server: () => FaultyServer): FastifyInstanc
   });
 
   control.post("/-/lab/users", async ({ body }) => {
-    await seed(app, [SeedUser.parse(body)], []);
+    await seed(app, { users: [SeedUser.parse(body)] });
+    return {};
+  });
+  control.post("/-/lab/groups", async ({ body }) => {
+    await seed(app, { groups: [SeedGroup.parse(body)] });
     return {};
   });
   control.post("/-/lab/projects", async ({ body }) => {
-    await seed(app, [], [SeedProject.parse(body)]);
+    await seed(app, { projects: [SeedProject.parse(body)] });
+    return {};
+  });
+  control.put("/-/lab/runners", async ({ body }) => {
+    setRunners(app, z.array(SeedRunner).parse(body));
+    await app.store.save();
+    return app.state.runners;
+  });
+  control.put("/-/lab/plan", async ({ body }) => {
+    app.state.plan = z.strictObject({ plan: z.enum(["free", "premium"]) }).parse(body).plan;
+    await app.store.save();
+    return {};
+  });
+  control.put("/-/lab/rate-limit", async ({ body }) => {
+    app.rateLimit =
+      z.strictObject({ perMinute: z.int().min(1).nullable() }).parse(body).perMinute ?? undefined;
     return {};
   });
   for (const [action, state] of [

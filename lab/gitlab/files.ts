@@ -19,6 +19,7 @@ import {
 import { commitJson } from "./entities";
 import { startPush } from "./pipelineCreation";
 import { protectBranch } from "./protection";
+import { checkPush } from "./pushRules";
 import {
   commit,
   commitFor,
@@ -128,6 +129,12 @@ async function commitActions(request: Request, project: Project, input: Params, 
   const parent = tip ?? (start && !empty ? await commitFor(dir, `refs/heads/${start}`) : undefined);
   if (!parent && !empty) throw fail(400, `Invalid reference name: ${start}`);
 
+  checkPush(app, project, branch, {
+    message,
+    authorEmail: fields.author_email || user.email,
+    committerEmail: user.email,
+    paths: actions.map(({ path }) => path),
+  });
   const changes: FileChange[] = [];
   for (const action of actions) changes.push(await changeFor(dir, parent, action));
   const author = {
@@ -233,9 +240,14 @@ const file = "projects/:id/repository/files/:path";
 export const fileRoutes = [
   route(`HEAD ${file}`, async (request) => ({ ...(await getFile(request)), body: undefined }), {
     anonymous: true,
+    scopes: ["read_repository"],
   }),
-  route(`GET ${file}`, getFile, { anonymous: true }),
-  route(`GET ${file}/raw`, rawFile, { anonymous: true, jobToken: true }),
+  route(`GET ${file}`, getFile, { anonymous: true, scopes: ["read_repository"] }),
+  route(`GET ${file}/raw`, rawFile, {
+    anonymous: true,
+    jobToken: true,
+    scopes: ["read_repository"],
+  }),
   route(`POST ${file}`, changeFile("create")),
   route(`PUT ${file}`, changeFile("update")),
   route(`DELETE ${file}`, changeFile("delete")),

@@ -39,6 +39,8 @@ export interface Route {
   anonymous: boolean;
   /** May be called with a running job's CI_JOB_TOKEN. */
   jobToken: boolean;
+  /** Scopes that open it beside `api` and, for reading, `read_api`. */
+  scopes: string[];
 }
 
 /** Thrown by handlers; becomes the answer. */
@@ -63,11 +65,11 @@ export const noContent: Reply = { status: 204 };
 export function route(
   spec: string,
   handler: Handler,
-  options: { anonymous?: boolean; jobToken?: boolean } = {},
+  options: { anonymous?: boolean; jobToken?: boolean; scopes?: string[] } = {},
 ): Route {
   const [method = "", path = ""] = spec.split(" ");
-  const { anonymous = false, jobToken = false } = options;
-  return { method, segments: path.split("/"), handler, anonymous, jobToken };
+  const { anonymous = false, jobToken = false, scopes = [] } = options;
+  return { method, segments: path.split("/"), handler, anonymous, jobToken, scopes };
 }
 
 /** Finds the route of raw, still encoded segments, and decodes its named ones (`:name`, or `*name` for the rest). */
@@ -222,24 +224,21 @@ function coerce(value: unknown, type: keyof Kinds): unknown {
   }
 }
 
+/** A deletion with `If-Unmodified-Since` spares what was changed since. */
+export function checkUnmodified({ headers }: Request, updatedAt: string | undefined): void {
+  const since = Date.parse(headers["if-unmodified-since"] ?? "");
+  if (Number.isNaN(since) || updatedAt === undefined) return;
+  if (Date.parse(updatedAt) > since) throw fail(412, "412 Precondition Failed");
+}
+
 /** One page of a list, with Link and X- headers. */
 export function list<T>(request: Request, items: T[], render: (item: T) => unknown): Reply {
-  const { page: asked, per_page: size } = check(request.query, {
-    page: { type: "integer" },
-    per_page: { type: "integer" },
-  });
+  const { page: asked, per_page: size } = pageOf(request);
   const page = Math.max(1, asked ?? 1);
   const perPage = Math.min(100, Math.max(1, size ?? 20));
   const pages = Math.max(1, Math.ceil(items.length / perPage));
-  const link = (number: number, rel: string) => {
-    const query = new URLSearchParams();
-    for (const [key, value] of flatten(request.query)) {
-      if (key !== "private_token") query.append(key, value);
-    }
-    query.set("page", String(number));
-    query.set("per_page", String(perPage));
-    return `<${request.base}${request.path}?${query}>; rel="${rel}"`;
-  };
+  const link = (number: number, rel: string) =>
+    linkTo(request, { page: String(number), per_page: String(perPage) }, rel);
   const links = [
     ...(page > 1 ? [link(page - 1, "prev")] : []),
     ...(page < pages ? [link(page + 1, "next")] : []),
@@ -259,6 +258,36 @@ export function list<T>(request: Request, items: T[], render: (item: T) => unkno
       "X-Total-Pages": String(pages),
     },
   };
+}
+
+/**
+ * A page by keys: of the items in order, the first ones, with a link to those after the last of them and no totals.
+ * The items before the given key have been left out already.
+ */
+export function keyset<T extends { id: number }>(
+  request: Request,
+  items: T[],
+  parameter: "id_after" | "id_before",
+): Reply {
+  const perPage = Math.min(100, Math.max(1, pageOf(request).per_page ?? 20));
+  const body = items.slice(0, perPage);
+  const last = body.at(-1);
+  const more = last !== undefined && items.length > perPage;
+  const query = { per_page: String(perPage), [parameter]: String(last?.id) };
+  return { status: 200, body, headers: more ? { Link: linkTo(request, query, "next") } : {} };
+}
+
+const pageOf = ({ query }: Request) =>
+  check(query, { page: { type: "integer" }, per_page: { type: "integer" } });
+
+/** The request's own address with some parameters changed, as a part of a Link header. */
+function linkTo(request: Request, changes: Record<string, string>, rel: string): string {
+  const query = new URLSearchParams();
+  for (const [key, value] of flatten(request.query)) {
+    if (key !== "private_token") query.append(key, value);
+  }
+  for (const [key, value] of Object.entries(changes)) query.set(key, value);
+  return `<${request.base}${request.path}?${query}>; rel="${rel}"`;
 }
 
 function flatten(value: unknown, prefix = ""): [string, string][] {

@@ -1,13 +1,7 @@
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { z } from "zod";
-import { SeedProject, SeedUser } from "./seed";
+import { Seed } from "./seed";
 import { startGitlab } from "./server";
-
-const Seed = z.strictObject({
-  users: z.array(SeedUser).default([]),
-  projects: z.array(SeedProject).default([]),
-});
 
 /**
  * Runs a GitLab until SIGTERM or SIGINT; prints `{"url","port"}` in one line when it is ready.

@@ -60,11 +60,12 @@ export interface JobIdentity {
   user: User;
   pipelineId: number;
   jobId: number;
+  runnerId?: number;
   source: string;
   ref: { type: string; name: string; protected: boolean };
   sha: string;
   configPath: string;
-  environment?: { name: string; tier: string; action: string };
+  environment?: { name: string; tier: string; action: string; protected?: boolean };
   /** Seconds the token lives: the job's timeout. */
   timeout: number;
 }
@@ -104,7 +105,7 @@ export function jobClaims(app: App, job: JobIdentity, audience: unknown): Record
     ref_type: ref.type,
     ref_path: refPath,
     ref_protected: String(ref.protected),
-    runner_id: 1,
+    runner_id: job.runnerId ?? 1,
     runner_environment: "self-hosted",
     sha: job.sha,
     project_visibility: project.visibility,
@@ -113,7 +114,7 @@ export function jobClaims(app: App, job: JobIdentity, audience: unknown): Record
   };
   if (job.environment) {
     claims["environment"] = job.environment.name;
-    claims["environment_protected"] = "false";
+    claims["environment_protected"] = String(job.environment.protected ?? false);
     claims["deployment_tier"] = job.environment.tier;
     claims["environment_action"] = job.environment.action;
   }

@@ -2,9 +2,9 @@
 import { timestamp, type App } from "./app";
 import { isProtected, maySetVariables, mayUpdate } from "./access";
 import { ConfigError, planPipeline, type Plan } from "./ciConfig";
-import { configPath, pipelineVariables, selectVariables } from "./ciVariables";
+import { configPath, inheritedVariables, pipelineVariables, selectVariables } from "./ciVariables";
 import { commitFor, fileAt, log, repositoryOf, resolveRef } from "./repository";
-import { runPipeline } from "./runner";
+import { runPipeline } from "./pipelineRun";
 import type { Pipeline, Project, Schedule, User, Variable } from "./store";
 
 export interface PipelineRequest {
@@ -68,6 +68,7 @@ export async function createPipeline(
     environment: undefined,
     schedule,
     own,
+    inherited: inheritedVariables(app, project),
   });
   const predefined = pipelineVariables(app, project, pipeline, user, commit, schedule);
   let plan: Plan;

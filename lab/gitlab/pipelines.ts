@@ -1,12 +1,14 @@
 /** Pipelines and jobs in the API. */
 import { readFile } from "node:fs/promises";
 import { join, normalize } from "node:path";
-import { projectOf } from "./access";
+import { mayUpdate, projectOf } from "./access";
 import { ConfigError } from "./ciConfig";
 import { pipelineJson, userJson, commitJson } from "./entities";
 import {
   check,
   created,
+  fail,
+  forbidden,
   invalid,
   isObject,
   list,
@@ -17,7 +19,10 @@ import {
   type Request,
 } from "./http";
 import { createPipeline } from "./pipelineCreation";
+import { isPlayable, playJob } from "./pipelineRun";
+import { pipelineStatus } from "./pipelineStatus";
 import { log, repositoryOf } from "./repository";
+import { runnerJson } from "./runners";
 import { artifactsOf, folderOf, readTrace } from "./runner";
 import type { Job, Pipeline, Project, Variable } from "./store";
 import { variableTypes } from "./variables";
@@ -105,6 +110,7 @@ async function jobJson(request: Request, project: Project, pipeline: Pipeline, j
   const user = request.app.state.users.find(({ id }) => id === pipeline.user_id);
   const [commit] = await log(repositoryOf(request.app, project), ["-1", pipeline.sha]);
   const parent = pipelineJson(request, project, pipeline);
+  const runner = request.app.state.runners.find(({ id }) => id === job.runner_id);
   return {
     id: job.id,
     status: job.status,
@@ -127,11 +133,11 @@ async function jobJson(request: Request, project: Project, pipeline: Pipeline, j
     web_url: parent.web_url.replace(/pipelines\/\d+$/, `jobs/${job.id}`),
     project: { ci_job_token_scope_enabled: false },
     artifacts: [],
-    runner: job.started_at ? { id: 1, description: "lab", active: true, is_shared: true } : null,
+    runner: runner ? runnerJson(runner) : null,
     runner_manager: null,
     artifacts_expire_at: null,
     archived: false,
-    tag_list: [],
+    tag_list: job.tag_list,
   };
 }
 
@@ -221,6 +227,14 @@ function suiteOf(name: string, junit: string) {
   };
 }
 
+/** Of a pipeline that waits for a person: what has not begun never will. */
+function cancelRest(pipeline: Pipeline): void {
+  for (const job of pipeline.jobs) {
+    if (job.status === "created") job.status = "canceled";
+  }
+  pipeline.status = pipelineStatus(pipeline.jobs);
+}
+
 const pipelines = "projects/:id/pipelines";
 
 export const pipelineRoutes = [
@@ -251,7 +265,9 @@ export const pipelineRoutes = [
   route(`GET ${pipelines}/:pid/test_report`, testReport),
   route(`POST ${pipelines}/:pid/cancel`, (request) => {
     const { project, pipeline } = findPipeline(request, "developer");
-    request.app.running.get(pipeline.id)?.cancel();
+    const running = request.app.running.get(pipeline.id);
+    running?.cancel();
+    if (!running) cancelRest(pipeline);
     return ok(detailsJson(request, project, pipeline));
   }),
   route(`GET ${pipelines}/:pid/jobs`, (request) => {
@@ -271,6 +287,15 @@ export const pipelineRoutes = [
   }),
   route("GET projects/:id/jobs/:jid", async (request) => {
     const { project, pipeline, job } = findJob(request);
+    return ok(await jobJson(request, project, pipeline, job));
+  }),
+  route("POST projects/:id/jobs/:jid/play", async (request) => {
+    const { app, user } = request;
+    const { project, pipeline, job } = findJob(request);
+    const ref = { type: pipeline.ref_type, name: pipeline.ref };
+    if (!user || !mayUpdate(project, user, ref, "merge")) throw forbidden();
+    if (!isPlayable(app, pipeline, job)) throw fail(400, "400 Bad request - Unplayable Job");
+    playJob(app, project, pipeline, job, user);
     return ok(await jobJson(request, project, pipeline, job));
   }),
   route("GET projects/:id/jobs/:jid/trace", async (request) => ({

@@ -4,14 +4,14 @@ import { timestamp, type App } from "./app";
 import { findProject, fullPath, isOpen, levelOf, namespaceOf, projectOf, roles } from "./access";
 import {
   check,
+  checkUnmodified,
   created,
   fail,
   invalid,
+  keyset,
   list,
-  notFound,
   ok,
   route,
-  text,
   type Params,
   type Request,
 } from "./http";
@@ -53,6 +53,8 @@ export async function createProject(
     protected_branches: [],
     protected_tags: [],
     environments: [],
+    protected_environments: [],
+    push_rule: null,
     pipelines: [],
   };
   await createRepository(repositoryOf(app, project), project.default_branch);
@@ -156,20 +158,73 @@ async function postProject(request: Request) {
   return created(await projectJson(request, project));
 }
 
-async function listProjects(request: Request) {
+const orders: Record<string, (project: Project) => string | number> & {
+  created_at: (project: Project) => string;
+} = {
+  id: ({ id }) => id,
+  name: ({ name }) => name,
+  path: ({ path }) => path,
+  created_at: ({ created_at: at }) => at,
+  updated_at: ({ updated_at: at }) => at,
+  last_activity_at: ({ updated_at: at }) => at,
+};
+const levels = [5, 10, 15, 20, 30, 40, 50].map(String);
+
+const listFields = {
+  search: { type: "string" },
+  search_namespaces: { type: "boolean" },
+  visibility: { type: "string", values: ["private", "internal", "public"] },
+  archived: { type: "boolean" },
+  membership: { type: "boolean" },
+  owned: { type: "boolean" },
+  min_access_level: { type: "integer", values: levels },
+  id_after: { type: "integer" },
+  id_before: { type: "integer" },
+  order_by: { type: "string", values: Object.keys(orders) },
+  sort: { type: "string", values: ["asc", "desc"] },
+  pagination: { type: "string", values: ["legacy", "keyset"] },
+} as const;
+
+/** The projects that the caller may see and asks for, in their order. */
+export function projectQuery(request: Request) {
   const { app, user } = request;
-  const { search, visibility } = check(request.query, {
-    search: { type: "string" },
-    visibility: { type: "string" },
+  const wanted = check(request.query, listFields);
+  const { search, min_access_level: least = 0, order_by: by = "created_at" } = wanted;
+  const own = Boolean(wanted.membership ?? wanted.owned) || least > 0;
+  const needed = Math.max(least, wanted.owned ? roles.owner : 0);
+  const names = (project: Project) =>
+    wanted.search_namespaces ? [fullPath(app, project)] : [project.name, project.path];
+  const found = app.state.projects.filter((project) => {
+    const level = levelOf(project, user);
+    const seen = level > 0 || (!own && isOpen(project, user));
+    return (
+      seen &&
+      level >= needed &&
+      (!search ||
+        names(project).some((name) => name.toLowerCase().includes(search.toLowerCase()))) &&
+      (!wanted.visibility || project.visibility === wanted.visibility) &&
+      (wanted.archived === undefined || project.archived === wanted.archived) &&
+      project.id > (wanted.id_after ?? 0) &&
+      project.id < (wanted.id_before ?? Infinity)
+    );
   });
-  const mine = ["membership", "owned"].some((name) => text(request.query[name]) === "true");
-  const found = app.state.projects.filter(
-    (project) =>
-      (levelOf(project, user) > 0 || (!mine && isOpen(project, user))) &&
-      (!search || fullPath(app, project).toLowerCase().includes(search.toLowerCase())) &&
-      (!visibility || project.visibility === visibility),
-  );
-  const reply = list(request, found.reverse(), (project) => project);
+  const key = orders[by] ?? orders.created_at;
+  const ascending = (a: Project, b: Project) =>
+    key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : a.id - b.id;
+  found.sort((a, b) => (wanted.sort === "asc" ? ascending(a, b) : ascending(b, a)));
+  return { found, wanted };
+}
+
+async function listProjects(request: Request) {
+  const { found, wanted } = projectQuery(request);
+  const byKeys = wanted.pagination === "keyset";
+  if (byKeys && wanted.order_by !== "id") {
+    const reason = "Keyset pagination is not yet available for this type of request";
+    throw fail(405, reason, "error");
+  }
+  const reply = byKeys
+    ? keyset(request, found, wanted.sort === "asc" ? "id_after" : "id_before")
+    : list(request, found, (project) => project);
   return {
     ...reply,
     body: await Promise.all(
@@ -193,30 +248,8 @@ export const projectRoutes = [
   }),
   route("DELETE projects/:id", (request) => {
     const project = projectOf(request, "owner");
+    checkUnmodified(request, project.updated_at);
     request.app.state.projects = request.app.state.projects.filter((other) => other !== project);
     return { status: 202, body: { message: "202 Accepted" } };
   }),
-  route("GET projects/:id/push_rule", (request) => {
-    projectOf(request, "maintainer");
-    throw notFound("Push Rule");
-  }),
-  route("GET projects/:id/environments", (request) =>
-    list(
-      request,
-      projectOf(request, "reporter").environments,
-      ({ id, name, tier, created_at }) => ({
-        id,
-        name,
-        slug: name
-          .toLowerCase()
-          .replace(/[^a-z0-9]+/g, "-")
-          .slice(0, 24),
-        external_url: null,
-        created_at,
-        updated_at: created_at,
-        tier,
-        state: "available",
-      }),
-    ),
-  ),
 ];

@@ -1,7 +1,18 @@
 /** Protected branches. */
-import type { App } from "./app";
+import { timestamp, type App } from "./app";
 import { projectOf, roles } from "./access";
-import { check, created, fail, list, noContent, notFound, ok, route, type Request } from "./http";
+import {
+  check,
+  checkUnmodified,
+  created,
+  fail,
+  list,
+  noContent,
+  notFound,
+  ok,
+  route,
+  type Request,
+} from "./http";
 import type { Project, ProtectedRef } from "./store";
 
 /** Protects a branch with one level for pushing and one for merging. */
@@ -22,6 +33,7 @@ export function protectBranch(
     push_access_levels: level(push),
     merge_access_levels: level(merge),
     allow_force_push: allowForcePush,
+    updated_at: timestamp(app),
   };
   project.protected_branches.push(rule);
   return rule;
@@ -89,11 +101,12 @@ export const protectionRoutes = [
   route("PATCH projects/:id/protected_branches/:name", (request) => {
     const { rule } = protectionFor(request);
     const input = check(request.input, { allow_force_push: { type: "boolean" } });
-    Object.assign(rule, input);
+    Object.assign(rule, input, { updated_at: timestamp(request.app) });
     return ok(protectionJson(rule));
   }),
   route("DELETE projects/:id/protected_branches/:name", (request) => {
     const { project, rule } = protectionFor(request);
+    checkUnmodified(request, rule.updated_at);
     project.protected_branches = project.protected_branches.filter((other) => other !== rule);
     return noContent;
   }),

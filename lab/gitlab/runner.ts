@@ -1,9 +1,8 @@
-/** Runs pipelines: each job in a checkout of its own, by gitlab-ci-local. */
+/** Runs a job, in a checkout of its own, by gitlab-ci-local. */
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { setImmediate } from "node:timers/promises";
 import { stringify } from "yaml";
 import { timestamp, type App } from "./app";
 import { fullPath, hashToken } from "./access";
@@ -16,19 +15,20 @@ import {
   type Plan,
 } from "./ciConfig";
 import type { Variables } from "./ciRules";
-import { configPath, selectVariables, tierOf } from "./ciVariables";
+import { configPath, inheritedVariables, selectVariables, tierOf } from "./ciVariables";
+import { isProtectedEnvironment } from "./environments";
 import { jobClaims, sign } from "./oidc";
 import { checkOut, repositoryOf } from "./repository";
 import type { Job, Pipeline, Project, Schedule, User } from "./store";
 
-interface Run {
+export interface Run {
   plan: Plan;
   user: User;
   schedule: Schedule | undefined;
   predefined: Variables;
 }
 
-interface JobRun extends Run {
+export interface JobRun extends Run {
   app: App;
   project: Project;
   pipeline: Pipeline;
@@ -38,119 +38,20 @@ interface JobRun extends Run {
 }
 
 const defaultTimeout = 3_600;
-/** Jobs at a time, whatever their pipeline. */
-const concurrency = 4;
-
-/** Starts a pipeline's jobs, stage by stage. Its promise is in `app.running` until the end. */
-export function runPipeline(app: App, project: Project, pipeline: Pipeline, run: Run): void {
-  for (const { name, stage, allowFailure, yaml } of run.plan.jobs) {
-    pipeline.jobs.push({
-      id: app.store.nextId("job"),
-      name,
-      stage,
-      status: "created",
-      allow_failure: allowFailure,
-      failure_reason: null,
-      created_at: timestamp(app),
-      started_at: null,
-      finished_at: null,
-      junit: [yaml.artifacts?.reports?.junit ?? []].flat(),
-    });
-  }
-  const abort = new AbortController();
-  const done = runStages(app, project, pipeline, run, abort.signal).finally(() =>
-    app.running.delete(pipeline.id),
-  );
-  app.running.set(pipeline.id, { done, cancel: () => abort.abort() });
-}
-
-async function runStages(
-  app: App,
-  project: Project,
-  pipeline: Pipeline,
-  run: Run,
-  canceled: AbortSignal,
-): Promise<void> {
-  // Whoever created the pipeline is told of it before it begins.
-  await setImmediate();
-  let failed = false;
-  const start = async (job: Job, own: JobPlan) => {
-    const wanted = own.when === "always" || (own.when === "on_failure" ? failed : !failed);
-    if (canceled.aborted) job.status = "canceled";
-    else if (own.when === "manual") job.status = "manual";
-    else if (!wanted) job.status = "skipped";
-    else await takeTurn({ app, project, pipeline, job, own, canceled, ...run });
-  };
-  const planOf = ({ name }: Job) => run.plan.jobs.find((own) => own.name === name);
-  const started = new Map<Job, Promise<void>>();
-  for (const job of pipeline.jobs) {
-    const own = planOf(job);
-    // A job that needs no other waits for no stage.
-    if (own?.yaml.needs?.length === 0) started.set(job, start(job, own));
-  }
-  for (const stage of run.plan.stages) {
-    const stageJobs = pipeline.jobs.filter((job) => job.stage === stage);
-    await Promise.all(
-      stageJobs.map(async (job) => {
-        const own = planOf(job);
-        await (started.get(job) ?? (own && start(job, own)));
-      }),
-    );
-    failed ||= stageJobs.some((job) => job.status === "failed" && !job.allow_failure);
-  }
-  pipeline.status = canceled.aborted ? "canceled" : failed ? "failed" : "success";
-  pipeline.finished_at = pipeline.updated_at = timestamp(app);
-  await app.store.save();
-}
-
-/** Waits for the job's resource group and a place on the runner, then runs it. */
-async function takeTurn(run: JobRun): Promise<void> {
-  const { app, project, pipeline, job, own } = run;
-  job.status = "pending";
-  const group = own.yaml.resource_group && expand(own.yaml.resource_group, variablesFor(run));
-  const leaveGroup = group ? await enter(app, `group ${project.id} ${group}`, 1) : () => {};
-  const leaveRunner = await enter(app, "runner", concurrency);
-  try {
-    job.status = pipeline.status = "running";
-    job.started_at = timestamp(app);
-    pipeline.started_at ??= job.started_at;
-    await app.store.save();
-    if (run.canceled.aborted) job.status = "canceled";
-    else await execute(run);
-  } catch (error) {
-    job.status = "failed";
-    job.failure_reason = "runner_system_failure";
-    await writeTrace(app, job, `ERROR: ${(error as Error).message}\n`);
-  } finally {
-    leaveRunner();
-    leaveGroup();
-    job.finished_at = pipeline.updated_at = timestamp(app);
-    await app.store.save();
-  }
-}
-
-/** Waits until fewer than `limit` are in the room; returns how to leave it. */
-async function enter(app: App, room: string, limit: number): Promise<() => void> {
-  const queue = app.queues.get(room) ?? { inside: 0, waiting: [] };
-  app.queues.set(room, queue);
-  if (queue.inside < limit) queue.inside += 1;
-  else await new Promise<void>((resolve) => queue.waiting.push(resolve));
-  return () => {
-    const next = queue.waiting.shift();
-    if (next) next();
-    else queue.inside -= 1;
-  };
-}
 
 /** What rules, names and groups may be written with; secrets of the job's environment come later. */
-const variablesFor = ({ predefined, own }: JobRun): Variables => ({
+export const variablesFor = ({
+  predefined,
+  own,
+}: Pick<JobRun, "predefined" | "own">): Variables => ({
   ...predefined,
   CI_JOB_NAME: own.name,
   CI_JOB_STAGE: own.stage,
   ...own.variables,
 });
 
-async function execute(run: JobRun): Promise<void> {
+/** Runs the job to its end and sets its status. */
+export async function execute(run: JobRun): Promise<void> {
   const { app, project, pipeline, job, own, user, schedule } = run;
   const { yaml } = own;
   const timeout = yaml.timeout ? seconds(yaml.timeout) : defaultTimeout;
@@ -161,6 +62,7 @@ async function execute(run: JobRun): Promise<void> {
   try {
     await mkdir(join(folder, "tmp"), { recursive: true, mode: 0o700 });
     const chosen = selectVariables(project, {
+      inherited: inheritedVariables(app, project),
       protectedRef: pipeline.protected,
       environment: environment?.name,
       schedule,
@@ -187,6 +89,7 @@ async function execute(run: JobRun): Promise<void> {
             user,
             pipelineId: pipeline.id,
             jobId: job.id,
+            runnerId: job.runner_id ?? 1,
             source: pipeline.source,
             ref: { type: pipeline.ref_type, name: pipeline.ref, protected: pipeline.protected },
             sha: pipeline.sha,
@@ -229,7 +132,8 @@ function environmentOf(run: JobRun) {
     const id = app.store.nextId("environment");
     project.environments.push({ id, name, tier, created_at: timestamp(app) });
   }
-  return { name, tier, action: spec.action ?? "start" };
+  const isProtected = isProtectedEnvironment(project, name);
+  return { name, tier, action: spec.action ?? "start", protected: isProtected };
 }
 
 function jobVariables(run: JobRun, environment: ReturnType<typeof environmentOf>): Variables {
@@ -246,7 +150,7 @@ function jobVariables(run: JobRun, environment: ReturnType<typeof environmentOf>
     CI_JOB_STAGE: job.stage,
     CI_JOB_URL: `${url}/jobs/${job.id}`,
     CI_JOB_STARTED_AT: job.started_at ?? "",
-    CI_RUNNER_ID: "1",
+    CI_RUNNER_ID: String(job.runner_id ?? 1),
     CI_NODE_TOTAL: String(own.node?.total ?? 1),
     ...(own.node && { CI_NODE_INDEX: String(own.node.index) }),
     ...(environment && {
@@ -403,7 +307,7 @@ export const mask = (text: string, secrets: string[]): string =>
 
 const traceFile = (app: App, job: Job) => join(app.store.dir, "traces", `${job.id}.log`);
 
-async function writeTrace(app: App, job: Job, text: string): Promise<void> {
+export async function writeTrace(app: App, job: Job, text: string): Promise<void> {
   await mkdir(join(app.store.dir, "traces"), { recursive: true });
   await writeFile(traceFile(app, job), text, { mode: 0o600 });
 }

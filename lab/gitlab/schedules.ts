@@ -4,6 +4,7 @@ import { levelOf, maySetVariables, mayUpdate, projectOf, roles } from "./access"
 import { nextRun, zone } from "./cron";
 import {
   check,
+  checkUnmodified,
   created,
   fail,
   forbidden,
@@ -177,6 +178,13 @@ function play(request: Request) {
   const { app, user } = request;
   const { project, schedule } = find(request, "read");
   if (!user || !mayUpdate(project, user, namedRef(schedule.ref), "merge")) throw forbidden();
+  // One a user, schedule and minute.
+  const key = `${user.id} ${schedule.id}`;
+  if ((app.plays.get(key) ?? -Infinity) > app.now() - 60_000) {
+    const error = "This endpoint has been requested too many times. Try again later.";
+    throw fail(429, { error });
+  }
+  app.plays.set(key, app.now());
   // As in GitLab the pipeline follows; whoever plays learns of a refusal by its absence.
   void createPipeline(app, project, {
     user,
@@ -280,6 +288,7 @@ export const scheduleRoutes = [
   route(`PUT ${schedules}/:sid`, update),
   route(`DELETE ${schedules}/:sid`, (request) => {
     const { project, schedule } = find(request, "admin");
+    checkUnmodified(request, schedule.updated_at);
     project.schedules = project.schedules.filter((other) => other !== schedule);
     return noContent;
   }),

@@ -5,6 +5,7 @@ import { findProject, hashToken, roles, type Role } from "./access";
 import { namespaceFor } from "./groups";
 import { createProject } from "./projects";
 import { protectBranch } from "./protection";
+import { setRunners } from "./runners";
 import { commit, repositoryOf } from "./repository";
 import type { User } from "./store";
 
@@ -36,13 +37,39 @@ export const SeedProject = z.strictObject({
   files: z.record(z.string(), z.string()).default({ "README.md": "" }),
 });
 
-export type SeedUser = z.input<typeof SeedUser>;
-export type SeedProject = z.input<typeof SeedProject>;
+export const SeedGroup = z.strictObject({
+  /** Full path. */
+  path: z.string(),
+  members: z.record(z.string(), z.enum(Object.keys(roles) as [Role, ...Role[]])).default({}),
+});
+
+export const SeedRunner = z.strictObject({
+  description: z.string().default("lab"),
+  tag_list: z.array(z.string()).default([]),
+  run_untagged: z.boolean().default(true),
+  paused: z.boolean().default(false),
+});
+
+export const Seed = z.strictObject({
+  users: z.array(SeedUser).default([]),
+  groups: z.array(SeedGroup).default([]),
+  projects: z.array(SeedProject).default([]),
+  /** In place of one that runs untagged jobs. */
+  runners: z.array(SeedRunner).optional(),
+});
+
+export type Seed = z.input<typeof Seed>;
 
 /** Adds what is not there yet; what is, stays as it is (a user's new tokens are added). */
-export async function seed(app: App, users: SeedUser[], projects: SeedProject[]): Promise<void> {
-  for (const user of users) addUser(app, SeedUser.parse(user));
-  for (const project of projects) await addProject(app, SeedProject.parse(project));
+export async function seed(app: App, given: Seed): Promise<void> {
+  const { users, groups, projects, runners } = Seed.parse(given);
+  for (const user of users) addUser(app, user);
+  for (const { path, members } of groups) {
+    const levels = membersOf(app, path, members).map(({ user, role }) => [user.id, roles[role]]);
+    Object.assign(namespaceFor(app, path, "group").members, Object.fromEntries(levels));
+  }
+  for (const project of projects) await addProject(app, project);
+  if (runners) setRunners(app, runners);
   await app.store.save();
 }
 
@@ -62,15 +89,19 @@ function addUser(app: App, { username, tokens, ...given }: z.output<typeof SeedU
   }
 }
 
+function membersOf(app: App, path: string, members: Record<string, Role>) {
+  return Object.entries(members).map(([username, role]) => {
+    const user = app.state.users.find((other) => other.username === username);
+    if (!user) throw new Error(`${path}: no user ${username}`);
+    return { user, role };
+  });
+}
+
 async function addProject(app: App, project: z.output<typeof SeedProject>): Promise<void> {
   if (findProject(app, project.path)) return;
   const at = project.path.lastIndexOf("/");
   const [namespace, path] = [project.path.slice(0, at), project.path.slice(at + 1)];
-  const members = Object.entries(project.members).map(([username, role]) => {
-    const user = app.state.users.find((other) => other.username === username);
-    if (!user) throw new Error(`${project.path}: no user ${username}`);
-    return { user, role };
-  });
+  const members = membersOf(app, project.path, project.members);
   const creator = members[0]?.user ?? app.state.users[0];
   if (!creator) throw new Error(`${project.path}: no user to create it`);
   const kind = app.state.users.some(({ username }) => username === namespace) ? "user" : "group";

@@ -15,14 +15,19 @@ import { discovery, loadKeys } from "./oidc";
 import { memberRoutes } from "./members";
 import { pipelineRoutes } from "./pipelines";
 import { projectRoutes } from "./projects";
+import { environmentRoutes } from "./environments";
 import { protectionRoutes } from "./protection";
+import { pushRuleRoutes } from "./pushRules";
+import { runnerRoutes } from "./runners";
+import { countRequest } from "./rateLimit";
 import { scheduleRoutes, startScheduler } from "./schedules";
-import { seed, type SeedProject, type SeedUser } from "./seed";
+import { seed, type Seed } from "./seed";
 import { openStore } from "./store";
 import { userRoutes } from "./users";
 import { variableRoutes } from "./variables";
 
-export interface GitlabOptions {
+/** With what it has from the start. */
+export interface GitlabOptions extends Seed {
   /** Folder that keeps everything: state, repositories, traces, artifacts. */
   dir: string;
   port?: number;
@@ -33,8 +38,6 @@ export interface GitlabOptions {
   now?: () => number;
   /** Folders put before PATH in jobs (gitlab-ci-local needs git, bash, awk, rsync). */
   toolPath: string[];
-  users?: SeedUser[];
-  projects?: SeedProject[];
   /** Runs schedules when they are due. */
   scheduler?: boolean;
 }
@@ -53,6 +56,9 @@ const routes = [
   ...memberRoutes,
   ...branchRoutes,
   ...protectionRoutes,
+  ...pushRuleRoutes,
+  ...environmentRoutes,
+  ...runnerRoutes,
   ...fileRoutes,
   ...variableRoutes,
   ...scheduleRoutes,
@@ -61,7 +67,7 @@ const routes = [
 
 /** Starts it on what `dir` holds, adding the given users and projects. Control under `/-/lab/` for loopback callers. */
 export async function startGitlab(options: GitlabOptions): Promise<Gitlab> {
-  const { dir, path = "", now = Date.now, toolPath, users = [], projects = [] } = options;
+  const { dir, path = "", now = Date.now, toolPath } = options;
   const store = await openStore(dir);
   const app: App = {
     store,
@@ -72,11 +78,17 @@ export async function startGitlab(options: GitlabOptions): Promise<Gitlab> {
     keys: await loadKeys(store),
     toolPath,
     jobTokens: new Map(),
+    runs: new Map(),
     running: new Map(),
     queues: new Map(),
+    runnerWaiters: new Set(),
+    plays: new Map(),
+    rateLimit: undefined,
+    requestCounts: new Map(),
   };
   await cleanUp(app);
-  await seed(app, users, projects);
+  const { users, groups, projects, runners } = options;
+  await seed(app, { users, groups, projects, runners });
   const control = controlApp(app, () => server);
   await control.ready();
 
@@ -115,7 +127,7 @@ async function cleanUp(app: App): Promise<void> {
   for (const { pipelines } of app.state.projects) {
     for (const pipeline of pipelines) {
       const unfinished = [pipeline, ...pipeline.jobs].filter(({ status }) =>
-        ["created", "pending", "running"].includes(status),
+        ["created", "waiting_for_resource", "pending", "running", "scheduled"].includes(status),
       );
       for (const entry of unfinished) {
         entry.status = "failed";
@@ -179,9 +191,11 @@ async function respond(app: App, root: string, incoming: Incoming): Promise<Repl
     base: `${new URL(app.url).protocol}//${headers["host"] ?? new URL(app.url).host}${root}`,
   };
   authenticate(request, found.route);
+  const limit = countRequest(request);
+  if (limit.exceeded) return limit.exceeded;
   const reply = await found.route.handler(request);
   if (method !== "GET" && method !== "HEAD") await app.store.save();
-  return reply;
+  return { ...reply, headers: { ...reply.headers, ...limit.headers } };
 }
 
 function split(text: string, at: string): [string, string] {

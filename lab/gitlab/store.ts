@@ -28,6 +28,9 @@ export interface Namespace {
   name: string;
   full_path: string;
   parent_id: number | null;
+  /** User id to access level. */
+  members: Record<number, number>;
+  variables: ProjectVariable[];
 }
 
 export interface Variable {
@@ -43,6 +46,7 @@ export interface ProjectVariable extends Variable {
   hidden: boolean;
   environment_scope: string;
   description: string | null;
+  updated_at?: string;
 }
 
 export interface Schedule {
@@ -72,6 +76,36 @@ export interface ProtectedRef {
   push_access_levels: AccessLevel[];
   merge_access_levels: AccessLevel[];
   allow_force_push: boolean;
+  updated_at?: string;
+}
+
+/** What a pushed commit must be like; an empty pattern allows everything. */
+export interface PushRule {
+  id: number;
+  created_at: string;
+  commit_message_regex: string;
+  commit_message_negative_regex: string;
+  branch_name_regex: string;
+  author_email_regex: string;
+  file_name_regex: string;
+  member_check: boolean;
+  reject_non_dco_commits: boolean;
+}
+
+export interface ProtectedEnvironment {
+  name: string;
+  /** Who may deploy: the lowest level. */
+  deploy_level: number;
+  required_approvals: number;
+}
+
+/** What runs jobs: those whose tags it has, and those without any if `run_untagged`. */
+export interface Runner {
+  id: number;
+  description: string;
+  tag_list: string[];
+  run_untagged: boolean;
+  paused: boolean;
 }
 
 export interface Environment {
@@ -82,7 +116,16 @@ export interface Environment {
 }
 
 export type JobStatus =
-  "created" | "pending" | "running" | "success" | "failed" | "canceled" | "skipped" | "manual";
+  | "created"
+  | "waiting_for_resource"
+  | "pending"
+  | "running"
+  | "success"
+  | "failed"
+  | "canceled"
+  | "skipped"
+  | "manual"
+  | "scheduled";
 
 export interface Job {
   id: number;
@@ -95,6 +138,17 @@ export interface Job {
   started_at: string | null;
   finished_at: string | null;
   junit: string[];
+  tag_list: string[];
+  runner_id: number | null;
+  /** Of a job that deploys to an environment. */
+  deployment: Deployment | null;
+}
+
+export interface Deployment {
+  environment: string;
+  /** How many have to approve before the job may be played. */
+  required_approvals: number;
+  approvals: { user_id: number; status: "approved" | "rejected" }[];
 }
 
 export interface Pipeline {
@@ -138,6 +192,8 @@ export interface Project {
   protected_branches: ProtectedRef[];
   protected_tags: string[];
   environments: Environment[];
+  protected_environments: ProtectedEnvironment[];
+  push_rule: PushRule | null;
   pipelines: Pipeline[];
 }
 
@@ -147,6 +203,11 @@ export interface State {
   tokens: Token[];
   namespaces: Namespace[];
   projects: Project[];
+  /** Of the instance. */
+  variables: ProjectVariable[];
+  runners: Runner[];
+  /** What the licence allows: push rules and protected environments are Premium. */
+  plan: "free" | "premium";
   /** Private RSA keys as JWK: the OpenID one, then the one that signs job tokens. */
   keys: Record<string, unknown>[];
 }
@@ -168,9 +229,7 @@ export async function openStore(dir: string): Promise<Store> {
     if (error.code === "ENOENT") return undefined;
     throw error;
   });
-  const state: State = text
-    ? (JSON.parse(text) as State)
-    : { ids: {}, users: [], tokens: [], namespaces: [], projects: [], keys: [] };
+  const state = withDefaults(text ? (JSON.parse(text) as Partial<State>) : {});
 
   let changed = false;
   let writing: Promise<void> | undefined;
@@ -194,4 +253,25 @@ export async function openStore(dir: string): Promise<Store> {
       return (writing ??= write());
     },
   };
+}
+
+/** What an earlier lab did not know is as it was then. */
+function withDefaults(stored: Partial<State>): State {
+  const empty = { ids: {}, users: [], tokens: [], namespaces: [], projects: [], keys: [] };
+  const runner = { id: 1, description: "lab", tag_list: [], run_untagged: true, paused: false };
+  const state: State = { ...empty, variables: [], runners: [runner], plan: "free", ...stored };
+  for (const namespace of state.namespaces) {
+    namespace.members ??= {};
+    namespace.variables ??= [];
+  }
+  for (const project of state.projects) {
+    project.protected_environments ??= [];
+    project.push_rule ??= null;
+    for (const job of project.pipelines.flatMap(({ jobs }) => jobs)) {
+      job.tag_list ??= [];
+      job.runner_id ??= null;
+      job.deployment ??= null;
+    }
+  }
+  return state;
 }

@@ -1,9 +1,12 @@
-/** A project's CI variables: scopes, masking rules, hidden values. */
-import { projectOf } from "./access";
+/** CI variables of projects, groups and the instance: scopes, masking rules, hidden values. */
+import { projectOf, roles } from "./access";
+import { timestamp } from "./app";
 import {
   check,
+  checkUnmodified,
   created,
   fail,
+  forbidden,
   invalid,
   isObject,
   list,
@@ -13,7 +16,8 @@ import {
   route,
   type Request,
 } from "./http";
-import type { Project, ProjectVariable } from "./store";
+import { groupOf } from "./groups";
+import type { ProjectVariable } from "./store";
 
 export const variableTypes = ["env_var", "file"] as const;
 
@@ -27,16 +31,22 @@ const fields = {
   description: { type: "string" },
 } as const;
 
-const json = (variable: ProjectVariable) => ({
+/** What has variables of its own. */
+interface Holder {
+  variables: ProjectVariable[];
+}
+
+type HolderOf = (request: Request) => Holder;
+
+const json = ({ updated_at, ...variable }: ProjectVariable) => ({
   ...variable,
   value: variable.hidden ? null : variable.value,
 });
 
-function find(request: Request): { project: Project; variable: ProjectVariable } {
-  const project = projectOf(request, "maintainer");
+function find(request: Request, holder: Holder): ProjectVariable {
   const { filter } = request.input;
   const scope = isObject(filter) ? filter["environment_scope"] : undefined;
-  const found = project.variables.filter(
+  const found = holder.variables.filter(
     ({ key, environment_scope: own }) =>
       key === request.params["key"] && (scope === undefined || own === scope),
   );
@@ -48,16 +58,16 @@ function find(request: Request): { project: Project; variable: ProjectVariable }
       "There are multiple variables with provided parameters. Please use 'filter[environment_scope]'",
     );
   }
-  return { project, variable };
+  return variable;
 }
 
-function validate(project: Project, variable: ProjectVariable, self?: ProjectVariable): void {
+function validate(holder: Holder, variable: ProjectVariable, self?: ProjectVariable): void {
   const { key, value, masked, raw, environment_scope: scope } = variable;
   const errors: Record<string, string[]> = {};
   const problem = (field: string, text: string) => (errors[field] ??= []).push(text);
   if (!/^[a-zA-Z0-9_]+$/.test(key)) problem("key", "can contain only letters, digits and '_'.");
   if (key.length > 255) problem("key", "is too long (maximum is 255 characters)");
-  const taken = project.variables.some(
+  const taken = holder.variables.some(
     (other) => other !== self && other.key === key && other.environment_scope === scope,
   );
   if (taken) problem("key", `(${key}) has already been taken`);
@@ -73,8 +83,7 @@ function validate(project: Project, variable: ProjectVariable, self?: ProjectVar
   if (Object.keys(errors).length > 0) throw invalid(errors);
 }
 
-function create(request: Request) {
-  const project = projectOf(request, "maintainer");
+function create(request: Request, holder: Holder) {
   const { masked_and_hidden: hidden = false, ...input } = check(request.input, {
     key: { type: "string", required: true },
     ...fields,
@@ -91,31 +100,42 @@ function create(request: Request) {
     raw: input.raw ?? false,
     environment_scope: input.environment_scope ?? "*",
     description: input.description ?? null,
+    updated_at: timestamp(request.app),
   };
-  validate(project, variable);
-  project.variables.push(variable);
+  validate(holder, variable);
+  holder.variables.push(variable);
   return created(json(variable));
 }
 
-function update(request: Request) {
-  const { project, variable } = find(request);
+function update(request: Request, holder: Holder) {
+  const variable = find(request, holder);
   const changed: ProjectVariable = { ...variable, ...check(request.input, fields) };
   if (variable.hidden) changed.masked = true;
-  validate(project, changed, variable);
+  changed.updated_at = timestamp(request.app);
+  validate(holder, changed, variable);
   Object.assign(variable, changed);
   return ok(json(variable));
 }
 
-export const variableRoutes = [
-  route("GET projects/:id/variables", (request) =>
-    list(request, projectOf(request, "maintainer").variables, json),
-  ),
-  route("GET projects/:id/variables/:key", (request) => ok(json(find(request).variable))),
-  route("POST projects/:id/variables", create),
-  route("PUT projects/:id/variables/:key", update),
-  route("DELETE projects/:id/variables/:key", (request) => {
-    const { project, variable } = find(request);
-    project.variables = project.variables.filter((other) => other !== variable);
+const routesOf = (base: string, holderOf: HolderOf) => [
+  route(`GET ${base}`, (request) => list(request, holderOf(request).variables, json)),
+  route(`GET ${base}/:key`, (request) => ok(json(find(request, holderOf(request))))),
+  route(`POST ${base}`, (request) => create(request, holderOf(request))),
+  route(`PUT ${base}/:key`, (request) => update(request, holderOf(request))),
+  route(`DELETE ${base}/:key`, (request) => {
+    const holder = holderOf(request);
+    const variable = find(request, holder);
+    checkUnmodified(request, variable.updated_at);
+    holder.variables = holder.variables.filter((other) => other !== variable);
     return noContent;
+  }),
+];
+
+export const variableRoutes = [
+  ...routesOf("projects/:id/variables", (request) => projectOf(request, "maintainer")),
+  ...routesOf("groups/:group/variables", (request) => groupOf(request, roles.owner)),
+  ...routesOf("admin/ci/variables", ({ app, user }) => {
+    if (!user?.admin) throw forbidden();
+    return app.state;
   }),
 ];

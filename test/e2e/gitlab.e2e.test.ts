@@ -1,14 +1,12 @@
-import { type ChildProcess, spawn } from "node:child_process";
 import { createPublicKey, createHmac, verify } from "node:crypto";
-import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Gitlab } from "@gitbeaker/rest";
+import type { Seed } from "../../lab/gitlab/seed";
+import { startLabGitlab, type LabGitlab } from "../support/labGitlab";
 
-const root = join(__dirname, "../..");
 const dir = mkdtempSync(join(tmpdir(), "gitlab-e2e-"));
 const tokens = {
   bot: "glpat-bot-0123456789",
@@ -16,44 +14,43 @@ const tokens = {
   guest: "glpat-guest-0123456789",
   reader: "glpat-reader-0123456789",
   stranger: "glpat-stranger-0123456789",
+  files: "glpat-files-0123456789",
+  lead: "glpat-lead-0123456789",
 };
-const seed = {
+const seed: Seed = {
   users: [
     {
       username: "ci-bot",
-      tokens: [{ token: tokens.bot }, { token: tokens.reader, scopes: ["read_api"] }],
+      tokens: [
+        { token: tokens.bot },
+        { token: tokens.reader, scopes: ["read_api"] },
+        { token: tokens.files, scopes: ["read_repository"] },
+      ],
     },
-    ...(["dev", "guest", "stranger"] as const).map((username) => ({
+    ...(["dev", "guest", "stranger", "lead"] as const).map((username) => ({
       username,
       tokens: [{ token: tokens[username] }],
     })),
   ],
+  groups: [{ path: "sec", members: { lead: "owner" } }],
   projects: [
-    { path: "sec/rotator", members: { "ci-bot": "maintainer", dev: "developer", guest: "guest" } },
+    {
+      path: "sec/rotator",
+      members: { "ci-bot": "maintainer", dev: "developer", guest: "guest", lead: "maintainer" },
+    },
   ],
 };
 
-let child: ChildProcess;
+let gitlab: LabGitlab;
 let url: string;
 
 async function start(port = 0) {
-  const args = ["--dir", dir, "--port", String(port), "--path", "/gitlab", "--seed", "-"];
-  const tools = ["--scheduler", "--tool-path", join(root, "lab/tools/rsync")];
-  const main = join(root, "lab/gitlab/main.ts");
-  child = spawn(process.execPath, ["-r", "ts-node/register", main, ...args, ...tools], {
-    cwd: root,
-    stdio: ["pipe", "pipe", "inherit"],
-    env: { ...process.env, VAULT_TOKEN: "lab-secret-of-the-parent" },
-  });
-  child.stdin?.end(JSON.stringify(seed));
-  const [line] = (await once(createInterface(child.stdout!), "line")) as [string];
-  url = (JSON.parse(line) as { url: string }).url;
+  gitlab = await startLabGitlab(dir, seed, port);
+  url = gitlab.url;
 }
 
-async function stop() {
-  child.kill("SIGTERM");
-  await once(child, "exit");
-}
+const stop = () => gitlab.stop();
+const lab: LabGitlab["lab"] = (...request) => gitlab.lab(...request);
 
 beforeAll(() => start());
 afterAll(async () => {
@@ -63,17 +60,6 @@ afterAll(async () => {
 
 const as = (token: string) => new Gitlab({ host: url, token });
 const project = "sec/rotator";
-
-async function lab(method: string, path: string, body?: unknown) {
-  const response = await fetch(`${url}/-/lab/${path}`, {
-    method,
-    ...(body !== undefined && {
-      body: JSON.stringify(body),
-      headers: { "content-type": "application/json" },
-    }),
-  });
-  return { status: response.status, body: (await response.json()) as Record<string, unknown> };
-}
 
 function api(path: string, token?: string, init: RequestInit = {}) {
   const headers = { ...(token && { "PRIVATE-TOKEN": token }), ...(init.headers as object) };
@@ -109,6 +95,7 @@ const failure = async (call: Promise<unknown>) => {
     () => undefined,
     (reason: unknown) => reason,
   );
+  if (error === undefined) return "success";
   const { cause } = error as { cause?: { description?: string; response?: Response } };
   return `${cause?.response?.status} ${cause?.description}`;
 };
@@ -160,7 +147,10 @@ describe("access", () => {
       403,
       { error: "insufficient_scope" },
     ]);
-    expect((await api("projects/1/push_rule", tokens.bot)).status).toBe(404);
+    expect(await failure(as(tokens.files).RepositoryFiles.show(project, "README.md", "main"))).toBe(
+      "success",
+    );
+    expect((await api("projects/1", tokens.files)).status).toBe(403);
     expect(await (await api("nonsense", tokens.bot)).json()).toEqual({ error: "404 Not Found" });
   });
 
@@ -219,6 +209,126 @@ describe("variables", () => {
     );
     expect((await variables.all(project, { perPage: 2 })).length).toBe(5);
     for (let n = 0; n < 5; n += 1) await variables.remove(project, `N${n}`);
+  });
+});
+
+describe("lists of projects", () => {
+  test("in an order, from a level on, and by keys", async () => {
+    for (const name of ["b", "a", "c"]) {
+      await lab("POST", "projects", { path: `many/${name}`, members: { dev: "developer" } });
+    }
+    await lab("POST", "projects", { path: "many/own", members: { dev: "maintainer" } });
+    const names = async (query: string) => {
+      const answer = await api(`projects?${query}`, tokens.dev);
+      return ((await answer.json()) as { path: string }[]).map(({ path }) => path);
+    };
+    expect(await names("order_by=name&sort=asc")).toEqual(["a", "b", "c", "own", "rotator"]);
+    expect(await names("order_by=path")).toEqual(["rotator", "own", "c", "b", "a"]);
+    expect(await names("")).toEqual(["own", "c", "a", "b", "rotator"]);
+    expect(await names("min_access_level=40")).toEqual(["own"]);
+    expect(await names("search=many")).toEqual([]);
+    expect(await names("search=many&search_namespaces=true&per_page=2")).toEqual(["own", "c"]);
+    for (const [query, status] of [
+      ["order_by=colour", 400],
+      ["min_access_level=41", 400],
+      ["pagination=keyset", 405],
+    ] as const) {
+      expect([query, (await api(`projects?${query}`, tokens.dev)).status]).toEqual([query, status]);
+    }
+
+    let next: string | undefined =
+      `${url}/api/v4/projects?pagination=keyset&order_by=id&per_page=2`;
+    const pages: string[][] = [];
+    while (next) {
+      const answer: Response = await fetch(next, { headers: { "PRIVATE-TOKEN": tokens.dev } });
+      pages.push(((await answer.json()) as { path: string }[]).map(({ path }) => path));
+      expect(answer.headers.get("x-total")).toBeNull();
+      next = /^<([^>]+)>; rel="next"$/.exec(answer.headers.get("link") ?? "")?.[1];
+    }
+    expect(pages).toEqual([["own", "c"], ["a", "b"], ["rotator"]]);
+    expect(
+      (
+        await as(tokens.dev).Projects.all({
+          pagination: "keyset",
+          orderBy: "id",
+          sort: "desc",
+          perPage: 2,
+        })
+      ).length,
+    ).toBe(5);
+  });
+});
+
+describe("the limit of requests", () => {
+  test("has headers, and refuses what is too much as plain text", async () => {
+    expect((await api("user", tokens.dev)).headers.get("ratelimit-limit")).toBeNull();
+    await lab("PUT", "rate-limit", { perMinute: 2 });
+    try {
+      const answers = [];
+      // Three within one minute, whatever second it is.
+      for (let tries = 0; tries < 4; tries += 1) answers.push(await api("user", tokens.dev));
+      const refused = answers.find(({ status }) => status === 429);
+      expect(await refused?.text()).toBe("Retry later\n");
+      expect(Number(refused?.headers.get("retry-after"))).toBeGreaterThan(0);
+      expect(answers[0]?.headers.get("ratelimit-limit")).toBe("2");
+      expect(Number(answers[0]?.headers.get("ratelimit-reset")) * 1_000).toBeGreaterThan(
+        Date.now() - 61_000,
+      );
+    } finally {
+      await lab("PUT", "rate-limit", { perMinute: null });
+    }
+  });
+});
+
+describe("push rules", () => {
+  const rule = (method: string, body?: object) =>
+    api("projects/1/push_rule", tokens.bot, {
+      method,
+      ...(body && {
+        body: JSON.stringify(body),
+        headers: { "content-type": "application/json" },
+      }),
+    });
+
+  test("are Premium; without one GitLab answers null", async () => {
+    expect((await rule("GET")).status).toBe(404);
+    await lab("PUT", "plan", { plan: "premium" });
+    const none = await rule("GET");
+    expect([none.status, await none.json()]).toEqual([200, null]);
+  });
+
+  test("refuse a commit by message, author or branch, and a branch by its name", async () => {
+    const { RepositoryFiles: files, Branches } = as(tokens.bot);
+    const made = await rule("POST", { commit_message_regex: "^(feat|fix): " });
+    expect([made.status, await made.json()]).toMatchObject([
+      201,
+      { commit_message_regex: "^(feat|fix): ", project_id: 1 },
+    ]);
+    const write = (message: string, more: object = {}, branch = "main") =>
+      failure(files.create(project, "ruled", branch, "x", message, more));
+    expect(await write("add it")).toBe(
+      "400 Commit message does not follow the pattern '^(feat|fix): '",
+    );
+    await rule("PUT", { commit_message_regex: "", commit_message_negative_regex: "skip ci" });
+    expect(await write("add [skip ci]")).toBe(
+      "400 Commit message contains the forbidden pattern 'skip ci'",
+    );
+    await rule("PUT", { commit_message_negative_regex: "", author_email_regex: "@example.test$" });
+    expect(await write("x", { authorEmail: "bot@elsewhere.test" })).toBe(
+      "400 Author's commit email 'bot@elsewhere.test' does not follow the pattern '@example.test$'",
+    );
+    await rule("PUT", { author_email_regex: "", branch_name_regex: "^feature/" });
+    expect(await write("x", { startBranch: "main" }, "topic")).toBe(
+      "400 Branch name 'topic' does not follow the pattern '^feature/'",
+    );
+    expect(await failure(Branches.create(project, "topic", "main"))).toContain(
+      "Branch name 'topic'",
+    );
+    // The default branch may have any name.
+    expect(await write("x [skip ci]")).toBe("success");
+    await files.remove(project, "ruled", "main", "gone [skip ci]");
+    expect((await rule("DELETE")).status).toBe(204);
+    await lab("PUT", "plan", { plan: "free" });
   });
 });
 
@@ -294,6 +404,63 @@ describe("schedules", () => {
     expect(await failure(schedules.show(project, made.id))).toBe(
       "404 404 Pipeline Schedule Not Found",
     );
+  });
+
+  test("cron loses its blanks, a second POST makes a second schedule, a stale deletion is refused", async () => {
+    const body = { description: "blanks", ref: "main", cron: "  5 4 * * *  " };
+    const post = () =>
+      api("projects/1/pipeline_schedules", tokens.bot, {
+        method: "POST",
+        body: JSON.stringify(body),
+        headers: { "content-type": "application/json" },
+      });
+    const made = [await (await post()).json(), await (await post()).json()] as { id: number }[];
+    expect(made).toMatchObject([{ cron: "5 4 * * *" }, { description: "blanks" }]);
+    for (const { id } of made) {
+      const remove = (since: string) =>
+        api(`projects/1/pipeline_schedules/${id}`, tokens.bot, {
+          method: "DELETE",
+          headers: { "If-Unmodified-Since": since },
+        });
+      const stale = await remove(new Date(Date.now() - 60_000).toUTCString());
+      expect([stale.status, await stale.json()]).toEqual([
+        412,
+        { message: "412 Precondition Failed" },
+      ]);
+      expect((await remove(new Date(Date.now() + 60_000).toUTCString())).status).toBe(204);
+    }
+  });
+
+  test("one is played at once as whoever plays it, once a minute, and its next run stays", async () => {
+    await put(".gitlab-ci.yml", "job: { script: [echo played] }");
+    await lab("POST", "clock", { shiftMs: 0 });
+    const { id, next_run_at: next } = await schedule();
+    const { PipelineSchedules: schedules } = as(tokens.bot);
+    expect(await schedules.run(project, id)).toEqual({ message: "201 Created" });
+    const again = await api(`projects/1/pipeline_schedules/${id}/play`, tokens.bot, {
+      method: "POST",
+    });
+    expect([again.status, await again.json()]).toEqual([
+      429,
+      {
+        message: { error: "This endpoint has been requested too many times. Try again later." },
+      },
+    ]);
+    expect((await as(tokens.lead).PipelineSchedules.run(project, id)).message).toBe("201 Created");
+    await lab("POST", "clock", { shiftMs: 61_000 });
+    expect(await schedules.run(project, id)).toEqual({ message: "201 Created" });
+    await lab("POST", "clock", { shiftMs: 0 });
+    const runs = () => schedules.allTriggeredPipelines(project, id);
+    while ((await runs()).length < 3) await sleep(100);
+    const users = await Promise.all(
+      (await runs()).map(async ({ id: run }) => {
+        const { user, source } = await as(tokens.bot).Pipelines.show(project, run);
+        return `${user.username} ${source}`;
+      }),
+    );
+    expect(users.sort()).toEqual(["ci-bot schedule", "ci-bot schedule", "lead schedule"]);
+    expect((await schedules.show(project, id)).next_run_at).toBe(next);
+    await schedules.remove(project, id);
   });
 
   test("others may not edit one, a maintainer may take it over", async () => {
@@ -411,7 +578,7 @@ describe("pipelines", () => {
     const runs = () => schedules.allTriggeredPipelines(project, id);
     await lab("POST", "clock", { shiftMs: 7 * 3_600_000 });
     try {
-      for (let tries = 0; tries < 100 && (await runs()).length === 0; tries += 1) await sleep(100);
+      while ((await runs()).length === 0) await sleep(100);
       await sleep(1_500);
       expect(await runs()).toMatchObject([{ source: "schedule", ref: "main" }]);
     } finally {
@@ -468,6 +635,117 @@ ${name}:
     const times = Object.values(traces).map((trace) => trace.match(/^\d+$/gm)?.map(Number) ?? []);
     const [one = [], two = []] = times.sort((x, y) => (x[0] ?? 0) - (y[0] ?? 0));
     expect(two[0]).toBeGreaterThan(one[1] ?? Infinity);
+  });
+});
+
+describe("what a pipeline waits for", () => {
+  const statusOf = async (id: unknown) => {
+    const { status } = await as(tokens.bot).Pipelines.show(project, id as number);
+    return status;
+  };
+  const jobsOf = async (id: unknown) => {
+    const jobs = await as(tokens.bot).Jobs.all(project, { pipelineId: id as number });
+    return Object.fromEntries(jobs.map((job) => [job.name, job]));
+  };
+  const begin = async (file: string, token = tokens.bot) => {
+    await put(".gitlab-ci.yml", file);
+    return (await as(token).Pipelines.create(project, "main")).id;
+  };
+  const until = async (id: unknown, wanted: string) => {
+    while ((await statusOf(id)) !== wanted) await sleep(100);
+  };
+
+  test("a runner with the job's tags, or one that takes jobs without any", async () => {
+    await lab("PUT", "runners", [{ tag_list: ["docker", "vault"], run_untagged: false }]);
+    const id = await begin(
+      "bare: { script: [echo a] }\ntagged: { tags: [vault], script: [echo b] }",
+    );
+    while ((await jobsOf(id))["tagged"]?.status !== "success") await sleep(100);
+    const { bare, tagged } = await jobsOf(id);
+    expect([bare?.status, bare?.runner, await statusOf(id)]).toEqual(["pending", null, "running"]);
+    expect([tagged?.tag_list, tagged?.runner?.id]).toEqual([["vault"], 1]);
+    await lab("PUT", "runners", [{}]);
+    await until(id, "success");
+    const lone = await begin("lone: { tags: [gpu], script: [echo c] }");
+    await until(lone, "pending");
+    await as(tokens.bot).Pipelines.cancel(project, lone);
+    await until(lone, "canceled");
+  });
+
+  test("a person: a rule's manual job holds the next stage, a manual job alone does not", async () => {
+    const file = (job: string) =>
+      `stages: [a, b]\nask: { stage: a, script: [echo asked], ${job} }\nthen: { stage: b, script: [echo then] }`;
+    await until(await begin(file("when: manual")), "success");
+    const id = await begin(file('rules: [{ if: "$CI", when: manual }]'));
+    await until(id, "manual");
+    const { ask, then } = await jobsOf(id);
+    expect([ask?.status, then?.status]).toEqual(["manual", "created"]);
+    const { Jobs } = as(tokens.bot);
+    expect(await failure(Jobs.play(project, then?.id ?? 0))).toContain("Unplayable Job");
+    await Jobs.play(project, ask?.id ?? 0);
+    await until(id, "success");
+  });
+
+  test("a resource group that another pipeline holds", async () => {
+    const file = "one: { resource_group: held, script: [sleep 4] }";
+    const first = await begin(file);
+    await until(first, "running");
+    const second = await begin(file);
+    await until(second, "waiting_for_resource");
+    await until(second, "success");
+    expect(await statusOf(first)).toBe("success");
+  });
+
+  test("an approval: where a protected environment is deployed to, not where it is looked at", async () => {
+    await lab("PUT", "plan", { plan: "premium" });
+    const protect = await api("projects/1/protected_environments", tokens.bot, {
+      method: "POST",
+      body: JSON.stringify({
+        name: "guarded",
+        deploy_access_levels: [{ access_level: 40 }],
+        required_approval_count: 1,
+      }),
+      headers: { "content-type": "application/json" },
+    });
+    expect(protect.status).toBe(201);
+    const job = (action: string) =>
+      `job: { environment: { name: guarded, action: ${action} }, script: [echo done] }`;
+    for (const action of ["access", "prepare", "verify"]) {
+      await until(await begin(job(action)), "success");
+    }
+    const id = await begin(job("start"));
+    await until(id, "manual");
+    const held = (await jobsOf(id))["job"];
+    const { Jobs } = as(tokens.bot);
+    expect(await failure(Jobs.play(project, held?.id ?? 0))).toContain("Unplayable Job");
+    const approve = (token: string) =>
+      api(`projects/1/deployments/${held?.id}/approval`, token, {
+        method: "POST",
+        body: JSON.stringify({ status: "approved" }),
+        headers: { "content-type": "application/json" },
+      });
+    expect((await approve(tokens.bot)).status).toBe(400);
+    expect((await approve(tokens.lead)).status).toBe(201);
+    await Jobs.play(project, held?.id ?? 0);
+    await until(id, "success");
+    await lab("PUT", "plan", { plan: "free" });
+  });
+
+  test("group variables reach the job; a project variable of that name wins, whatever its scope", async () => {
+    const { GroupVariables } = as(tokens.lead);
+    await GroupVariables.create("sec", "VAULT_SKIP_VERIFY", "true");
+    await GroupVariables.create("sec", "ONLY", "group", { environmentScope: "apisec/dev" });
+    expect(await failure(as(tokens.bot).GroupVariables.all("sec"))).toBe("403 403 Forbidden");
+    const file =
+      "job: { environment: { name: apisec/dev, action: access }, script: ['echo skip=$VAULT_SKIP_VERIFY only=$ONLY'] }";
+    expect((await runScheduled(file)).traces["job"]).toContain("skip=true only=group");
+    const { ProjectVariables } = as(tokens.bot);
+    await ProjectVariables.create(project, "VAULT_SKIP_VERIFY", "false", {
+      environmentScope: "apisec/*",
+    });
+    expect((await runScheduled(file)).traces["job"]).toContain("skip=false only=group");
+    await ProjectVariables.remove(project, "VAULT_SKIP_VERIFY");
+    for (const key of ["VAULT_SKIP_VERIFY", "ONLY"]) await GroupVariables.remove("sec", key);
   });
 });
 

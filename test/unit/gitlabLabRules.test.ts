@@ -2,7 +2,9 @@ import { expand, seconds } from "../../lab/gitlab/ciConfig";
 import { evaluate } from "../../lab/gitlab/ciRules";
 import { selectVariables, tierOf } from "../../lab/gitlab/ciVariables";
 import { nextRun } from "../../lab/gitlab/cron";
-import type { Project, ProjectVariable, Schedule } from "../../lab/gitlab/store";
+import { pipelineStatus } from "../../lab/gitlab/pipelineStatus";
+import { runnerFor } from "../../lab/gitlab/runners";
+import type { JobStatus, Project, ProjectVariable, Schedule } from "../../lab/gitlab/store";
 
 describe("rules:if", () => {
   const variables = { SOURCE: "schedule", EMPTY: "", REF: "feature/x", PATTERN: "/^feat/" };
@@ -113,8 +115,66 @@ describe("which variables a job gets", () => {
     }
   });
 
+  test("the project's beat what it inherits, whatever the scopes; an inner group's beat an outer one's", () => {
+    const options = { protectedRef: true, environment: "apisec/dev", schedule: undefined, own: [] };
+    const chosen = (from: Project, ...inherited: ProjectVariable[][]) =>
+      selectVariables(from, { ...options, inherited }).map(({ value }) => value);
+    const [any, exact] = [variable("any"), variable("exact", "apisec/dev")];
+    expect(chosen(project(), [variable("instance")], [exact])).toEqual(["exact"]);
+    expect(chosen(project(), [exact], [any])).toEqual(["any"]);
+    expect(chosen(project(any), [exact])).toEqual(["any"]);
+    expect(chosen(project(variable("other", "apisec/prod")), [exact])).toEqual(["exact"]);
+  });
+
   test("the schedule's beat the project's", () => {
     const schedule = { variables: [variable("schedule")] } as unknown as Schedule;
     expect(select(project(variable("exact", "dev")), "dev", true, schedule)).toEqual(["schedule"]);
   });
+});
+
+describe("a pipeline's status", () => {
+  // A job's status, with a "?" if it may fail.
+  test.each([
+    ["success success", "success"],
+    ["success skipped", "success"],
+    ["skipped", "skipped"],
+    ["success failed?", "success"],
+    ["success manual?", "success"],
+    ["manual?", "skipped"],
+    ["success failed", "failed"],
+    ["failed skipped", "failed"],
+    ["failed canceled", "failed"],
+    ["success canceled", "canceled"],
+    ["created created", "created"],
+    ["pending created", "pending"],
+    ["success pending", "running"],
+    ["failed running", "running"],
+    ["success created", "running"],
+    ["success waiting_for_resource", "waiting_for_resource"],
+    ["running waiting_for_resource", "running"],
+    ["success manual created", "manual"],
+    ["success scheduled", "scheduled"],
+  ])("of jobs that are %s is %s", (statuses, expected) => {
+    const jobs = statuses.split(" ").map((status) => ({
+      status: status.replace("?", "") as JobStatus,
+      allow_failure: status.endsWith("?"),
+    }));
+    expect(pipelineStatus(jobs)).toBe(expected);
+  });
+});
+
+test.each([
+  ["without tags, a runner that takes such", [], "bare"],
+  ["with a tag, a runner that has it", ["docker"], "tagged"],
+  ["with two tags, a runner that has both", ["docker", "vault"], "tagged"],
+  ["with a tag that no runner has, none", ["gpu", "docker"], undefined],
+  ["with a paused runner's tag, none", ["paused"], undefined],
+])("a job %s", (_, tags, expected) => {
+  const common = { id: 1, run_untagged: false, paused: false };
+  const runners = [
+    { ...common, description: "tagged", tag_list: ["docker", "vault"] },
+    { ...common, description: "off", tag_list: ["paused"], paused: true, run_untagged: true },
+    { ...common, description: "bare", tag_list: [], run_untagged: true },
+  ];
+  expect(runnerFor(runners, tags)?.description).toBe(expected);
 });

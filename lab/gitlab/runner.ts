@@ -261,6 +261,8 @@ async function runProcess(run: JobRun, folder: string, timeout: number): Promise
   const timer = setTimeout(() => end("timeout"), timeout * 1_000);
   const cancel = () => end("canceled");
   canceled.addEventListener("abort", cancel);
+  // Nobody is told of what happened before.
+  if (canceled.aborted) cancel();
   let output = "";
   const collect = (chunk: Buffer) => (output = (output + chunk.toString()).slice(-1_000_000));
   child.stdout.on("data", collect);

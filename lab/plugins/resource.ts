@@ -71,9 +71,12 @@ export function blankLike(value: unknown): unknown {
   return { string: "", number: 0, boolean: false, object: {} }[typeof value as "string"];
 }
 
+/** An error that leaves a resource behind; without a state it is kept with its inputs. */
+export type HalfMade = Error & { createdId?: string; state?: Props };
+
 /** For errors after the resource came into being: the engine keeps it and tries an update next. */
 export const halfCreated =
-  (id: string) =>
+  (id: string, state?: Props) =>
   (error: unknown): never => {
-    throw Object.assign(error as Error, { createdId: id });
+    throw Object.assign(error as HalfMade, { createdId: id, ...(state && { state }) });
   };

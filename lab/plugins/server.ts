@@ -11,8 +11,8 @@ import { Status } from "@pulumi/pulumi/proto/status_pb";
 import { Any } from "google-protobuf/google/protobuf/any_pb";
 import { Empty } from "google-protobuf/google/protobuf/empty_pb";
 import { Struct, type JavaScriptValue } from "google-protobuf/google/protobuf/struct_pb";
-import { changes, checked, inputsRead, planned } from "./lifecycle";
-import { halfCreated, text, type Log, type Props, type ResourceType } from "./resource";
+import { handlerFor, type Handler } from "./handler";
+import { text, type HalfMade, type Log, type Props, type ResourceType } from "./resource";
 
 /** A stand-in plugin: tables of what it can do. */
 export interface Plugin {
@@ -21,7 +21,7 @@ export interface Plugin {
   /** Known keys of the provider's configuration. */
   config: readonly string[];
   configure(config: Record<string, string>): Promise<void>;
-  types: Record<string, ResourceType>;
+  types: Record<string, ResourceType | Handler>;
   functions?: Record<string, (args: Props) => Promise<Props>>;
   cancel?(): void;
 }
@@ -44,21 +44,13 @@ export function serve(plugin: Plugin): void {
       }
     };
 
-  const typeOf = (urn: string): ResourceType => {
+  const handlerOf = (urn: string): Handler => {
     const token = (urn.split("::")[2] ?? "").split("$").pop() ?? "";
     const type = plugin.types[token];
     if (!type) {
       throw new Error(`this stand-in has no resource type ${token}`);
     }
-    return type;
-  };
-
-  const readBack = async (type: ResourceType, id: string, known: Props): Promise<Props> => {
-    const real = await type.read(id, known);
-    if (!real) {
-      throw new Error(`${id} is not there although it has just been written`);
-    }
-    return { ...known, ...real };
+    return "diff" in type ? type : handlerFor(type);
   };
 
   const handlers: Partial<IResourceProviderServer> = {
@@ -109,7 +101,7 @@ export function serve(plugin: Plugin): void {
     }),
 
     check: unary(async (request: proto.CheckRequest) => {
-      const { inputs, failures } = checked(typeOf(request.getUrn()), plain(request.getNews()));
+      const { inputs, failures } = handlerOf(request.getUrn()).check(plain(request.getNews()));
       const answer = new proto.CheckResponse();
       answer.setInputs(struct(inputs));
       answer.setFailuresList(failures.map(([property, reason]) => failure(property, reason)));
@@ -117,70 +109,61 @@ export function serve(plugin: Plugin): void {
     }),
 
     diff: unary(async (request: proto.DiffRequest) => {
-      const type = typeOf(request.getUrn());
-      const news = plain(request.getNews());
-      const plan = (await type.plan?.(news)) ?? {};
-      const found = changes(type, plain(request.getOlds()), { ...news, ...plan });
+      const [olds, news] = [plain(request.getOlds()), plain(request.getNews())];
+      const found = await handlerOf(request.getUrn()).diff(olds, news);
       const { DIFF_SOME, DIFF_NONE } = proto.DiffResponse.DiffChanges;
       const answer = new proto.DiffResponse();
       answer.setChanges(found.length > 0 ? DIFF_SOME : DIFF_NONE);
-      answer.setHasdetaileddiff(true);
+      answer.setHasdetaileddiff(found.some(({ kind }) => kind !== undefined));
       for (const { key, kind, replaces } of found) {
-        const detail = new proto.PropertyDiff();
-        detail.setKind(proto.PropertyDiff.Kind[replaces ? (`${kind}_REPLACE` as const) : kind]);
-        answer.getDetaileddiffMap().set(key, detail);
         answer.addDiffs(key);
         if (replaces) {
           answer.addReplaces(key);
+        }
+        if (kind) {
+          const detail = new proto.PropertyDiff();
+          detail.setKind(proto.PropertyDiff.Kind[replaces ? (`${kind}_REPLACE` as const) : kind]);
+          answer.getDetaileddiffMap().set(key, detail);
         }
       }
       return answer;
     }),
 
     create: unary(async (request: proto.CreateRequest) => {
-      const type = typeOf(request.getUrn());
+      const handler = handlerOf(request.getUrn());
       const inputs = plain(request.getProperties());
       const answer = new proto.CreateResponse();
       if (request.getPreview()) {
-        const plan = (await type.plan?.(inputs)) ?? {};
-        answer.setProperties(struct({ ...planned(type.outputs), ...plan, ...inputs }));
+        answer.setProperties(struct(await handler.previewCreate(inputs)));
         return answer;
       }
-      const { id, state } = await type.create(inputs, logFor(request.getUrn()));
-      const real = state ?? (await readBack(type, id, inputs).catch(halfCreated(id)));
+      const { id, state } = await handler.create(inputs, logFor(request.getUrn()));
       answer.setId(id);
-      answer.setProperties(struct(real));
+      answer.setProperties(struct(state));
       return answer;
     }),
 
     read: unary(async (request: proto.ReadRequest) => {
-      const type = typeOf(request.getUrn());
-      const state = plain(request.getProperties());
-      const real = await type.read(request.getId(), state);
+      const [state, known] = [plain(request.getProperties()), plain(request.getInputs())];
+      const real = await handlerOf(request.getUrn()).read(request.getId(), state, known);
       const answer = new proto.ReadResponse();
       if (real) {
-        const all = { ...state, ...real };
         answer.setId(request.getId());
-        answer.setProperties(struct(all));
-        answer.setInputs(struct(inputsRead(type, all, plain(request.getInputs()))));
+        answer.setProperties(struct(real.state));
+        answer.setInputs(struct(real.inputs));
       }
       return answer;
     }),
 
     update: unary(async (request: proto.UpdateRequest) => {
-      const type = typeOf(request.getUrn());
+      const handler = handlerOf(request.getUrn());
       const was = plain(request.getOlds());
       const now = plain(request.getNews());
-      const kept = Object.entries(was).filter(([key]) => !(key in type.inputs));
-      const next = { ...Object.fromEntries(kept), ...now };
       const answer = new proto.UpdateResponse();
-      if (request.getPreview()) {
-        const plan = (await type.plan?.(now)) ?? {};
-        answer.setProperties(struct({ ...next, ...planned(type.changing ?? []), ...plan }));
-        return answer;
-      }
-      const state = await type.update(request.getId(), was, now, logFor(request.getUrn()));
-      answer.setProperties(struct(state ?? (await readBack(type, request.getId(), next))));
+      const state = request.getPreview()
+        ? await handler.previewUpdate(was, now)
+        : await handler.update(request.getId(), was, now, logFor(request.getUrn()));
+      answer.setProperties(struct(state));
       return answer;
     }),
 
@@ -190,7 +173,7 @@ export function serve(plugin: Plugin): void {
         urn: request.getUrn(),
         properties: plain(request.getProperties()),
       };
-      await typeOf(urn).delete(id, properties, logFor(urn));
+      await handlerOf(urn).delete(id, properties, logFor(urn));
       return new Empty();
     }),
 
@@ -230,18 +213,20 @@ function unary<Request, Answer>(
   return (call, callback) => {
     run(call.request).then(
       (answer) => callback(null, answer),
-      (error: unknown) => callback(statusOf(error as Error & { createdId?: string }, call.request)),
+      (error: unknown) => callback(statusOf(error as HalfMade, call.request)),
     );
   };
 }
 
 /** A half-made resource travels in the details of the error, as the engine wants it. */
-function statusOf(error: Error & { createdId?: string }, request: unknown) {
+function statusOf(error: HalfMade, request: unknown) {
   const metadata = new grpc.Metadata();
   if (error.createdId !== undefined) {
     const half = new proto.ErrorResourceInitFailed();
     half.setId(error.createdId);
-    half.setProperties((request as proto.CreateRequest).getProperties());
+    half.setProperties(
+      error.state ? struct(error.state) : (request as proto.CreateRequest).getProperties(),
+    );
     half.setReasonsList([error.message]);
     const detail = new Any();
     detail.pack(half.serializeBinary(), "pulumirpc.ErrorResourceInitFailed");

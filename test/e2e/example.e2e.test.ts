@@ -84,6 +84,7 @@ test("the package holds what other programs need, and nothing else", () => {
     "README.md",
     "dist/passwordProvider.cjs",
     "dist/rotate.mjs",
+    "dist/scan.mjs",
     "package.json",
     ...["admin", "consumer", "deployer", "developer", "monitor", "preview", "rotator"].map(
       (name) => `policies/${name}.hcl`,

@@ -161,6 +161,96 @@ describe("what is pinned outside npm", () => {
   });
 });
 
+describe("Containerfile", () => {
+  const text = read("Containerfile");
+  const { dependencies } = JSON.parse(read("package.json")) as {
+    dependencies: Record<string, string>;
+  };
+
+  test("begins with CI's image, and installs the plugins of package.json's versions", () => {
+    const pipeline = parse(read(".gitlab-ci.yml")) as { default: { image: { name: string } } };
+    expect(/^FROM (.*)$/m.exec(text)?.[1]).toBe(pipeline.default.image.name);
+    const gitlab = JSON.parse(read("sdks/gitlab/package.json")) as { version: string };
+    const plugins = [...text.matchAll(/plugin install resource (\w+) ([\d.]+)/g)];
+    expect(Object.fromEntries(plugins.map(([, name, version]) => [name, version]))).toEqual({
+      vault: dependencies["@pulumi/vault"],
+      gitlab: gitlab.version,
+      command: dependencies["@pulumi/command"],
+    });
+  });
+
+  test("is tagged with this version in its own instructions", () => {
+    const { version } = JSON.parse(read("package.json")) as { version: string };
+    expect(text.match(/apisec-credentials:[\d.]+/g)).toEqual(
+      Array(2).fill(`apisec-credentials:${version}`),
+    );
+  });
+});
+
+describe("a release", () => {
+  let folder = "";
+  beforeEach(() => (folder = mkdtempSync(join(tmpdir(), "release-"))));
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  const notes = (changelog: string) => {
+    writeFileSync(join(folder, "package.json"), '{"version":"1.2.0"}');
+    writeFileSync(join(folder, "CHANGELOG.md"), changelog);
+    const env = { PATH: process.env["PATH"], CI_COMMIT_SHA: "c0ffee" };
+    return run(process.execPath, [join(root, "build/releaseNotes.mjs")], { cwd: folder, env });
+  };
+
+  test("has the tag, the commit and the notes of package.json's version", async () => {
+    const { stdout } = await notes(
+      "# Changelog\n\n## 1.2.0 (2026-11-28)\n\n- new\n\n### Upgrade\n\nnothing\n\n## 1.1.0 (2026-01-01)\n\n- old\n",
+    );
+    expect(JSON.parse(stdout)).toEqual({
+      name: "1.2.0",
+      tag_name: "v1.2.0",
+      ref: "c0ffee",
+      description: "- new\n\n### Upgrade\n\nnothing",
+    });
+  });
+
+  test.each(["# Changelog\n", "## 1.2.0 (unreleased)\n\n- new\n", "## 1.2.01 (2026-11-28)\n"])(
+    "is none without notes: %j",
+    async (changelog) => {
+      const { code, stderr } = await notes(changelog);
+      expect([code, stderr]).toEqual([1, expect.stringContaining("## 1.2.0 (YYYY-MM-DD)")]);
+    },
+  );
+
+  test("of this version can be made, and the example pins its tag", async () => {
+    const args = [join(root, "build/releaseNotes.mjs")];
+    const { code, stdout } = await run(process.execPath, args, { cwd: root, env: process.env });
+    expect(code).toBe(0);
+    const { tag_name: tag } = JSON.parse(stdout) as { tag_name: string };
+    const example = JSON.parse(read("examples/own-program/package.json")) as {
+      dependencies: Record<string, string>;
+    };
+    expect(example.dependencies["apisec-credentials"]?.split("#")[1]).toBe(tag);
+  });
+});
+
+describe(".gitlab-ci.yml", () => {
+  const jobs = parse(read(".gitlab-ci.yml")) as Record<
+    string,
+    { rules?: { if: string; when?: string }[]; extends?: string }
+  >;
+
+  test("a job that a merge request gives variables to waits for a person", () => {
+    const ofMergeRequests = Object.entries(jobs).filter(([, { rules = [] }]) =>
+      rules.some((rule) => rule.if.includes("merge_request_event")),
+    );
+    const waiting = ofMergeRequests.filter(([, { rules = [] }]) =>
+      rules.every(({ when }) => when === "manual"),
+    );
+    expect(waiting.map(([name]) => name)).toEqual([".preview"]);
+    expect(ofMergeRequests.map(([name]) => name)).toEqual(
+      expect.arrayContaining(["test", "supply chain"]),
+    );
+  });
+});
+
 describe("renovate.json", () => {
   const { customManagers } = JSON.parse(read("renovate.json")) as {
     customManagers: { managerFilePatterns: string[]; matchStrings: string[] }[];

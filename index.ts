@@ -5,7 +5,7 @@ import { GroupPolicies } from "./components/groupPolicies";
 import { SecretStore } from "./components/secretStore";
 import { ServiceAccount, askToForget } from "./components/serviceAccount";
 import { TokenRotation } from "./components/tokenRotation";
-import { loadConfig } from "./config";
+import { loadConfig } from "./config/load";
 import { bothOf } from "./config/runError";
 import { nextRuns } from "./desired/schedule";
 import { consumerAccess } from "./desired/state";

@@ -1,5 +1,5 @@
 import { timeoutMinutes } from "../desired/roles";
-import type { Account, Settings } from "../config";
+import type { Account, Settings } from "../config/settings";
 import { differences } from "../core/differences";
 import { eachOf } from "../core/eachOf";
 import { passwordKeySettings, tokenKeySettings } from "../desired/keySettings";

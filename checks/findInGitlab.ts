@@ -1,6 +1,6 @@
 import * as gitlab from "@pulumi/gitlab";
 import * as pulumi from "@pulumi/pulumi";
-import type { Consumer, Settings } from "../config";
+import type { Consumer, Settings } from "../config/settings";
 import { quote } from "../config/problems";
 import { runError } from "../config/runError";
 import type { ConsumerClaim, RotationProject } from "../desired/facts";

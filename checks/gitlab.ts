@@ -1,4 +1,4 @@
-import type { Settings } from "../config";
+import type { Settings } from "../config/settings";
 import type { GitlabReader } from "../clients/gitlab";
 import { isObject } from "../net/http";
 import { rotationProject, warnIfNotIncluded } from "./findInGitlab";

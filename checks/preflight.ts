@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { Settings } from "../config";
+import type { Settings } from "../config/settings";
 import { runError } from "../config/runError";
 import { eachOf } from "../core/eachOf";
 import { isObject, jsonObject, systemClock } from "../net/http";

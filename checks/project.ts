@@ -1,5 +1,5 @@
 // What `check` and `doctor` alike have to say of the rotation project.
-import type { Settings } from "../config";
+import type { Settings } from "../config/settings";
 import type { GitlabReader } from "../clients/gitlab";
 import { isObject } from "../net/http";
 import type { Finding } from "./finding";

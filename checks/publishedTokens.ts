@@ -1,4 +1,4 @@
-import type { Account, Settings } from "../config";
+import type { Account, Settings } from "../config/settings";
 import { apisecAt } from "../clients/apisec";
 import { eachOf } from "../core/eachOf";
 import type { Send } from "../net/http";

@@ -1,4 +1,4 @@
-import type { Settings } from "../config";
+import type { Settings } from "../config/settings";
 import { differences } from "../core/differences";
 import type { GitlabReader } from "../clients/gitlab";
 import { isObject } from "../net/http";

@@ -1,4 +1,4 @@
-import type { Settings } from "../config";
+import type { Settings } from "../config/settings";
 import { differences } from "../core/differences";
 import { eachOf } from "../core/eachOf";
 import { isObject, jsonObject } from "../net/http";

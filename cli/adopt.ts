@@ -3,8 +3,8 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { readConfig } from "../config";
-import type { Settings } from "../config";
+import { readConfig } from "../config/readConfig";
+import type { Settings } from "../config/settings";
 import { jsonObject } from "../net/http";
 import { encodePath } from "../clients/vault";
 import { callersGitlab } from "../checks/doctor/gitlab";

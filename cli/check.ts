@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { checkReport, shortened } from "../checks/report";
 import { checkStack } from "../checks/run";
-import type { Settings } from "../config";
+import type { Settings } from "../config/settings";
 import type { GitlabReader } from "../clients/gitlab";
 import { callersGitlab } from "../checks/doctor/gitlab";
 import { readStackFile } from "../checks/doctor/stackFile";

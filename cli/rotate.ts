@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import type { Settings } from "../config";
+import type { Settings } from "../config/settings";
 import { policyName } from "../desired/names";
 import { tokenKeptSeconds } from "../desired/tokenLife";
 import { onceEnvironment } from "../job/environment";

@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
-import { readConfig } from "../config";
-import type { Settings } from "../config";
+import { readConfig } from "../config/readConfig";
+import type { Settings } from "../config/settings";
 import { isObject } from "../net/http";
 import { vaultTokenFile } from "../clients/vaultToken";
 

@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as vault from "@pulumi/vault";
-import type { Settings } from "../config";
+import type { Settings } from "../config/settings";
 import { tokenKey } from "../core/passwordRecord";
 import type { ConsumerAccess } from "../desired/state";
 import { jobLogin } from "./jobLogin";

@@ -1,7 +1,7 @@
 import { join, relative } from "node:path";
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import type { Settings } from "../config";
+import type { Settings } from "../config/settings";
 import { packageFolder } from "../desired/packageFolder";
 import { onceEnvironment } from "../job/environment";
 import type { ServiceAccount } from "./serviceAccount";

@@ -1,7 +1,7 @@
 import * as gitlab from "@pulumi/gitlab";
 import * as pulumi from "@pulumi/pulumi";
 import * as vault from "@pulumi/vault";
-import type { Settings } from "../config";
+import type { Settings } from "../config/settings";
 import type { RotationProject } from "../desired/facts";
 import type { CiVariable } from "../desired/ciVariables";
 import type { ProjectFile } from "../desired/projectFiles";

@@ -1,12 +1,12 @@
-import type { Account, ConfigSource, Consumer } from "../config";
 import { scheduleGaps } from "../desired/schedule";
+import { shardsOf } from "../desired/shards";
 import { tokenMarginSeconds } from "../desired/tokenLife";
 import { shardPlaceholder } from "../net/endpoint";
-import { shardsOf } from "../desired/shards";
 import type { ProblemList } from "./problems";
 import { nameOf, setFirstPassword } from "./read";
-import type { Keys } from "./read";
-import { cronText } from "./schema";
+import type { ReadKeys } from "./read";
+import { cronText, ownPathPattern, ownPathText } from "./schema";
+import type { Account, ConfigSource, Consumer } from "./settings";
 
 const mostGapHours = 12;
 
@@ -49,7 +49,7 @@ export function checkAccounts(accounts: Partial<Account>[], problems: ProblemLis
         at,
         `has host and username of accounts[${sameIdentity}]`,
         "each account once, as it has one password",
-        `remove it with ${problems.remove(at)}`,
+        `set its own user name with ${problems.set([...at, "username"])}, or remove it with ${problems.remove(at)}`,
       );
     }
     const sameFormer = twin(formerNames, renamedFrom, index);
@@ -177,11 +177,16 @@ export function checkConsumers(
   });
 }
 
-/** The addresses that the job tells how it went are secrets. */
-export function checkWebhook(keys: Keys, source: ConfigSource, problems: ProblemList): void {
+/** Addresses that the job asks are secret; one that all shards ask says which of them it was. */
+export function checkSecretAddresses(
+  keys: ReadKeys,
+  accounts: Partial<Account>[],
+  source: ConfigSource,
+  problems: ProblemList,
+): void {
   for (const name of ["webhookUrl", "heartbeatUrl"] as const) {
-    if (keys[name] === undefined || source.secretKeys.includes(`${source.project}:${name}`))
-      continue;
+    const key = `${source.project}:${name}`;
+    if (keys[name] === undefined || source.secretKeys.includes(key)) continue;
     problems.add(
       [name],
       "stands in clear in the stack's file",
@@ -189,15 +194,8 @@ export function checkWebhook(keys: Keys, source: ConfigSource, problems: Problem
       `make a new address and set it with ${problems.set([name])}`,
     );
   }
-}
-
-/** Each of several jobs has a heartbeat of its own: one that is well must not hide one that is not. */
-export function checkHeartbeat(
-  keys: Keys,
-  accounts: readonly Partial<Account>[],
-  problems: ProblemList,
-): void {
-  const shards = shardsOf(accounts.filter(({ publishToken }) => publishToken !== false).length);
+  const published = accounts.filter(({ publishToken }) => publishToken !== false).length;
+  const shards = shardsOf(published);
   if (keys.heartbeatUrl === undefined || shards === 1) return;
   if (keys.heartbeatUrl.includes(shardPlaceholder)) return;
   problems.add(
@@ -207,9 +205,31 @@ export function checkHeartbeat(
   );
 }
 
+/** The paths of mounts that this stack makes, and what else only their owner says. */
+export function checkOwnPaths(keys: ReadKeys, problems: ProblemList): void {
+  const owned = [
+    ["mount", keys.createMount],
+    ["authPath", keys.createAuth],
+  ] as const;
+  for (const [name, isOwn] of owned) {
+    const path = keys[name];
+    if (isOwn !== true || path === undefined || ownPathPattern.test(path)) continue;
+    problems.add([name], problems.is([name], path), ownPathText);
+  }
+  if (keys.shareMount === true && keys.createMount === false) {
+    const fix = `set that in the stack that owns the mount, and remove it here with ${problems.remove(["shareMount"])}`;
+    problems.add(
+      ["shareMount"],
+      "is true, but createMount is false",
+      "the mount's owner to say so",
+      fix,
+    );
+  }
+}
+
 /** First passwords are secret, and of accounts that exist. */
 export function checkFirstPasswords(
-  keys: Keys,
+  keys: ReadKeys,
   accounts: Partial<Account>[],
   source: ConfigSource,
   problems: ProblemList,
@@ -242,7 +262,7 @@ export function checkFirstPasswords(
 }
 
 /** Where Vault finds GitLab's keys: one place. */
-export function checkKeySource(keys: Keys, problems: ProblemList): void {
+export function checkKeySource(keys: ReadKeys, problems: ProblemList): void {
   if (keys.jwksUrl === undefined || keys.jwtPublicKeys === undefined) return;
   const path = ["jwksUrl"];
   const fix = `remove it with ${problems.remove(path)}`;
@@ -250,7 +270,11 @@ export function checkKeySource(keys: Keys, problems: ProblemList): void {
 }
 
 /** The cron's gaps: over 12 h is a problem; no spare run within a token's life is a warning. */
-export function checkSchedule(keys: Keys, source: ConfigSource, problems: ProblemList): string[] {
+export function checkSchedule(
+  keys: ReadKeys,
+  source: ConfigSource,
+  problems: ProblemList,
+): string[] {
   const { cron, cronTimezone, tokenLifetime } = keys;
   if (cron === undefined || cronTimezone === undefined) return [];
   const path = ["cron"];

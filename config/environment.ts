@@ -1,10 +1,10 @@
-import type { ConfigSource } from "../config";
 import { readEndpoint } from "../net/endpoint";
 import { readVaultTls } from "../net/vaultTls";
 import type { VaultTls } from "../net/vaultTls";
 import { proxyFor, proxyProblem } from "../net/proxy";
 import type { ProblemList } from "./problems";
 import { urlText } from "./schema";
+import type { ConfigSource } from "./settings";
 
 /** GitLab keeps no longer text in a CI variable. */
 const longestVariable = 10_000;

@@ -1,4 +1,5 @@
-import type { ConfigSource } from "../config";
+import { secretNames } from "./schema";
+import type { ConfigSource } from "./settings";
 
 /** A key's place in the project's config, such as ["accounts", 0, "name"]. */
 export type Path = readonly PropertyKey[];
@@ -28,7 +29,6 @@ export function problemList(
 ): ProblemList {
   const lines: string[] = [];
   const keyOf = (path: Path) => `${source.project}:${String(path[0])}`;
-  const secretNames = ["firstPasswords", "webhookUrl", "heartbeatUrl"];
   const list: ProblemList = {
     lines,
     add(path, found, expected, fix = `set it with ${list.set(path)}`) {

@@ -2,38 +2,25 @@ import type { z } from "zod";
 import { defaultApisecPaths } from "../clients/apisec";
 import type { ApisecPaths } from "../clients/apisec";
 import { isObject } from "../net/http";
-import type { Account, ConfigSource, Consumer } from "../config";
 import type { Path, ProblemList } from "./problems";
+import { kindOf } from "./keys";
 import { accountShape, consumerShape, namePattern, pathsShape, shape } from "./schema";
+import type { Account, ConfigSource, Consumer } from "./settings";
 
 type Shape = Record<string, z.ZodType>;
 /** What could be read; a key that is wrong is not there. */
 type Read<S extends Shape> = { [K in keyof S]?: z.output<S[K]> };
 /** The project's keys as far as they could be read. */
-export type Keys = Read<typeof shape>;
-/** The project's keys, none of them wrong. */
-export type AllKeys = { [K in keyof typeof shape]: z.output<(typeof shape)[K]> };
+export type ReadKeys = Read<typeof shape>;
 
-const textKeys = new Set([
-  "apisecUrl",
-  "mount",
-  "authPath",
-  "jwksUrl",
-  "policyPrefix",
-  "gitlabProject",
-  "gitlabBranch",
-  "jobImage",
-  "cron",
-  "cronTimezone",
-  "tokenLifetime",
-  "pipelineFile",
-  "webhookUrl",
-  "heartbeatUrl",
-  "commitMessage",
-]);
+/** Whether a key's value is a text as it stands. */
+function isText(name: string): boolean {
+  const type = Object.hasOwn(shape, name) ? shape[name as keyof typeof shape] : undefined;
+  return type !== undefined && kindOf(type) === "string";
+}
 
 /** Reads the project's keys; what is wrong, or no key at all, goes into `problems`. */
-export function readKeys(source: ConfigSource, problems: ProblemList): Keys {
+export function readKeys(source: ConfigSource, problems: ProblemList): ReadKeys {
   return readShape(shape, ownKeys(source), [], problems);
 }
 
@@ -44,7 +31,7 @@ function ownKeys(source: ConfigSource): Map<string, unknown> {
     .filter(([key]) => key.startsWith(prefix))
     .map(([key, value]): [string, unknown] => {
       const name = key.slice(prefix.length);
-      return [name, textKeys.has(name) ? value : fromJson(value)];
+      return [name, isText(name) ? value : fromJson(value)];
     });
   return new Map(own);
 }
@@ -157,14 +144,14 @@ function describeExtra(path: Path, known: string[], problems: ProblemList): void
 }
 
 /** The accounts in their order, each with what could be read of it. */
-export function readAccounts(keys: Keys, problems: ProblemList): Partial<Account>[] {
+export function readAccounts(keys: ReadKeys, problems: ProblemList): Partial<Account>[] {
   return readList("accounts", keys.accounts, accountShape, "name and username", problems).map(
     (read) => ("host" in read ? { ...read, host: read.host ?? keys.apisecUrl } : read),
   );
 }
 
 /** The consumers in their order, each with what could be read of it. */
-export function readConsumers(keys: Keys, problems: ProblemList): Partial<Consumer>[] {
+export function readConsumers(keys: ReadKeys, problems: ProblemList): Partial<Consumer>[] {
   return readList(
     "consumers",
     keys.consumers,
@@ -190,7 +177,7 @@ function readList<S extends Shape>(
   });
 }
 
-export function readApisecPaths(keys: Keys, problems: ProblemList): ApisecPaths {
+export function readApisecPaths(keys: ReadKeys, problems: ProblemList): ApisecPaths {
   const path = ["apisecPaths"];
   const raw = keys.apisecPaths;
   if (raw === undefined) return defaultApisecPaths;

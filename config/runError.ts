@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import { UserError } from "../core/userError";
 
 /** Ends the program with a message and nothing else. */
 export function runError(message: string): pulumi.RunError {
@@ -9,7 +10,16 @@ export function runError(message: string): pulumi.RunError {
   return error;
 }
 
-/** What both give. Where both end with a RunError, one says what each of them has to say. */
+/** What `read` gives; a UserError, which the engine would show with its stack, as a RunError. */
+export function asRunError<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw error instanceof UserError ? runError(error.message) : error;
+  }
+}
+
+/** What both give. Where both end with a UserError, one RunError says what each of them has to say. */
 export async function bothOf<One, Other>(
   one: Promise<One>,
   other: Promise<Other>,
@@ -18,9 +28,10 @@ export async function bothOf<One, Other>(
   const errors = results.flatMap((result): unknown[] =>
     result.status === "rejected" ? [result.reason] : [],
   );
-  const [first, second] = errors.filter((error) => pulumi.RunError.isInstance(error));
-  if (first !== undefined && second !== undefined) {
-    throw runError(`${first.message}\n${second.message}`);
-  }
-  return Promise.all([one, other]);
+  const messages = errors.flatMap((error) =>
+    error instanceof UserError || pulumi.RunError.isInstance(error) ? [error.message] : [],
+  );
+  // Anything else is a fault of this program: the engine shows where it is.
+  if (messages.length === 0 || messages.length < errors.length) return Promise.all([one, other]);
+  throw runError(messages.join("\n"));
 }

@@ -1,66 +1,136 @@
 import { z } from "zod";
 import { parseDuration } from "../core/duration";
-import { isWebhook, readEndpoint } from "../net/endpoint";
+import { isWebhook, readEndpoint, shardPlaceholder } from "../net/endpoint";
 import { commitMessage, usualCommitMessage } from "../desired/commitMessage";
 import { tagPattern } from "../desired/pipelineFile";
 import { nextRuns } from "../desired/schedule";
+import { key, metaOf } from "./keys";
 
 const mostAccounts = 2_000;
 const shortestLifetime = 2 * 3600;
+const daySeconds = 24 * 3600;
 
 const segment = "[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?";
 export const namePattern = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
-const pathPattern = new RegExp(`^${segment}(?:/${segment})*$`);
+/** The path of a mount that this stack makes. */
+export const ownPathPattern = new RegExp(`^${segment}(?:/${segment})*$`);
 const noControls = /^[^\p{Cc}\p{Cf}\u2028\u2029]+$/u;
 
 export const nameText =
   "1 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends";
-const pathText =
+export const ownPathText =
   "a path of lower-case letters, digits, - and _ without a slash at its ends, such as apisec";
+const pathText =
+  "the path of a mount: letters, digits, dots, - and _ without a slash at its ends, such as jwt/gitlab.example.com";
 export const urlText =
   "an https:// address without user, query or trailing path (http:// on this machine only)";
 export const cronText = "five cron fields, such as 17 */6 * * *";
+const cronRangeText =
+  "minute 0-59, hour 0-23, day 1-31, month 1-12 and weekday 0-7, such as 17 */6 * * *";
 const lifetimeText = "a duration of 2h or more, such as 24h";
+const ageText = "a number of days, such as 90d";
 const webhookText = "an https:// address without user or blanks, set with --secret";
+const zoneText = "a time zone such as UTC or Europe/Berlin";
 const tagText = "a runner's tag, such as docker: letters, digits, blanks inside and _ . : / @ + -";
 const commitText =
   "one to ten lines of text, in which {path}, {project} and {stack} stand for the file's path, this project and this stack";
-const zoneText = "a time zone such as UTC or Europe/Berlin";
 
-/** A text of one line. `pulumi config set --path` makes a number of what looks like one: that is a text, too. */
+/** `pulumi config set --path` makes a number of what looks like one: that is a text, too. Blanks at the ends are none of it. */
+function trimmed(value: unknown): unknown {
+  if (typeof value === "string") return value.trim();
+  return Number.isSafeInteger(value) ? String(value) : value;
+}
+
+/** A text without blanks at its ends. */
 function text(expected: string, pattern: RegExp, most = 255) {
   return z.preprocess(
-    (value) => (Number.isSafeInteger(value) ? String(value) : value),
+    trimmed,
     z.string({ error: expected }).max(most, expected).regex(pattern, expected),
   );
 }
 
-const origin = z.string({ error: urlText }).transform((value, context) => {
-  const endpoint = readEndpoint(value, "origin");
-  if ("address" in endpoint) return endpoint.address;
-  context.addIssue({ code: "custom", message: urlText });
-  return z.NEVER;
-});
+/** A server's address as it is asked: without a slash at its end. */
+function endpoint(path: "path" | "origin") {
+  return z.string({ error: urlText }).transform((value, context) => {
+    const read = readEndpoint(value.trim(), path);
+    if ("address" in read) return read.address;
+    context.addIssue({ code: "custom", message: urlText });
+    return z.NEVER;
+  });
+}
 
-const flag = z.boolean({ error: "true or false" });
-const apiPath = text("a path that begins with one slash", /^\/(?!\/)[A-Za-z0-9_\-./?=&{}%]*$/, 500);
-const pem = /^-----BEGIN (PUBLIC KEY|RSA PUBLIC KEY)-----[\sA-Za-z0-9+/=]+-----END \1-----\s*$/;
+/** A duration, or a number of days, of at least so many seconds; read as seconds. */
+function duration(expected: string, least: number) {
+  return z.string({ error: expected }).transform((value, context) => {
+    const given = value.trim();
+    const days = /^(\d{1,5})d$/.exec(given)?.[1];
+    const seconds = days === undefined ? parseDuration(given) : Number(days) * daySeconds;
+    if (seconds !== undefined && seconds >= least) return seconds;
+    context.addIssue({ code: "custom", message: expected });
+    return z.NEVER;
+  });
+}
+
+const flag = () => z.boolean({ error: "true or false" });
+const apiPath = () =>
+  text("a path that begins with one slash", /^\/(?!\/)[A-Za-z0-9_\-./?=&{}%]*$/, 500).optional();
 const cronField = "(?:[\\d*,/-]|[A-Za-z]{3})+";
 
+/** As Vault stores it: lines that end in one way, and none at the end. */
+const pem = z.preprocess(
+  (value) => (typeof value === "string" ? value.trim().replaceAll(/[ \t]*\r?\n\s*/g, "\n") : value),
+  z
+    .string({ error: "a public key in PEM form" })
+    .regex(
+      /^-----BEGIN (PUBLIC KEY|RSA PUBLIC KEY)-----\n[A-Za-z0-9+/=\n]+\n-----END \1-----$/,
+      "a public key in PEM form",
+    ),
+);
+
+/** A secret address that the job asks. */
+const secretAddress = () =>
+  z.preprocess(
+    trimmed,
+    z
+      .string({ error: webhookText })
+      .max(2_000, webhookText)
+      .refine((value) => isWebhook(value.replaceAll(shardPlaceholder, "1")), webhookText),
+  );
+
 export const accountShape = {
-  name: text(nameText, namePattern),
-  username: text("the user name that APIsec mailed", /^[^\s\p{Cc}\p{Cf}/]+$/u),
-  host: origin.optional(),
-  organization: text("the organisation's name or id", noControls).optional(),
-  passwordGeneration: z
-    .int({ error: "a whole number of 1 or more" })
-    .min(1, "a whole number of 1 or more")
-    .max(1_000_000, "a whole number of at most 1000000")
-    .default(1),
-  changedBy: text("the name of another account of this stack", namePattern).optional(),
-  acceptAdminToken: flag.default(false),
-  publishToken: flag.default(true),
-  renamedFrom: text("the account's former name", namePattern).optional(),
+  name: key(text(nameText, namePattern), "its folder in Vault"),
+  username: key(
+    text("the user name that APIsec mailed", /^[^\s\p{Cc}\p{Cf}/]+$/u),
+    "user name at APIsec",
+  ),
+  host: key(endpoint("origin").optional(), "APIsec host", { otherwise: "`apisecUrl`" }),
+  organization: key(
+    text("the organisation's name or id", noControls).optional(),
+    "name or id; a login that belongs to another organisation is refused",
+    { otherwise: "as APIsec says" },
+  ),
+  passwordGeneration: key(
+    z
+      .int({ error: "a whole number of 1 or more" })
+      .min(1, "a whole number of 1 or more")
+      .max(1_000_000, "a whole number of at most 1000000")
+      .default(1),
+    "raise it to have the password changed",
+  ),
+  changedBy: key(
+    text("the name of another account of this stack", namePattern).optional(),
+    "the account whose token makes the change",
+    { otherwise: "itself" },
+  ),
+  acceptAdminToken: key(
+    flag().default(false),
+    "publish the token although it carries `ROLE_ADMIN`",
+  ),
+  publishToken: key(flag().default(true), "whether developers read its token"),
+  renamedFrom: key(
+    text("the account's former name", namePattern).optional(),
+    "former `name`: the record is copied to the new one",
+  ),
 };
 
 const projectPath = "[A-Za-z0-9_][\\w.-]*";
@@ -68,118 +138,219 @@ const projectPattern = new RegExp(`^(\\d+|${projectPath}(/${projectPath})+)$`);
 
 /** A GitLab project, or the projects of a group, whose pipelines read tokens. */
 export const consumerShape = {
-  name: text(nameText, namePattern),
-  project: text(
-    "a GitLab project's id or full path, such as payments/api",
-    projectPattern,
-  ).optional(),
-  group: text(
-    "a GitLab group's id or full path, such as payments",
-    new RegExp(`^(\\d+|${projectPath}(/${projectPath})*)$`),
-  ).optional(),
-  accounts: z
-    .array(text("the name of an account of this stack", namePattern), {
-      error: "a list of accounts",
-    })
-    .min(1, "at least one account, or no list at all: then it reads all tokens")
-    .optional(),
+  name: key(
+    text(nameText, namePattern),
+    "its role and policy are named `<prefix>-<stack>-consumer.<name>`",
+  ),
+  project: key(
+    text("a GitLab project's id or full path, such as payments/api", projectPattern).optional(),
+    "GitLab project, id or full path; this or `group`",
+  ),
+  group: key(
+    text(
+      "a GitLab group's id or full path, such as payments",
+      new RegExp(`^(\\d+|${projectPath}(/${projectPath})*)$`),
+    ).optional(),
+    "the projects directly in a GitLab group, id or full path; this or `project`",
+  ),
+  accounts: key(
+    z
+      .array(text("the name of an account of this stack", namePattern), {
+        error: "a list of accounts",
+      })
+      .min(1, "at least one account, or no list at all: then it reads all tokens")
+      .optional(),
+    "whose tokens it reads",
+    { otherwise: "all published" },
+  ),
 };
 
-// No wildcard of a policy path, and nothing that HCL or a URL reads as something else.
-const groupPart = "[\\p{L}\\p{N}](?:[\\p{L}\\p{N}_ .,:=@-]*[\\p{L}\\p{N}_@-])?";
-const groups = z
-  .array(
-    text(
-      "the name of a Vault identity group: letters, digits, blanks and . , : = @ / _ -",
-      new RegExp(`^${groupPart}(?:/${groupPart})*$`, "u"),
-    ),
-    { error: "a list of identity groups" },
-  )
-  .default([]);
+// Everything that Vault's API finds by name, but for what a policy cannot name exactly: `*` at the end, a segment
+// `+`, and templates.
+const group =
+  /^(?![\s/])(?!(?:.*\/)?(?:\.{0,2}|\+)(?:\/|$))(?!.*(?:\{\{|\}\}))[^\p{Cc}\p{Cf}\u2028\u2029]*[^\p{Cc}\p{Cf}\s/*]$/u;
+const groupText =
+  "the name of a Vault identity group, without *, {{ or }}, and without blanks or slashes at its ends";
+const groups = () => z.array(untrimmed(groupText, group), { error: "a list of identity groups" });
+
+/** A text in which blanks at the ends are a mistake: Vault would keep them. */
+function untrimmed(expected: string, pattern: RegExp) {
+  return z.preprocess(
+    (value) => (Number.isSafeInteger(value) ? String(value) : value),
+    z.string({ error: expected }).max(255, expected).regex(pattern, expected),
+  );
+}
 
 export const pathsShape = {
-  login: apiPath.optional(),
-  whoAmI: apiPath.optional(),
-  change: apiPath.optional(),
-  probe: apiPath.optional(),
+  login: key(apiPath(), "path of the login"),
+  whoAmI: key(apiPath(), "path that says whose token it is"),
+  change: key(apiPath(), "path that changes a password"),
+  probe: key(apiPath(), "path that a new token is tried at"),
 };
 
 /** Every key. `accounts`, `consumers` and `apisecPaths` are read field by field, with the shapes above. */
 export const shape = {
-  accounts: z
-    .array(z.unknown(), { error: "a list of accounts" })
-    .min(1, "at least one account")
-    .max(mostAccounts, `at most ${mostAccounts} accounts a stack`),
-  firstPasswords: z.record(z.string(), z.string().min(1)).default({}),
-  apisecUrl: origin.default("https://cloud.apisec.ai"),
-  mount: text(pathText, pathPattern).default("apisec"),
-  createMount: flag.default(true),
-  authPath: text(pathText, pathPattern).default("gitlab"),
-  createAuth: flag.default(true),
-  jwksUrl: z
-    .string({ error: urlText })
-    .refine((value) => "address" in readEndpoint(value, "path"), urlText)
-    .optional(),
-  jwtPublicKeys: z
-    .array(z.string({ error: "a public key in PEM form" }).regex(pem, "a public key in PEM form"), {
-      error: "a list of PEM keys",
-    })
-    .min(1, "at least one PEM key")
-    .optional(),
-  policyPrefix: text(nameText, namePattern).default("apisec"),
-  gitlabProject: text(
-    "the rotation project's id or full path, such as platform/apisec-rotation",
-    projectPattern,
+  accounts: key(
+    z
+      .array(z.unknown(), { error: "a list of accounts" })
+      .min(1, "at least one account")
+      .max(mostAccounts, `at most ${mostAccounts} accounts a stack`),
+    "the service accounts, at most 2,000; fields below",
   ),
-  gitlabBranch: text(
-    "a branch name",
-    /^(?!.*(\.\.|\/\/|@\{))[A-Za-z0-9_][A-Za-z0-9_./-]*$/,
-  ).default("main"),
-  manageProjectFiles: flag.default(true),
-  pipelineFile: z
-    .enum(["own", "shared", "included"], { error: "own, shared or included" })
-    .default("own"),
-  jobImage: text(
-    "a container image with node 20 or newer and an exact version or digest, such as node:22.21.1-alpine3.22",
-    /^[a-z0-9][\w./:-]*(:[\w-]*\d[\w.-]*|@sha256:[0-9a-f]{64})$/,
-  ).optional(),
-  jobTags: z
-    .array(text(tagText, tagPattern, 100), { error: "a list of runner tags" })
-    .min(1, "at least one tag, or no list at all")
-    .max(20, "at most 20 tags")
-    .optional(),
-  commitMessage: z
-    .string({ error: commitText })
-    .transform((value) => value.replaceAll("\r\n", "\n").trim())
-    .refine(isCommitMessage, commitText)
-    .default(usualCommitMessage),
-  cron: text(cronText, new RegExp(`^\\s*${cronField}(?:\\s+${cronField}){4}\\s*$`))
-    .refine(isCron, cronText)
-    .default("17 */6 * * *"),
-  cronTimezone: text(zoneText, /^[A-Za-z][A-Za-z0-9_+/-]*$/)
-    .refine(isTimeZone, zoneText)
-    .default("UTC"),
-  tokenLifetime: z
-    .string({ error: lifetimeText })
-    .refine((value) => (parseDuration(value) ?? 0) >= shortestLifetime, lifetimeText)
-    .transform((value) => parseDuration(value) ?? 0)
-    .default(24 * 3600),
-  tokenEndsInVault: flag.default(true),
-  apisecPaths: z.unknown(),
-  adminGroups: groups,
-  developerGroups: groups,
-  consumers: z.array(z.unknown(), { error: "a list of consumers" }).default([]),
-  webhookUrl: z
-    .string({ error: webhookText })
-    .max(2_000, webhookText)
-    .refine(isWebhook, webhookText)
-    .optional(),
-  heartbeatUrl: z
-    .string({ error: webhookText })
-    .max(2_000, webhookText)
-    .refine(isWebhook, webhookText)
-    .optional(),
+  firstPasswords: key(
+    z.record(z.string(), z.string().min(1)).default({}),
+    "account name → the password that APIsec mailed; needed until it has been changed",
+    { secret: true },
+  ),
+  apisecUrl: key(
+    endpoint("origin").prefault("https://cloud.apisec.ai"),
+    "APIsec host of accounts that name none",
+  ),
+  mount: key(
+    text(pathText, mountPattern()).default("apisec"),
+    "KV version 2 mount for passwords and tokens",
+  ),
+  createMount: key(flag().default(true), "whether this stack owns the mount, or only uses it"),
+  shareMount: key(
+    flag().default(false),
+    "whether other stacks may use the mount that this stack owns",
+  ),
+  authPath: key(
+    text(pathText, mountPattern()).default("gitlab"),
+    "JWT auth mount that GitLab's jobs log in at",
+  ),
+  createAuth: key(flag().default(true), "whether this stack owns the auth mount, or only uses it"),
+  jwksUrl: key(
+    endpoint("path").optional(),
+    "where Vault finds GitLab's keys if it cannot reach GitLab; this or `jwtPublicKeys`",
+    { otherwise: "discovery at `gitlab:baseUrl`" },
+  ),
+  jwtPublicKeys: key(
+    z.array(pem, { error: "a list of PEM keys" }).min(1, "at least one PEM key").optional(),
+    "GitLab's keys themselves, in PEM form; these or `jwksUrl`",
+    { otherwise: "discovery at `gitlab:baseUrl`" },
+  ),
+  policyPrefix: key(
+    text(nameText, namePattern).default("apisec"),
+    "policies and roles are named `<prefix>-<stack>-<admin|developer|rotator>`",
+  ),
+  gitlabProject: key(
+    text(
+      "the rotation project's id or full path, such as platform/apisec-rotation",
+      projectPattern,
+    ),
+    "the rotation project, id or full path",
+  ),
+  gitlabBranch: key(
+    text("a branch name", /^(?!.*(\.\.|\/\/|@\{))[A-Za-z0-9_][A-Za-z0-9_./-]*$/).default("main"),
+    "protected branch of the rotation project that the schedule runs on",
+  ),
+  manageProjectFiles: key(
+    flag().default(true),
+    "whether to deliver pipeline file and script into the rotation project",
+  ),
+  pipelineFile: key(
+    z.enum(["own", "shared", "included"], { error: "own, shared or included" }).default("own"),
+    "`own`: `.gitlab-ci.yml` is this stack's; `shared`: it includes every stack's job; `included`: it is yours and includes this stack's",
+  ),
+  commitMessage: key(
+    z
+      .string({ error: commitText })
+      .transform((value) => value.replaceAll("\r\n", "\n").trim())
+      .refine(isCommitMessage, commitText)
+      .default(usualCommitMessage),
+    "message of the commits into the rotation project, with `{path}`, `{project}` and `{stack}`",
+  ),
+  jobImage: key(
+    text(
+      "a container image with node 20 or newer and an exact version or digest, such as node:22.21.1-alpine3.22",
+      /^[a-z0-9][\w./:-]*(:[\w-]*\d[\w.-]*|@sha256:[0-9a-f]{64})$/,
+    ).optional(),
+    "image of the job; needs node 20.19 or newer and nothing else",
+    { otherwise: "`node` 22, pinned" },
+  ),
+  jobTags: key(
+    z
+      .array(text(tagText, tagPattern, 100), { error: "a list of runner tags" })
+      .min(1, "at least one tag, or no list at all")
+      .max(20, "at most 20 tags")
+      .optional(),
+    "tags of the runner that the job needs",
+    { otherwise: "none" },
+  ),
+  cron: key(
+    z
+      .preprocess(
+        (value) => (typeof value === "string" ? value.trim().replaceAll(/\s+/g, " ") : value),
+        z
+          .string({ error: cronText })
+          .max(255, cronText)
+          .regex(new RegExp(`^${cronField}(?: ${cronField}){4}$`), { error: cronText, abort: true })
+          .refine(isCron, cronRangeText),
+      )
+      .default("17 */6 * * *"),
+    "when the tokens are rotated: five cron fields, at least twice a day",
+  ),
+  cronTimezone: key(
+    text(zoneText, /^[A-Za-z][A-Za-z0-9_+/-]*$/)
+      .refine(isTimeZone, zoneText)
+      .default("UTC"),
+    "time zone of `cron`",
+  ),
+  firstRun: key(
+    z.enum(["wait", "start", "off"], { error: "wait, start or off" }).default("wait"),
+    "after an `up` that changed what the job depends on: play the schedule and `wait` for the pipeline, only `start` it, or neither",
+  ),
+  tokenLifetime: key(
+    duration(lifetimeText, shortestLifetime).prefault("24h"),
+    "how long APIsec's tokens live; a shorter one is not stored",
+  ),
+  tokenEndsInVault: key(
+    flag().default(true),
+    "whether Vault deletes a token before it ends; `false` where readers take a future `deletion_time` for deleted",
+  ),
+  passwordMaxAge: key(
+    duration(ageText, daySeconds).optional(),
+    "how old a password may become before `check` reports a problem",
+    { otherwise: "any age" },
+  ),
+  apisecPaths: key(
+    z.unknown(),
+    "`login`, `whoAmI`, `change` and `probe`, where a tenant's API differs",
+    { otherwise: "APIsec's" },
+  ),
+  adminGroups: key(
+    groups().default([]),
+    "Vault identity groups whose members are given the policy `-admin`",
+  ),
+  developerGroups: key(
+    groups().default([]),
+    "Vault identity groups whose members are given the policy `-developer`",
+  ),
+  consumers: key(
+    z.array(z.unknown(), { error: "a list of consumers" }).default([]),
+    "GitLab projects or groups whose pipelines read tokens; fields below",
+  ),
+  webhookUrl: key(secretAddress().optional(), "`https://` address that the job tells of failures", {
+    secret: true,
+  }),
+  heartbeatUrl: key(
+    secretAddress().optional(),
+    "`https://` address that the job asks after a run in which every account is fresh, with `/fail` after any other",
+    { secret: true },
+  ),
 };
+
+/** Names of the keys that are secret. */
+export const secretNames: readonly string[] = Object.entries(shape)
+  .filter(([, type]) => metaOf(type).secret)
+  .map(([name]) => name);
+
+/** A mount of whomever: what a policy's path and a shell command name as it is. */
+function mountPattern(): RegExp {
+  const part = "[A-Za-z0-9_][\\w.-]*";
+  return new RegExp(`^(?!.*\\.\\.)${part}(?:/${part})*$`);
+}
 
 function isCommitMessage(value: string): boolean {
   const known = commitMessage(value, { path: "x", project: "x", stack: "x" });

@@ -1,4 +1,4 @@
-import type { Settings } from "../config";
+import type { Settings } from "../config/settings";
 
 /** Where Vault finds GitLab's keys: by discovery, at a URL, or as given. */
 export function authKeys(settings: Pick<Settings, "gitlabUrl" | "jwksUrl" | "jwtPublicKeys">) {

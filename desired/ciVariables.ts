@@ -1,4 +1,4 @@
-import type { Settings } from "../config";
+import type { Settings } from "../config/settings";
 import { formatDuration } from "../core/duration";
 import { pathsSetting, tokenEndsSetting } from "../job/environment";
 import { scheduleGaps } from "./schedule";

@@ -58,7 +58,7 @@ export function opensEveryAccount(
 /**
  * Renders `policies/<name>.hcl`: a block that names `${account}`, `${group}` and so on is written once for each
  * of them, one that names `${ownMount}`, `${othersMount}` and so on only where that is the case; the other
- * placeholders are replaced where they stand. The values are checked by config.ts; a character that HCL or
+ * placeholders are replaced where they stand. The values are checked by config/; a character that HCL or
  * a policy path would read as something else is refused here all the same.
  */
 export function renderPolicy(name: PolicyName, values: PolicyValues): string {
@@ -113,9 +113,10 @@ function splitComment(block: string): [string, string] {
 
 /** In a policy's path: one segment, whatever it is. */
 const anyOne = "+";
-const plain = /^[A-Za-z0-9][\w/.-]*$/;
+const plain = /^[A-Za-z0-9_][\w/.-]*$/;
 const shapes: Record<string, RegExp> = {
-  group: /^[\p{L}\p{N}][\p{L}\p{N}_/. ,:=@-]*$/u,
+  // A path that ends with `*`, has a segment `+` or holds a template names others, too.
+  group: /^(?!(?:.*\/)?(?:\.{0,2}|\+)(?:\/|$))(?!.*(?:\{\{|\}\}))[^\p{Cc}]*[^\p{Cc}*]$/u,
   anyAccount: /^(\+|[A-Za-z0-9][\w/.-]*)$/,
   mountDescription: /^[\w ,./:()[\]-]+$/,
   sharedMountDescription: /^[\w ,./:()[\]-]+$/,
@@ -128,6 +129,7 @@ function fill(block: string, values: object): string {
     if (typeof value !== "string" || !(shapes[key] ?? plain).test(value)) {
       throw new Error(`A policy placeholder cannot be filled: ${key}`);
     }
-    return value;
+    // HCL reads quotes and backslashes as JSON does.
+    return JSON.stringify(value).slice(1, -1);
   });
 }

@@ -1,4 +1,4 @@
-import type { Settings } from "../config";
+import type { Settings } from "../config/settings";
 import { formatDuration } from "../core/duration";
 import { tokenKeptSeconds } from "./tokenLife";
 import type { PolicyValues } from "./policies";
@@ -12,7 +12,7 @@ export function policyValues(settings: Settings, groupIds?: readonly string[]): 
     prefix: settings.policyPrefix,
     mount: settings.mount,
     ownsMount: settings.createMount,
-    sharesMount: (settings as { shareMount?: boolean }).shareMount ?? false,
+    sharesMount: settings.shareMount,
     authPath: settings.authPath,
     ownsAuth: settings.createAuth,
     accounts: accounts.map(({ name }) => name),

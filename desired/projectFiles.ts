@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Settings } from "../config";
+import type { Settings } from "../config/settings";
 import { formatDuration } from "../core/duration";
 import { jobSettings, needsFile, scriptSettings } from "./ciVariables";
 import { commitMessage } from "./commitMessage";

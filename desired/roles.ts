@@ -1,4 +1,4 @@
-import type { Settings } from "../config";
+import type { Settings } from "../config/settings";
 import type { ConsumerClaim, RotationProject } from "./facts";
 import { audience, consumerName, environmentName, policyName } from "./names";
 

@@ -1,4 +1,4 @@
-import type { Settings } from "../config";
+import type { Settings } from "../config/settings";
 import { authKeys } from "./authMount";
 import { ciVariables } from "./ciVariables";
 import type { CiVariable } from "./ciVariables";

@@ -1,6 +1,6 @@
 import { defaultApisecPaths } from "../clients/apisec";
 import { formatDuration } from "../core/duration";
-import type { Settings } from "../config";
+import type { Settings } from "../config/settings";
 import type { ApisecPaths } from "../clients/apisec";
 
 /** The job's APISEC_PATHS; "", which counts as not set, where they are APIsec's own. */

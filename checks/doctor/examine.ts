@@ -1,5 +1,5 @@
 import type { Finding } from "../finding";
-import type { Settings } from "../../config";
+import type { Settings } from "../../config/settings";
 import { stackSettings } from "../../cli/stackSettings";
 import { examineBackend } from "./backend";
 import { examineBuild } from "./build";

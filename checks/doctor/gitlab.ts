@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import type { Finding } from "../finding";
 import { branchFinding, fileReader, projectFinding } from "../project";
 import { soonMs } from "../time";
-import type { Settings } from "../../config";
+import type { Settings } from "../../config/settings";
 import { gitlabReader } from "../../clients/gitlab";
 import type { GitlabReader } from "../../clients/gitlab";
 import { isObject, systemClock } from "../../net/http";

@@ -1,5 +1,5 @@
 import type { Finding } from "../finding";
-import type { Settings } from "../../config";
+import type { Settings } from "../../config/settings";
 import type { TransportCode } from "../../net/http";
 import { proxyFor, proxyProblem, proxyTo } from "../../net/proxy";
 import { nodeSend } from "../../net/transport";

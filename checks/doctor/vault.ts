@@ -1,5 +1,5 @@
 import type { Finding } from "../finding";
-import type { Settings } from "../../config";
+import type { Settings } from "../../config/settings";
 import { formatDuration } from "../../core/duration";
 import { isObject, jsonObject } from "../../net/http";
 import { spread } from "../../core/spread";

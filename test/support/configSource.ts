@@ -1,4 +1,4 @@
-import type { ConfigSource } from "../../config";
+import type { ConfigSource } from "../../config/settings";
 
 export const project = "apisec-credentials";
 
@@ -46,7 +46,7 @@ export function problemLines(attempt: () => unknown): string[] {
     const problems = lines.slice(0, -1).map((line) => line.replace("  - ", ""));
     const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
     expect(head).toBe(`The configuration of stack prod has ${count}; nothing was touched.`);
-    expect(lines.at(-1)).toBe("README.md, section Configuration, lists every key.");
+    expect(lines.at(-1)).toBe("docs/configuration.md lists every key.");
     return problems;
   }
   return [];

@@ -17,7 +17,7 @@ import type { World, WorldOptions } from "../../lab/world";
 const root = join(__dirname, "..", "..");
 const programFiles = [
   ...["Pulumi.yaml", "package.json", "tsconfig.json"],
-  ...["index.ts", "config.ts"],
+  ...["index.ts"],
   ...[
     "build",
     "checks",

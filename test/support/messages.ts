@@ -13,6 +13,7 @@ export interface Message {
 /** Which argument of a call is what people read. */
 const calls: Record<string, number> = {
   Error: 0,
+  UserError: 0,
   runError: 0,
   vaultError: 1,
   warn: 0,
@@ -31,7 +32,6 @@ export function messages(): Message[] {
   const found: Message[] = [];
   const sources = [
     "index.ts",
-    "config.ts",
     "checks/preflight.ts",
     "checks/findInGitlab.ts",
     "config",

@@ -1,4 +1,4 @@
-import { readConfig } from "../../config";
+import { readConfig } from "../../config/readConfig";
 import { checkAccounts, neededUntil, passwordFinding, tokenFinding } from "../../checks/accounts";
 import { asked } from "../../checks/attempt";
 import { differences } from "../../core/differences";

@@ -6,7 +6,7 @@ import { Consumer } from "../../components/consumer";
 import { SecretStore } from "../../components/secretStore";
 import { askToForget } from "../../components/serviceAccount";
 import { TokenRotation } from "../../components/tokenRotation";
-import { readConfig } from "../../config";
+import { readConfig } from "../../config/readConfig";
 import { findInGitlab } from "../../checks/findInGitlab";
 import { renderPolicy } from "../../desired/policies";
 import { policyValues } from "../../desired/policyValues";

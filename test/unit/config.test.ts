@@ -1,6 +1,7 @@
-import { RunError } from "@pulumi/pulumi";
-import { readConfig } from "../../config";
-import type { ConfigSource } from "../../config";
+import { readConfig } from "../../config/readConfig";
+import { kindOf } from "../../config/keys";
+import { shape } from "../../config/schema";
+import type { ConfigSource } from "../../config/settings";
 import { problemLines, sourceOf } from "../support/configSource";
 
 const account = (name: string, more: object = {}) => ({
@@ -43,14 +44,16 @@ describe("a configuration that is right", () => {
       gitlabBranch: "main",
       manageProjectFiles: true,
       pipelineFile: "own",
-      commitMessage: "Deliver {path} from {project}/{stack} [skip ci]",
-      tokenEndsInVault: true,
       adminGroups: [],
       developerGroups: [],
       consumers: [],
       cron: "17 */6 * * *",
       cronTimezone: "UTC",
       tokenLifetime: 86_400,
+      shareMount: false,
+      commitMessage: "Deliver {path} from {project}/{stack} [skip ci]",
+      tokenEndsInVault: true,
+      firstRun: "wait",
       apisecPaths: {
         login: "/login",
         whoAmI: "/api/v1/orgs/login-status",
@@ -152,6 +155,65 @@ describe("a configuration that is right", () => {
     });
   });
 
+  test("may use what others made under names that this program would not choose", () => {
+    const named = {
+      mount: "Team.A/KV",
+      createMount: false,
+      authPath: "jwt/gitlab.example.com",
+      createAuth: false,
+      adminGroups: ["R&D (AppSec)", "ACME\\AppSec", 'a"b', "${x}"],
+    };
+    expect(readConfig(sourceOf(named))).toMatchObject(named);
+  });
+
+  const pem = (end: string) =>
+    ["-----BEGIN PUBLIC KEY-----", "AAAA", "BBBB", "-----END PUBLIC KEY-----"].join(end);
+  const oddly: [string, unknown, unknown][] = [
+    ["mount", " apisec\n", "apisec"],
+    ["authPath", "gitlab ", "gitlab"],
+    ["policyPrefix", "\tapisec", "apisec"],
+    ["gitlabProject", " platform/rotation\r\n", "platform/rotation"],
+    ["gitlabBranch", "main ", "main"],
+    ["jobImage", " node:22.21.1 ", "node:22.21.1"],
+    ["cron", "  17  */6\t* * * ", "17 */6 * * *"],
+    ["cronTimezone", " UTC ", "UTC"],
+    ["tokenLifetime", " 24h ", 86_400],
+    ["passwordMaxAge", "90d\n", 90 * 86_400],
+    ["apisecUrl", " https://a.example/ ", "https://a.example"],
+    ["jwksUrl", " https://a.example/keys/ ", "https://a.example/keys"],
+    ["jwtPublicKeys", [`${pem("\r\n")}\r\n`, ` ${pem("\n")}\n\n`], [pem("\n"), pem("\n")]],
+    ["commitMessage", " Deliver {path}\n", "Deliver {path}"],
+    ["jobTags", [" linux "], ["linux"]],
+    ["webhookUrl", " https://a.example/x\n", "https://a.example/x"],
+    ["heartbeatUrl", "https://a.example/x ", "https://a.example/x"],
+    [
+      "accounts",
+      [{ name: " a ", username: "a@acme.example\n", organization: " Acme " }],
+      [{ name: "a", organization: "Acme" }],
+    ],
+    [
+      "consumers",
+      [{ name: "api ", project: " payments/api" }],
+      [{ name: "api", project: "payments/api" }],
+    ],
+    ["apisecPaths", { login: " /login " }, { login: "/login" }],
+  ];
+
+  test.each(oddly)("%s is stored as the server will store it: %j", (name, given, stored) => {
+    const settings = readConfig(
+      sourceOf({ [name]: given }, { secret: ["webhookUrl", "heartbeatUrl"] }),
+    );
+    expect(settings).toMatchObject({ [name]: stored });
+  });
+
+  test("every key that takes a text is among those with odd white space", () => {
+    const choices = ["pipelineFile", "firstRun"];
+    const untouched = ["firstPasswords", "adminGroups", "developerGroups"];
+    const tried = [...oddly.map(([name]) => name), ...choices, ...untouched];
+    const texts = Object.entries(shape).filter(([, type]) => kindOf(type) !== "boolean");
+    expect(texts.map(([name]) => name).filter((name) => !tried.includes(name))).toEqual([]);
+  });
+
   test("may have 2000 accounts", () => {
     const accounts = Array.from({ length: 2000 }, (_, index) => account(`a${index}`));
     expect(readConfig(sourceOf({ accounts })).accounts).toHaveLength(2000);
@@ -219,7 +281,7 @@ const wrong: [string, Record<string, unknown>, string, string][] = [
   [
     "an unknown key",
     { mounts: "x" },
-    "mounts: does not exist; expected one of accounts, firstPasswords, apisecUrl, mount, createMount, authPath, createAuth, jwksUrl, jwtPublicKeys, policyPrefix, gitlabProject, gitlabBranch, manageProjectFiles, pipelineFile, jobImage, jobTags, commitMessage, cron, cronTimezone, tokenLifetime, tokenEndsInVault, apisecPaths, adminGroups, developerGroups, consumers, webhookUrl, heartbeatUrl",
+    "mounts: does not exist; expected one of accounts, firstPasswords, apisecUrl, mount, createMount, shareMount, authPath, createAuth, jwksUrl, jwtPublicKeys, policyPrefix, gitlabProject, gitlabBranch, manageProjectFiles, pipelineFile, commitMessage, jobImage, jobTags, cron, cronTimezone, firstRun, tokenLifetime, tokenEndsInVault, passwordMaxAge, apisecPaths, adminGroups, developerGroups, consumers, webhookUrl, heartbeatUrl",
     "config rm mounts",
   ],
   [
@@ -238,7 +300,7 @@ const wrong: [string, Record<string, unknown>, string, string][] = [
     "one account under two names",
     { accounts: [account("a"), account("b", { username: "A@ACME.example" })] },
     "accounts[1]: has host and username of accounts[0]; expected each account once, as it has one password",
-    "config rm --path 'accounts[1]'",
+    "config set --path 'accounts[1].username' …",
   ],
   [
     "a changer that is none",
@@ -319,8 +381,56 @@ const wrong: [string, Record<string, unknown>, string, string][] = [
   [
     "a mount that climbs",
     { mount: "../sys" },
-    'mount: is "../sys"; expected a path of lower-case letters',
+    'mount: is "../sys"; expected the path of a mount: letters, digits, dots, - and _',
     "config set mount …",
+  ],
+  [
+    "a mount of its own with capitals",
+    { mount: "Team/KV" },
+    'mount: is "Team/KV"; expected a path of lower-case letters',
+    "config set mount …",
+  ],
+  [
+    "an auth mount of its own with dots",
+    { authPath: "jwt/gitlab.example.com" },
+    'authPath: is "jwt/gitlab.example.com"; expected a path of lower-case letters',
+    "config set authPath …",
+  ],
+  [
+    "a mount shared by one that only uses it",
+    { createMount: false, shareMount: true },
+    "shareMount: is true, but createMount is false; expected the mount's owner to say so; set that in the stack that owns the mount",
+    "config rm shareMount",
+  ],
+  [
+    "a commit message with another placeholder",
+    { commitMessage: "Deliver {file}" },
+    'commitMessage: is "Deliver {file}"; expected one to ten lines of text, in which {path}, {project} and {stack} stand for',
+    "config set commitMessage …",
+  ],
+  [
+    "runner tags of another type",
+    { jobTags: "linux" },
+    'jobTags: is "linux"; expected a list of runner tags',
+    "config rm jobTags --stack prod` and set it with `pulumi config set --path 'jobTags[0]' …",
+  ],
+  [
+    "a runner tag that GitLab would expand",
+    { jobTags: ["linux", "$TAG"] },
+    'jobTags[1]: is "$TAG"; expected a runner\'s tag, such as docker',
+    "config set --path 'jobTags[1]' …",
+  ],
+  [
+    "a password's age without a unit",
+    { passwordMaxAge: "90" },
+    'passwordMaxAge: is "90"; expected a number of days, such as 90d',
+    "config set passwordMaxAge …",
+  ],
+  [
+    "another way to run first",
+    { firstRun: "later" },
+    'firstRun: is "later"; expected wait, start or off',
+    "config set firstRun …",
   ],
   [
     "a flag that is none",
@@ -382,7 +492,7 @@ const wrong: [string, Record<string, unknown>, string, string][] = [
   [
     "a cron that is none",
     { cron: "61 * * * *" },
-    'cron: is "61 * * * *"; expected five cron fields, such as 17 */6 * * *',
+    'cron: is "61 * * * *"; expected minute 0-59, hour 0-23, day 1-31, month 1-12 and weekday 0-7, such as 17 */6 * * *',
     "config set cron …",
   ],
   [
@@ -554,9 +664,8 @@ const wrong: [string, Record<string, unknown>, string, string][] = [
     "*",
     "a*",
     "+",
-    'a"b',
-    "a\\",
-    "${x}",
+    "a/+/b",
+    "{{identity.entity.id}}",
     "../sys",
     "a/../b",
     "a//b",
@@ -564,11 +673,13 @@ const wrong: [string, Record<string, unknown>, string, string][] = [
     "a/",
     " a",
     "a ",
+    "a\nb",
+    "a\u200bb",
     "",
   ].map((name): (typeof wrong)[number] => [
     `a group named ${JSON.stringify(name)}`,
     { developerGroups: ["developers", name] },
-    `developerGroups[1]: is ${JSON.stringify(name)}; expected the name of a Vault identity group: letters, digits, blanks and . , : = @ / _ -`,
+    `developerGroups[1]: is ${JSON.stringify(name).replaceAll(/\u200b/g, " ")}; expected the name of a Vault identity group, without *, {{ or }}`,
     "config set --path 'developerGroups[1]' …",
   ]),
 ];
@@ -619,16 +730,6 @@ describe("a configuration that is wrong", () => {
       "apisec-credentials:cron",
     ]);
     for (const line of lines) expect(line).toMatch(/^\S.*: .+; expected .+; .*`(pulumi|vault) .+`/);
-  });
-
-  test("is a RunError, which the engine prints without a stack", () => {
-    let thrown: unknown;
-    try {
-      readConfig(sourceOf({ cron: "x" }));
-    } catch (error) {
-      thrown = error;
-    }
-    expect(RunError.isInstance(thrown)).toBe(true);
   });
 
   test.each([
@@ -831,6 +932,36 @@ describe("secrets", () => {
     expect(lines).toContainEqual(
       "apisec-credentials:accounts[1]: has a key that does not exist; expected one of name, username, host, organization, passwordGeneration, changedBy, acceptAdminToken, publishToken, renamedFrom; look at it with `pulumi config get accounts --stack prod`",
     );
+  });
+
+  const many = Array.from({ length: 501 }, (_, index) => account(`a${index}`));
+  test.each<[string, Record<string, unknown>, string[], RegExp[]]>([
+    [
+      "in clear",
+      { heartbeatUrl: `https://a.example/${canary}` },
+      [],
+      [/^apisec-credentials:heartbeatUrl: stands in clear/],
+    ],
+    [
+      "for many jobs",
+      { heartbeatUrl: `https://a.example/${canary}`, accounts: many },
+      ["heartbeatUrl"],
+      [
+        /^apisec-credentials:heartbeatUrl: does not contain \{shard\}, and 2 jobs share the accounts; expected an address with \{shard\}/,
+      ],
+    ],
+    [
+      "with the number of the job",
+      { heartbeatUrl: `https://a.example/${canary}-{shard}`, accounts: many },
+      ["heartbeatUrl"],
+      [],
+    ],
+    ["for one job", { heartbeatUrl: `https://a.example/${canary}` }, ["heartbeatUrl"], []],
+  ])("the heartbeat's address %s", (_, keys, secret, expected) => {
+    const lines = problemsOf(keys, { secret });
+    expect(lines).toHaveLength(expected.length);
+    lines.forEach((line, index) => expect(line).toMatch(expected[index] ?? /^$/));
+    expect(lines.join()).not.toContain(canary);
   });
 
   test("nor in a warning", () => {

@@ -1,9 +1,9 @@
 import fc from "fast-check";
-import { RunError } from "@pulumi/pulumi";
-import { readConfig } from "../../config";
-import type { ConfigSource, Settings } from "../../config";
+import { readConfig } from "../../config/readConfig";
+import type { ConfigSource, Settings } from "../../config/settings";
 import { accountShape, pathsShape, shape } from "../../config/schema";
 import { formatDuration } from "../../core/duration";
+import { UserError } from "../../core/userError";
 import { opensEveryAccount, renderPolicy } from "../../desired/policies";
 import { policyValues } from "../../desired/policyValues";
 import { defaultImage, renderPipeline } from "../../desired/pipelineFile";
@@ -89,6 +89,12 @@ const right = {
   cronTimezone: fc.constantFrom("UTC", "America/New_York", "Asia/Kathmandu"),
   tokenLifetime: fc.constantFrom("24h", "13h", "999999h"),
   apisecPaths: fc.constantFrom({}, { login: "/auth/login?x=%20" }),
+  commitMessage: fc.constantFrom("chore: {path} of {project}/{stack}\n\nRef: OPS-1", "x"),
+  shareMount: fc.boolean(),
+  jobTags: fc.constantFrom(["linux"], ["linux", "team a"]),
+  firstRun: fc.constantFrom("wait", "start", "off"),
+  tokenEndsInVault: fc.boolean(),
+  passwordMaxAge: fc.constantFrom("90d", "2160h"),
 };
 
 /** A stack whose keys are right but for some. */
@@ -105,19 +111,19 @@ const configured = fc
   )
   .map(([good, odd]) => ({ ...good, ...odd }));
 
-/** Settings, or the message of the one error. Anything but a RunError is no answer. */
+/** Settings, or the message of the one error. Anything but a UserError is no answer. */
 function read(source: ConfigSource): Settings | string {
   try {
     return readConfig(source);
   } catch (error) {
-    if (!RunError.isInstance(error)) throw error;
+    if (!(error instanceof UserError)) throw error;
     return error.message;
   }
 }
 
 function problemsIn(message: string): string[] {
   const [head = "", ...lines] = message.split("\n");
-  expect(lines.pop()).toBe("README.md, section Configuration, lists every key.");
+  expect(lines.pop()).toBe("docs/configuration.md lists every key.");
   expect(Number(/has (\d+) problems?; nothing was touched\.$/.exec(head)?.[1])).toBe(lines.length);
   return lines;
 }
@@ -179,7 +185,7 @@ test("any JSON in any key: settings to build from, or one error with a remedy fo
 /** For each key a value that is wrong for it whatever the others are. */
 const wrong = {
   apisecUrl: fc.constantFrom("http://a.example", "x", "https://u@a.example", "7"),
-  mount: fc.constantFrom("", "/a", "a/", "a//b", "A", "a/../b", "a+"),
+  mount: fc.constantFrom("", "/a", "a/", "a//b", "a b", "a/../b", "a+"),
   createMount: fc.constantFrom<unknown>("nonsense", 7, null, []),
   authPath: fc.constantFrom("", "a/", "*"),
   createAuth: fc.constantFrom<unknown>("yes", 0, {}),
@@ -192,7 +198,14 @@ const wrong = {
   jobImage: fc.constantFrom("node", "node:lts", "Node:22"),
   cron: fc.constantFrom("hourly", "0 3 * * *", "61 * * * *"),
   cronTimezone: fc.constantFrom("Mars/Base", "+01:00"),
-  tokenLifetime: fc.constantFrom("5", "1h", "1d"),
+  tokenLifetime: fc.constantFrom("5", "1h", "0d"),
+  shareMount: fc.constantFrom<unknown>("yes", 1),
+  jobTags: fc.constantFrom<unknown>("linux", [], [""], ["a\nb"], ["$X"]),
+  commitMessage: fc.constantFrom("", "{branch}", "{", "x".repeat(1001)),
+  tokenEndsInVault: fc.constantFrom<unknown>("never", null),
+  passwordMaxAge: fc.constantFrom("90", "23h", "x"),
+  firstRun: fc.constantFrom<unknown>("later", true),
+  heartbeatUrl: fc.constantFrom("http://a.example", "x", "https://a.example/a b"),
   apisecPaths: fc.constantFrom<unknown>(7, { login: "x" }, { other: "/x" }),
   firstPasswords: fc.constantFrom<unknown>(7, { scanner: "" }, { other: "x" }, { scanner: 7 }),
   accounts: fc.constantFrom<unknown>(undefined, [], 7, [7], [{ name: "A", username: "a" }]),

@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
-import { readConfig } from "../../config";
+import { readConfig } from "../../config/readConfig";
 import { desiredState } from "../../desired/state";
 import { sourceOf } from "../support/configSource";
 
@@ -54,6 +54,15 @@ test("a stack that does not deliver its files wants none", () => {
   const own = readConfig(sourceOf({ manageProjectFiles: false }));
   expect(desiredState(own, facts).gitlab.files).toEqual([]);
   expect(desiredState(own, unknown).gitlab.files).toEqual([]);
+});
+
+test("commits say what the stack has them say", () => {
+  const message = "chore({stack}): {path}\n\nDelivered by {project}, {path}";
+  const own = readConfig(sourceOf({ commitMessage: message }));
+  expect(desiredState(own, facts).gitlab.files).toMatchObject([
+    { commitMessage: "chore(prod): rotate.mjs\n\nDelivered by apisec-credentials, rotate.mjs" },
+    { commitMessage: expect.stringMatching(/^chore\(prod\): \.gitlab-ci\.yml\n/) as string },
+  ]);
 });
 
 test("it is computed without Pulumi", () => {

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from "node:
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { branchFinding } from "../../checks/project";
-import { readConfig } from "../../config";
+import { readConfig } from "../../config/readConfig";
 import { passphrase } from "../../checks/doctor/backend";
 import { examineBuild } from "../../checks/doctor/build";
 import { ask, tokenFinding } from "../../checks/doctor/gitlab";

@@ -1,5 +1,5 @@
 import * as fc from "fast-check";
-import { readConfig } from "../../config";
+import { readConfig } from "../../config/readConfig";
 import { commitMessage } from "../../desired/commitMessage";
 import { sourceOf } from "../support/configSource";
 

@@ -3,8 +3,8 @@ import { SecretStore } from "../../components/secretStore";
 import type { SecretStoreArgs } from "../../components/secretStore";
 import { ServiceAccount } from "../../components/serviceAccount";
 import type { ServiceAccountArgs } from "../../components/serviceAccount";
-import { settingsFrom } from "../../config";
-import type { SettingsInCode } from "../../config";
+import { settingsFrom } from "../../config/load";
+import type { SettingsInCode } from "../../config/load";
 import { resource, withMocks } from "../support/programMocks";
 
 const accounts = [
@@ -86,7 +86,7 @@ describe("components in a program of its own", () => {
     [
       { mount: "a+/b", accounts: [{ name: "Scan*" }] },
       {},
-      /^SecretStore store: mount is "a\+\/b"; expected a path/,
+      /^SecretStore store: mount is "a\+\/b"; expected the path of a mount/,
     ],
     [{ accounts: [{ name: "*" }] }, {}, /^SecretStore store: name is "\*"; expected 1 to 63/],
     [{}, { username: "a b" }, /^ServiceAccount scanner: username is "a b"; expected the user name/],

@@ -1,4 +1,4 @@
-import { readConfig } from "../../config";
+import { readConfig } from "../../config/readConfig";
 import { policyName } from "../../desired/names";
 import { renderPolicy } from "../../desired/policies";
 import type { PolicyName, PolicyValues } from "../../desired/policies";
@@ -326,12 +326,10 @@ test.each([
   "a*",
   "+",
   "a/+/b",
-  "a\\",
-  "${mount}",
+  "{{identity.entity.id}}",
   "../acl",
   "a\nb",
   "a\u0000",
-  "a#",
   "",
 ])("no policy is written for a group or id named %j", (odd) => {
   for (const evil of [{ groups: [odd] }, { groupIds: [odd] }]) {
@@ -340,6 +338,21 @@ test.each([
     );
   }
 });
+
+test.each(["R&D (AppSec)", "ACME\\AppSec", 'x" { } path "y', "${mount}", "a#", "a+b", "a*b"])(
+  "group %j is named by its path and no other",
+  (group) => {
+    const paths = (name: string) =>
+      [
+        ...renderPolicy("monitor", { ...values, groups: [name] }).matchAll(/^path (".*") \{$/gm),
+      ].map(([, path = ""]) => JSON.parse(path) as string);
+    expect(paths(group)).toEqual(paths("plain").map((path) => path.replace("plain", () => group)));
+    expect(paths(group)).toContain(`identity/group/name/${group}`);
+    // An id is given by Vault, which knows no such ids.
+    const evil = { ...values, groupIds: [group] };
+    expect(() => renderPolicy("deployer", evil)).toThrow(/cannot be filled/);
+  },
+);
 
 test("the values come from the configuration", () => {
   const accounts = [

@@ -2,7 +2,7 @@ import { createServer } from "node:http";
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { RunError } from "@pulumi/pulumi";
-import { readConfig } from "../../config";
+import { readConfig } from "../../config/readConfig";
 import { preflight } from "../../checks/preflight";
 import { sourceOf } from "../support/configSource";
 

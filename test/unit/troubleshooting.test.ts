@@ -16,11 +16,12 @@ const commands = { doctor: "`npm run doctor`", check: "`npm run check`" };
 /** Messages that nobody can do anything about who has not changed the code, or that say all themselves. */
 const internal: Record<string, string> = {
   "Claim … of role … is not known.": "index.ts looks for every consumer first",
+  "A key of the schema has no description.": "for who adds a key",
   "promote needs a pending password": "the state machine comes there with one only",
   "Account … …. …": "the frame of the lines that have rows",
   timeout: "ends a request to a proxy, which says so in its own words",
-  "A policy placeholder cannot be filled: …": "config.ts lets no such value through",
-  "cannot write the pipeline file: bad …": "config.ts lets no such value through",
+  "A policy placeholder cannot be filled: …": "config/checks.ts lets no such value through",
+  "cannot write the pipeline file: bad …": "config/checks.ts lets no such value through",
   "docs/security.md has lost the comments that mark its access table": "for who edits it",
   "docs/security.md: the access table is out of date: npm run access-table": "for who edits it",
 };

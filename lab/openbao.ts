@@ -5,12 +5,12 @@ import * as https from "node:https";
 import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { commandLine, endProcess, freePort, isAlive, run, waitFor } from "./process";
+import { commandLine, endProcess, freePort, isAlive, isFree, run, waitFor } from "./process";
 
 export interface OpenBaoOptions {
   /** Everything the server keeps lies here: storage, configuration, keys, logs. */
   dir: string;
-  /** The `bao` executable. */
+  /** The `bao` executable, or HashiCorp's `vault`. */
   bao: string;
   /** Default: the port of the last start in this directory, else a free one. */
   port?: number;
@@ -24,6 +24,8 @@ export interface OpenBaoOptions {
   clientCertificates?: boolean;
   /** Let the server outlive this process; otherwise it ends when this process exits. */
   detached?: boolean;
+  /** Its place in a cluster: a name of its own, and the addresses of the nodes that it may join. */
+  cluster?: { node: string; join: string[] };
 }
 
 export interface OpenBao {
@@ -121,12 +123,15 @@ function requestOnce(
 /** What a later start, or another process, must know of a server. */
 interface Settings {
   bao: string;
+  /** HashiCorp Vault: no audit device in its configuration, and with raft `disable_mlock` has to be named. */
+  isVault: boolean;
   listen: string;
   port: number;
   clusterPort: number;
   tls: boolean;
   names: string[];
   clientCertificates: boolean;
+  cluster?: { node: string; join: string[] };
 }
 
 interface Keys {
@@ -159,6 +164,7 @@ export async function startOpenBao(options: OpenBaoOptions): Promise<OpenBao> {
   const last = readJson<Settings>(path.join(dir, files.settings));
   const settings: Settings = {
     bao: path.resolve(options.bao),
+    isVault: await isHashicorpVault(options.bao),
     listen: options.listen ?? last?.listen ?? "127.0.0.1",
     port: options.port ?? last?.port ?? (await freePort()),
     clusterPort: last?.clusterPort ?? (await freePort()),
@@ -166,6 +172,8 @@ export async function startOpenBao(options: OpenBaoOptions): Promise<OpenBao> {
     names: options.names ?? last?.names ?? [],
     clientCertificates: options.clientCertificates ?? last?.clientCertificates ?? false,
   };
+  const cluster = options.cluster ?? last?.cluster;
+  if (cluster) settings.cluster = cluster;
   if (settings.tls) await ensureCertificates(dir, [settings.listen, ...settings.names]);
   const detached = options.detached ?? false;
   for (let attempt = 1; ; attempt++) {
@@ -200,6 +208,10 @@ function handle(dir: string, settings: Settings, firstPid: number, detached: boo
   const address = addressOf(settings);
   const end = async (graceMs: number) => {
     await endProcess(pid, graceMs);
+    // A process of several threads counts as ended a moment before its ports are free.
+    for (const port of [settings.port, settings.clusterPort]) {
+      await waitFor(`port ${port} to be free`, 10_000, () => isFree(port));
+    }
     fs.rmSync(path.join(dir, files.pid), { force: true });
   };
   return {
@@ -279,9 +291,11 @@ async function launch(dir: string, settings: Settings, detached: boolean): Promi
     // Not "something answers": that may be another server, which holds the port.
     await waitFor("the start of its listener", 15_000, () => {
       if (failure) throw new Error(failure);
-      return textFrom(logFile, logStart).includes("OpenBao server started!") || undefined;
+      return textFrom(logFile, logStart).match(/^==> \w+ server started!/m) ?? undefined;
     });
-    await unseal(dir, settings, await initialise(dir, settings));
+    const keys = await initialise(dir, settings);
+    await unseal(dir, settings, keys);
+    if (settings.isVault) await enableAudit(dir, settings, keys);
     return child.pid!;
   } catch (error) {
     child.kill("SIGKILL");
@@ -331,20 +345,42 @@ async function unseal(dir: string, settings: Settings, keys: Keys): Promise<void
   });
 }
 
+async function isHashicorpVault(binary: string): Promise<boolean> {
+  const { stdout } = await run(binary, ["version"]);
+  return /^Vault\b/i.test(stdout);
+}
+
+/** Vault takes no audit device from its configuration: it is enabled by a request, once, and kept in its storage. */
+async function enableAudit(dir: string, settings: Settings, { rootToken }: Keys): Promise<void> {
+  const { body } = await ask(dir, settings, "GET", "sys/audit", undefined, rootToken);
+  if (body !== null && typeof body === "object" && "file/" in body) return;
+  const device = { type: "file", options: { file_path: files.audit } };
+  const { status } = await ask(dir, settings, "PUT", "sys/audit/file", device, rootToken);
+  if (status !== 204) throw new Error(`enabling its audit device answered ${status}`);
+}
+
+const auditDevice = `
+audit "file" "file" {
+  options {
+    file_path = "${files.audit}"
+  }
+}
+`;
+
 function configuration(settings: Settings): string {
-  const { listen, port, clusterPort, tls, clientCertificates } = settings;
+  const { listen, port, clusterPort, tls, clientCertificates, isVault, cluster } = settings;
   const quoted = JSON.stringify;
   const host = listen.includes(":") ? `[${listen}]` : listen;
   return `ui = false
-api_addr = ${quoted(addressOf(settings))}
+${isVault ? "disable_mlock = true\n" : ""}api_addr = ${quoted(addressOf(settings))}
 cluster_addr = "https://127.0.0.1:${clusterPort}"
 
 storage "raft" {
   path = "raft"
-  node_id = "lab"
+  node_id = ${quoted(cluster?.node ?? "lab")}
   # The shortest time until the only member elects itself.
   performance_multiplier = 1
-}
+${(cluster?.join ?? []).map((at) => `  retry_join {\n    leader_api_addr = ${quoted(at)}\n  }\n`).join("")}}
 
 listener "tcp" {
   address = ${quoted(`${host}:${port}`)}
@@ -352,13 +388,7 @@ listener "tcp" {
   ${tls ? 'tls_cert_file = "tls/server.pem"\n  tls_key_file = "tls/server.key"' : "tls_disable = true"}
   ${clientCertificates ? `tls_client_ca_file = "${files.ca}"\n  tls_require_and_verify_client_cert = true` : ""}
 }
-
-audit "file" "file" {
-  options {
-    file_path = "${files.audit}"
-  }
-}
-`;
+${isVault ? "" : auditDevice}`;
 }
 
 /** The process of the pid file, if it is still a server with this directory's configuration. */

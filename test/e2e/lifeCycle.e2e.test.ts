@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { FaultInput } from "../../lab/faults";
 import { run, waitFor } from "../../lab/process";
@@ -7,6 +7,7 @@ import type { RunResult } from "../../lab/process";
 import { devConfig, startTestLab } from "../support/lab";
 import type { TestLab } from "../support/lab";
 import { isLive, managedBy, recordOf } from "../support/managed";
+import { family } from "../support/processWatch";
 
 type Data = Record<string, unknown>;
 
@@ -67,25 +68,6 @@ const changes = async (): Promise<number> => {
 };
 
 const setFault = (fault: FaultInput) => lab.apisec("POST", "faults", [fault]);
-
-/** The process and all that it has started. */
-function family(pid: number): number[] {
-  const parents = readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .flatMap((name) => {
-      try {
-        const stat = readFileSync(`/proc/${name}/stat`, "utf8");
-        return [[Number(name), Number(stat.slice(stat.lastIndexOf(")") + 4).split(" ")[0])]];
-      } catch {
-        return [];
-      }
-    });
-  const below = (of: number): number[] => [
-    of,
-    ...parents.filter(([, parent]) => parent === of).flatMap(([child]) => below(child ?? 0)),
-  ];
-  return below(pid);
-}
 
 /** `up` until APIsec has made this many changes; then it is ended by `end`. */
 async function interruptedUp(changed: number, end: (pid: number) => void): Promise<RunResult> {

@@ -27,8 +27,7 @@ async function writeSecret() {
 
 beforeAll(async () => {
   process.env.LAB_OFFLINE ??= "1";
-  const { tools } = await ensureTools();
-  bao = tools.find(({ name }) => name === "bao")!.detail;
+  ({ vault: bao } = await ensureTools());
 }, 600_000);
 
 beforeEach(() => {

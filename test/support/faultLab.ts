@@ -49,8 +49,7 @@ path "auth/token/revoke-self" { capabilities = ["update"] }`;
 /** `tls`: OpenBao speaks https, with an authority of its own. */
 export async function startFaultLab({ tls = false } = {}): Promise<FaultLab> {
   const dir = mkdtempSync(join(tmpdir(), "apisec-faults-"));
-  const { tools } = await ensureTools({ log: () => undefined });
-  const bao = tools.find(({ name }) => name === "bao")?.detail ?? "bao";
+  const { vault: bao } = await ensureTools({ log: () => undefined });
   const [vault, apisec] = await Promise.all([
     startOpenBao({ dir: join(dir, "openbao"), bao, tls }),
     startApisec({ accounts: [] }),

@@ -7,7 +7,7 @@ import { stringify } from "yaml";
 import { labEnvironment } from "../../lab/environment";
 import type { BaoAnswer } from "../../lab/openbao";
 import { buildStandIns } from "../../lab/plugins/build";
-import { findExecutable, run } from "../../lab/process";
+import { run } from "../../lab/process";
 import type { RunResult } from "../../lab/process";
 import { runSchedule } from "../../lab/schedule";
 import { ensureTools } from "../../lab/tools";
@@ -80,9 +80,11 @@ export function devConfig(world: World): Record<string, unknown> {
   };
 }
 
-export async function startTestLab(
-  networks: Pick<WorldOptions, "vault" | "gitlabPath"> = {},
-): Promise<TestLab> {
+/** `server`: another binary than the one that the tools have found. */
+export async function startTestLab({
+  server,
+  ...networks
+}: Pick<WorldOptions, "vault" | "gitlabPath"> & { server?: string } = {}): Promise<TestLab> {
   const dir = mkdtempSync(join(tmpdir(), "apisec-lab-"));
   const plugins = join(root, ".lab", "plugins");
   const tools = await ensureTools({ log: () => undefined });
@@ -90,10 +92,9 @@ export async function startTestLab(
   const PATH = [plugins, ...tools.path, process.env["PATH"]].join(delimiter);
   // The Automation API looks for the CLI before it is given an environment.
   process.env["PATH"] = PATH;
-  const bao = findExecutable("bao", PATH) ?? "bao";
   const world = await startWorld({
     dir,
-    bao,
+    bao: server ?? tools.vault,
     ports: { vault: 0, apisec: 0, apisecControl: 0, gitlab: 0 },
     toolPath: tools.path,
     detached: false,

@@ -53,3 +53,22 @@ export function watchProcesses(): { seen: SeenProcess[]; stop(): void } {
   const timer = setInterval(look, 10);
   return { seen, stop: () => clearInterval(timer) };
 }
+
+/** The process and all that it has started. */
+export function family(pid: number): number[] {
+  const parents = readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => {
+      try {
+        const stat = readFileSync(`/proc/${name}/stat`, "utf8");
+        return [[Number(name), Number(stat.slice(stat.lastIndexOf(")") + 4).split(" ")[0])]];
+      } catch {
+        return [];
+      }
+    });
+  const below = (of: number): number[] => [
+    of,
+    ...parents.filter(([, parent]) => parent === of).flatMap(([child]) => below(child ?? 0)),
+  ];
+  return below(pid);
+}

@@ -30,7 +30,8 @@ export function startProxy({ target, ca, ...options }: ProxyOptions): Promise<Fa
   return startFaultyServer({ ...options, handle: (request) => forward(target, ca, request) });
 }
 
-function forward(
+/** Sends a request on, by a connection of its own. */
+export function forward(
   target: string,
   ca: string | undefined,
   { method, path, headers, body }: Incoming,

@@ -3,9 +3,14 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 
-import { ensureTools, isAccepted, parseVersion } from "../../lab/tools";
+import { checkKinds } from "../../lab/kinds";
+import { loadedPlugins } from "../../lab/loadedPlugins";
+import { buildStandIns } from "../../lab/plugins/build";
+import { ensureTools } from "../../lab/tools";
+import type { ToolOptions } from "../../lab/tools/context";
 import { pinKey } from "../../lab/tools/cache";
 import { cacheDirectory } from "../../lab/tools/context";
+import { isAccepted, parseVersion } from "../../lab/tools/version";
 
 let dir: string;
 
@@ -82,8 +87,9 @@ describe("ensureTools on a machine made of stubs", () => {
     return fs.existsSync(file) ? fs.readFileSync(file, "utf8").trim().split("\n") : [];
   }
 
-  function ensure(env: NodeJS.ProcessEnv = {}) {
+  function ensure(env: NodeJS.ProcessEnv = {}, more: ToolOptions = {}) {
     return ensureTools({
+      ...more,
       pulumiHome: path.join(dir, "pulumi"),
       logDirectory: path.join(dir, "log"),
       log: (line) => lines.push(line),
@@ -148,9 +154,8 @@ describe("ensureTools on a machine made of stubs", () => {
 
   test("what PATH has is used, what is beside pulumi too, and nothing is built", async () => {
     stub("pulumi", "echo v3.260.1");
-    for (const name of ["language-nodejs", "resource-pulumi-nodejs", "resource-vault"]) {
-      stub(`pulumi-${name}`, "");
-    }
+    for (const name of ["language-nodejs", "resource-pulumi-nodejs"]) stub(`pulumi-${name}`, "");
+    stub("pulumi-resource-vault", '[ "$1" = --version ] && echo v7.9.1');
     stub("bao", "echo OpenBao v2.6.0");
     stub("rsync", "echo rsync  version 3.2.7");
     fs.mkdirSync(path.join(dir, "elsewhere"));
@@ -168,6 +173,184 @@ describe("ensureTools on a machine made of stubs", () => {
       version: "3.260.1",
       source: "PATH",
       detail: path.join(dir, "bin/pulumi-language-nodejs"),
+    });
+    expect(report.plugins[0]).toEqual({
+      name: "vault",
+      version: "7.9.1",
+      source: "PATH",
+      detail: path.join(dir, "elsewhere/pulumi-resource-vault"),
+    });
+  });
+
+  /** A plugin as the engine starts it: a stand-in's code that says this version of itself. */
+  async function fakePlugin(name: "vault" | "command", version: string) {
+    const folder = path.join(dir, "built");
+    await buildStandIns([name], folder);
+    const bundle = path.join(folder, `${name}.cjs`);
+    const code = fs.readFileSync(bundle, "utf8");
+    const own = name === "vault" ? '"7.8.0"' : '"1.2.1"';
+    expect(code).toContain(own);
+    fs.writeFileSync(bundle, code.replaceAll(own, `"${version}"`));
+    stub(`pulumi-resource-${name}`, `exec "${process.execPath}" "${bundle}" "$@"`);
+  }
+
+  function everythingElse() {
+    stub("pulumi", "echo v3.260.1");
+    for (const name of ["language-nodejs", "resource-pulumi-nodejs"]) stub(`pulumi-${name}`, "");
+    stub("bao", "echo OpenBao v2.6.0");
+  }
+
+  test("plugins on PATH are asked over gRPC, as the engine does; a newer one and one without a version are used", async () => {
+    everythingElse();
+    await fakePlugin("vault", "7.12.3-alpha.1+dirty");
+    await fakePlugin("command", "");
+
+    const { plugins, missingPlugins } = await ensure();
+
+    expect(plugins.map(({ name, version, source }) => [name, version, source])).toEqual([
+      ["vault", "7.12.3", "PATH"],
+      ["gitlab", "10.1.1", "stand-in"],
+      ["command", "-", "PATH"],
+    ]);
+    expect(missingPlugins).toEqual(["gitlab"]);
+  });
+
+  test("plugins on PATH that are too old, of another major version, or none, are refused, all at once", async () => {
+    everythingElse();
+    await fakePlugin("vault", "6.1.0");
+    // What npm's tag `latest` leads to: an older line with a higher number.
+    await fakePlugin("command", "4.5.0");
+    stub("pulumi-resource-gitlab", "echo not a plugin");
+    const bin = path.join(dir, "bin");
+
+    await expect(ensure()).rejects.toThrow(
+      [
+        `${bin}/pulumi-resource-command is version 4.5.0. Version 1.2.1 or later, below 2, is needed: install it with \`pulumi plugin install resource command 1.2.1\`, or take ${bin}/pulumi-resource-command off PATH.`,
+        `${bin}/pulumi-resource-gitlab does not answer as a Pulumi plugin does. Version 10.1.1 or later, below 11, is needed: install it with \`pulumi plugin install resource gitlab 10.1.1\`, or take ${bin}/pulumi-resource-gitlab off PATH.`,
+        `${bin}/pulumi-resource-vault is version 6.1.0. Version 7.8.0 or later, below 8, is needed: install it with \`pulumi plugin install resource vault 7.8.0\`, or take ${bin}/pulumi-resource-vault off PATH.`,
+      ].join("\n"),
+    );
+  });
+
+  test("a launcher of an earlier run goes where the plugin is there now", async () => {
+    const folder = path.join(dir, "plugins");
+    await buildStandIns(["vault", "command"], folder);
+    await buildStandIns(["command"], folder);
+    expect(fs.readdirSync(folder).filter((file) => file.startsWith("pulumi-"))).toEqual([
+      "pulumi-resource-command",
+    ]);
+  });
+
+  test("a server that LAB_VAULT names is used, whatever is on PATH; a file that is none is refused", async () => {
+    everythingElse();
+    const own = path.join(dir, "elsewhere-vault");
+    fs.writeFileSync(own, "#!/bin/sh\necho 'Vault v1.21.4 (abc), built 2026-03-01'\n", {
+      mode: 0o755,
+    });
+
+    const report = await ensure({ LAB_VAULT: own });
+    expect(report.vault).toBe(own);
+    expect(report.tools).toContainEqual({
+      name: "vault",
+      version: "1.21.4",
+      source: "LAB_VAULT",
+      detail: own,
+    });
+
+    await expect(ensure({ LAB_VAULT: path.join(dir, "missing") })).rejects.toThrow(
+      /LAB_VAULT=.*missing cannot be run/,
+    );
+  });
+
+  describe("the CLI by npm's package pulumi, with a package of its own in its place", () => {
+    // A proxy is set, so that no probe goes out.
+    const online = { LAB_OFFLINE: undefined, HTTPS_PROXY: "http://127.0.0.1:9" };
+    let spec: string;
+
+    /** A package whose command does `script` in the shell, as the real one does at its first use. */
+    function packageThat(script: string) {
+      const folder = path.join(dir, "package");
+      fs.mkdirSync(folder, { recursive: true });
+      const manifest = { name: "pulumi", version: "3.259.0", bin: { pulumi: "run.sh" } };
+      fs.writeFileSync(path.join(folder, "package.json"), JSON.stringify(manifest));
+      fs.writeFileSync(path.join(folder, "run.sh"), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+      spec = folder;
+    }
+
+    const installs = (version: string) => `
+      bin="$PULUMI_HOME/versions/3.259.0/bin"
+      echo run >> "${dir}/package-runs"
+      mkdir -p "$bin"
+      for name in pulumi pulumi-language-nodejs pulumi-resource-pulumi-nodejs; do
+        printf '#!/bin/sh\\necho v3.259.0\\n' > "$bin/$name" && chmod +x "$bin/$name"
+      done
+      echo v${version}`;
+
+    const onlyNpm = () => {
+      stub("bao", "echo OpenBao v2.7.2");
+      // No Go, no Python, no pulumi of this machine: only node and npm.
+      for (const name of ["node", "npm"]) {
+        const file = execFileSync("sh", ["-c", `command -v ${name}`], { encoding: "utf8" }).trim();
+        fs.symlinkSync(fs.realpathSync(file), path.join(dir, "bin", name));
+      }
+      for (const name of ["sh", "env", "sed", "dirname", "uname"]) {
+        const file = execFileSync("sh", ["-c", `command -v ${name}`], { encoding: "utf8" }).trim();
+        fs.symlinkSync(file, path.join(dir, "bin", name));
+      }
+    };
+
+    test("it is used with the language host that it brings, and kept", async () => {
+      onlyNpm();
+      packageThat(installs("3.259.0"));
+
+      const first = await ensure(online, { pulumiPackage: spec });
+      const second = await ensure(online, { pulumiPackage: spec });
+
+      expect(first.tools.slice(0, 3).map(({ name, source }) => [name, source])).toEqual([
+        ["pulumi", "official"],
+        ["pulumi-language-nodejs", "official"],
+        ["pulumi-resource-pulumi-nodejs", "official"],
+      ]);
+      const cli = first.tools[0]?.detail ?? "";
+      expect(execFileSync(cli, { encoding: "utf8" })).toBe("v3.259.0\n");
+      expect(second.tools.slice(0, 3)).toEqual(first.tools.slice(0, 3));
+      expect(fs.readFileSync(path.join(dir, "package-runs"), "utf8")).toBe("run\n");
+    });
+
+    test("where it ends with `fetch failed`, the CLI is built; that is not tried again for hours", async () => {
+      onlyNpm();
+      stub("go", goStub);
+      packageThat(`echo run >> "${dir}/package-runs"; echo 'pulumi: fetch failed' >&2; exit 1`);
+
+      const first = await ensure(online, { pulumiPackage: spec });
+      const second = await ensure(online, { pulumiPackage: spec });
+
+      expect(first.tools[0]).toMatchObject({ name: "pulumi", source: "registry" });
+      expect(lines.join("\n")).toMatch(
+        /pulumi 3\.259\.0: pulumi: fetch failed\. Log: .*; it is built instead/,
+      );
+      expect(second).toEqual(first);
+      expect(fs.readFileSync(path.join(dir, "package-runs"), "utf8")).toBe("run\n");
+    });
+
+    test("another version than the pinned one is not taken", async () => {
+      onlyNpm();
+      stub("go", goStub);
+      packageThat(installs("3.300.0"));
+
+      const { tools } = await ensure(online, { pulumiPackage: spec });
+
+      expect(tools[0]).toMatchObject({ name: "pulumi", source: "registry" });
+      expect(lines.join("\n")).toContain("it brought version 3.300.0");
+    });
+
+    test("with neither, the error says what both lack", async () => {
+      onlyNpm();
+      packageThat("echo 'pulumi: fetch failed' >&2; exit 1");
+
+      await expect(ensure(online, { pulumiPackage: spec })).rejects.toThrow(
+        /Go was not found\. Either install Pulumi .*The official npm package: .*fetch failed/,
+      );
     });
   });
 
@@ -258,6 +441,42 @@ describe("ensureTools on a machine made of stubs", () => {
 
     await ensure({ ...env, LAB_OFFLINE: "0" });
     expect(calls()).toHaveLength(4);
+  });
+});
+
+test("what the engine loaded is read from what it printed", () => {
+  const printed = `@ updating....
+    pulumi:pulumi:Stack apisec-credentials-dev running warning: using pulumi-resource-vault from $PATH at /a b/pulumi-resource-vault
+warning: using pulumi-language-nodejs from $PATH at /x/pulumi-language-nodejs
+ warning: using pulumi-resource-gitlab from $PATH at /opt/pulumi-resource-gitlab\n`;
+  expect([...loadedPlugins(printed)]).toEqual([
+    ["vault", "/a b/pulumi-resource-vault"],
+    ["gitlab", "/opt/pulumi-resource-gitlab"],
+  ]);
+});
+
+describe("a lab and what it was made with", () => {
+  const standIns = { "plugin vault": "the stand-in", Vault: "OpenBao" };
+  const official = { "plugin vault": "the official plugin", Vault: "OpenBao" };
+
+  test("the same parts go on; others are recognised, with the way out", () => {
+    checkKinds(dir, standIns);
+    checkKinds(dir, standIns);
+    expect(() => checkKinds(dir, official)).toThrow(
+      "made with other parts (plugin vault: the stand-in, now the official plugin). Run `make clean`",
+    );
+    expect(() => checkKinds(dir, { ...standIns, Vault: "HashiCorp Vault" })).toThrow(
+      "(Vault: OpenBao, now HashiCorp Vault)",
+    );
+    checkKinds(dir, standIns);
+  });
+
+  test("one from before this was noted tells by its launchers", () => {
+    fs.mkdirSync(path.join(dir, "state/.pulumi/stacks"), { recursive: true });
+    fs.mkdirSync(path.join(dir, "plugins"));
+    fs.writeFileSync(path.join(dir, "plugins/pulumi-resource-vault"), "");
+    expect(() => checkKinds(dir, official)).toThrow("the stand-in, now the official plugin");
+    checkKinds(dir, standIns);
   });
 });
 

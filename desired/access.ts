@@ -1,4 +1,4 @@
-import type { Settings } from "../config";
+import type { Settings } from "../config/settings";
 import { policyName } from "./names";
 import { renderPolicy } from "./policies";
 import type { PolicyName } from "./policies";

@@ -1,4 +1,4 @@
-import type { Settings } from "../config";
+import type { Settings } from "../config/settings";
 import { accessOf } from "./access";
 import type { Access } from "./access";
 import { scheduleGaps } from "./schedule";

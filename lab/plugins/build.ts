@@ -57,8 +57,8 @@ function sourceHash(): string {
   const hash = createHash("sha256");
   const root = join(__dirname, "..", "..");
   for (const folder of [__dirname, ...["clients", "core", "net"].map((name) => join(root, name))]) {
-    for (const file of readdirSync(folder).sort()) {
-      hash.update(readFileSync(join(folder, file)));
+    for (const file of readdirSync(folder, { recursive: true, encoding: "utf8" }).sort()) {
+      if (file.endsWith(".ts")) hash.update(readFileSync(join(folder, file)));
     }
   }
   hash.update(readFileSync(require.resolve("@pulumi/pulumi/package.json")));

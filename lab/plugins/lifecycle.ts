@@ -1,5 +1,8 @@
 import { isBlank, stable, unknown, type Field, type Props, type ResourceType } from "./resource";
 
+/** What these functions need of a type. */
+type Inputs = Pick<ResourceType, "inputs" | "check">;
+
 export interface Change {
   key: string;
   kind: "ADD" | "DELETE" | "UPDATE";
@@ -8,7 +11,7 @@ export interface Change {
 
 /** The inputs with their defaults, and what is wrong with them as [property, reason]. */
 export function checked(
-  type: ResourceType,
+  type: Inputs,
   given: Props,
 ): { inputs: Props; failures: [string, string][] } {
   const failures: [string, string][] = [];
@@ -37,7 +40,7 @@ export function checked(
  * What an update would change: the wanted inputs against the state, as the official plugins compare
  * them, so that drift shows and a value the server writes differently does too.
  */
-export function changes(type: ResourceType, state: Props, wanted: Props): Change[] {
+export function changes(type: Inputs, state: Props, wanted: Props): Change[] {
   const keys = new Set([...Object.keys(type.inputs), ...Object.keys(wanted)]);
   return [...keys]
     .filter((key) => !key.startsWith("__"))
@@ -64,7 +67,7 @@ function isSame(field: Field | undefined, was: unknown, now: unknown): boolean {
  * The inputs that would give what was read. On a refresh: the known inputs with their real values.
  * On import: everything that is not blank and not a default.
  */
-export function inputsRead(type: ResourceType, real: Props, known: Props): Props {
+export function inputsRead(type: Inputs, real: Props, known: Props): Props {
   const isImport = Object.keys(known).length === 0;
   const keys = Object.keys(isImport ? type.inputs : known).filter((key) => {
     const field = type.inputs[key];

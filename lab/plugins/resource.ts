@@ -80,3 +80,7 @@ export const halfCreated =
   (error: unknown): never => {
     throw Object.assign(error as HalfMade, { createdId: id, ...(state && { state }) });
   };
+
+/** For functions: what is wrong with the arguments, told as Check tells it of a resource's. */
+export const refusedArguments = (reason: string): Error =>
+  Object.assign(new Error(reason), { refused: reason });

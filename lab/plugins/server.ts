@@ -97,6 +97,7 @@ export function serve(plugin: Plugin): void {
       const answer = new proto.ConfigureResponse();
       // Without acceptSecrets the engine marks outputs whose input of the same name was secret.
       answer.setSupportspreview(true);
+      answer.setSupportsAutonamingConfiguration(true);
       return answer;
     }),
 
@@ -148,7 +149,8 @@ export function serve(plugin: Plugin): void {
       const real = await handlerOf(request.getUrn()).read(request.getId(), state, known);
       const answer = new proto.ReadResponse();
       if (real) {
-        answer.setId(request.getId());
+        // An import may be given less than the whole id.
+        answer.setId(text(real.state.id) || request.getId());
         answer.setProperties(struct(real.state));
         answer.setInputs(struct(real.inputs));
       }
@@ -183,7 +185,13 @@ export function serve(plugin: Plugin): void {
         throw new Error(`this stand-in has no function ${request.getTok()}`);
       }
       const answer = new proto.InvokeResponse();
-      answer.setReturn(struct(await run(plain(request.getArgs()))));
+      try {
+        answer.setReturn(struct(await run(plain(request.getArgs()))));
+      } catch (error) {
+        const { refused } = error as { refused?: string };
+        if (refused === undefined) throw error;
+        answer.addFailures(failure("", refused));
+      }
       return answer;
     }),
   };

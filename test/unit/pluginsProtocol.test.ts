@@ -477,11 +477,11 @@ describe("gitlab", () => {
       { message: { value: ["is invalid"] } },
     ]);
     const failed = plugin.create("gitlab:index/projectVariable:ProjectVariable", variable);
-    await expect(failed).rejects.toThrow('400 {"value":["is invalid"]}');
+    await expect(failed).rejects.toThrow("400 {message: {value: [is invalid]}}");
     await expect(failed).rejects.not.toThrow(/canary/);
   });
 
-  test("tries again once after a server error", async () => {
+  test("tries again after a server error, and refuses arguments before it asks", async () => {
     const plugin = await configured();
     tell(
       "GET /api/v4/projects/42",
@@ -493,9 +493,10 @@ describe("gitlab", () => {
       namespaceId: 9,
       pathWithNamespace: "sec/rotator",
     });
-    await expect(
-      plugin.invoke("gitlab:index/getProject:getProject", { id: "1", pathWithNamespace: "a/b" }),
-    ).rejects.toThrow("exactly one");
+    clear();
+    const both = { id: "1", pathWithNamespace: "a/b" };
+    expect(await plugin.invoke("gitlab:index/getProject:getProject", both)).toEqual({});
+    expect(seen).toEqual([]);
   });
 
   test("finds a group by its id or its full path", async () => {
@@ -511,8 +512,10 @@ describe("gitlab", () => {
         parentId: 9,
       });
     }
-    await expect(plugin.invoke(token, {})).rejects.toThrow("exactly one of groupId and fullPath");
-    await expect(plugin.invoke(token, { fullPath: "nobody" })).rejects.toThrow("404 Not Found");
+    await expect(plugin.invoke(token, {})).rejects.toThrow(
+      "one and only one of group_id or full_path",
+    );
+    await expect(plugin.invoke(token, { fullPath: "nobody" })).rejects.toThrow(": 404 ");
   });
 
   test("hands a file that could not be read back to the engine as half-made", async () => {

@@ -32,7 +32,7 @@ export async function getProject(args: Props): Promise<Props> {
   // Without a licence, or the right, there are none.
   const path = `projects/${text(found.id)}/push_rule`;
   const rules = await call("GET", path, undefined, 1).catch(() => ({}));
-  const { name_regex: regex, ...policy } = found.container_expiration_policy as Props;
+  const { name_regex: regex, ...policy } = (found.container_expiration_policy ?? {}) as Props;
   return {
     ...taken(projectOutputs, found),
     containerExpirationPolicies: [

@@ -7,6 +7,7 @@ import { ServiceAccount, askToForget } from "./components/serviceAccount";
 import { TokenRotation } from "./components/tokenRotation";
 import { loadConfig } from "./config/load";
 import { bothOf } from "./config/runError";
+import { ownerOf } from "./desired/ownership";
 import { nextRuns } from "./desired/schedule";
 import { consumerAccess } from "./desired/state";
 import { tokenKeptSeconds } from "./desired/tokenLife";
@@ -32,15 +33,17 @@ export = async () => {
 
   const kept = tokenKeptSeconds(settings);
 
+  const { project } = gitlab;
   const store = new SecretStore("store", {
     ...settings,
+    owner: ownerOf(settings, { project }).instance,
     mountExists,
     tokenKeptSeconds: kept,
   });
 
   const rotation = new TokenRotation("rotation", {
     settings,
-    project: gitlab.project,
+    project,
     mount: store.mount,
     policy: store.policies.rotator,
   });
@@ -49,7 +52,7 @@ export = async () => {
   const given = { groupIds, adminGroups, developerGroups, policies: store.policies };
   const groups = groupIds.size === 0 ? [] : [new GroupPolicies("groups", given)];
 
-  const readers = consumerAccess(settings, gitlab.consumers).map(
+  const readers = consumerAccess(settings, { project, claims: gitlab.consumers }).map(
     (access) => new Consumer(access.name, { settings, access, backend: rotation.authPath }),
   );
 

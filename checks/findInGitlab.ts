@@ -4,6 +4,7 @@ import type { Consumer, Settings } from "../config/settings";
 import { quote } from "../config/problems";
 import { runError } from "../config/runError";
 import type { ConsumerClaim, RotationProject } from "../desired/facts";
+import { ownerOf } from "../desired/ownership";
 import { guardedFiles, jobFile } from "../desired/projectFiles";
 
 /** What the program needs to know of GitLab before it begins. */
@@ -49,7 +50,7 @@ export async function findInGitlab(settings: Settings): Promise<GitlabFindings> 
   if (rotation !== undefined) {
     const read = (path: string) => readFile(settings, rotation, path);
     const warn = (text: string) => void pulumi.log.warn(text);
-    problems.push(...(await projectProblems(settings, rotation.pipelineFile, read, warn)));
+    problems.push(...(await projectProblems(settings, rotation, read, warn)));
   }
   if (rotation !== undefined && problems.length === 0) return { project: rotation, consumers };
   throw runError(
@@ -72,15 +73,15 @@ export function rotationProject({
 export type ReadProjectFile = (path: string) => Promise<string | undefined>;
 
 /**
- * Why the stack's job cannot run in the rotation project, or must not be written there. `root` is the path of the
- * project's pipeline file; `warn` is told what is no reason to stop.
+ * Why the stack's job cannot run in the rotation project, or must not be written there. `warn` is told what is no reason to stop.
  */
 export async function projectProblems(
   settings: Settings,
-  root: string,
+  project: RotationProject,
   read: ReadProjectFile,
   warn: (text: string) => void,
 ): Promise<string[]> {
+  const root = project.pipelineFile;
   const { gitlabProject, stack, manageProjectFiles } = settings;
   // Another project's file, or one at a URL, is none that an ID token names.
   if (!/^(?!.*\.\.)[\w.-][\w./-]*$/.test(root)) {
@@ -90,19 +91,21 @@ export async function projectProblems(
   }
   if (!manageProjectFiles) return [];
   if (settings.pipelineFile === "included") await warnIfNotIncluded(settings, root, read, warn);
-  const found = guardedFiles(settings, root).map(async ({ path, markers }) => {
-    const text = await read(path);
-    const [first = ""] = text?.split(/\r?\n/, 1) ?? [];
-    if (text === undefined || markers.includes(first)) return [];
-    const owner = first.startsWith("# managed by ") ? ` but with ${quote(first)}` : "";
-    const keep =
-      path === root
-        ? `Keep it and include this stack's job in it (\`pulumi config set pipelineFile included --stack ${stack}\`), share it with other stacks (\`shared\`)`
-        : `Give the stack another name (\`pulumi stack rename … --stack ${stack}\`)`;
-    return [
-      `${path} in project ${gitlabProject} does not begin with ${quote(markers.at(-1))}${owner}: it is not stack ${stack}'s to write. ${keep}, or, if it is to be overwritten, make that its first line`,
-    ];
-  });
+  const found = guardedFiles(settings, root, ownerOf(settings, { project })).map(
+    async ({ path, markers }) => {
+      const text = await read(path);
+      const [first = ""] = text?.split(/\r?\n/, 1) ?? [];
+      if (text === undefined || markers.includes(first)) return [];
+      const owner = first.startsWith("# managed by ") ? ` but with ${quote(first)}` : "";
+      const keep =
+        path === root
+          ? `Keep it and include this stack's job in it (\`pulumi config set pipelineFile included --stack ${stack}\`), share it with other stacks (\`shared\`)`
+          : `Give the stack another name (\`pulumi stack rename … --stack ${stack}\`)`;
+      return [
+        `${path} in project ${gitlabProject} does not begin with ${quote(markers.at(-1))}${owner}: it is not stack ${stack}'s to write. ${keep}, or, if it is to be overwritten, make that its first line`,
+      ];
+    },
+  );
   return Promise.all(found).then(
     (problems) => problems.flat(),
     (error: Error) => [`project ${gitlabProject}: ${reasonOf(error)}`],

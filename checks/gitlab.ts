@@ -3,6 +3,7 @@ import type { GitlabReader } from "../clients/gitlab";
 import { isObject } from "../net/http";
 import { rotationProject, warnIfNotIncluded } from "./findInGitlab";
 import type { ConsumerClaim, RotationProject } from "../desired/facts";
+import { ownerOf } from "../desired/ownership";
 import { policyValues } from "../desired/policyValues";
 import { projectFiles } from "../desired/projectFiles";
 import { asked, gitlabFix, maintainerFix } from "./attempt";
@@ -103,7 +104,12 @@ async function checkFiles(
   const fix = `pulumi up --refresh --stack ${stack}`;
   const read = fileReader(get, project.id, gitlabBranch);
   return asked("project files", async () => {
-    const declared = projectFiles(settings, project.pipelineFile, accounts);
+    const declared = projectFiles(
+      settings,
+      project.pipelineFile,
+      accounts,
+      ownerOf(settings, { project }),
+    );
     const findings = declared.map(({ path, content }) =>
       asked(`file ${path}`, async () => {
         const what = `file ${path}`;

@@ -13,9 +13,10 @@ import {
   authDescription,
   consumerName,
   mountDescription,
-  ownerMarker,
+  ownerMark,
   policyName,
 } from "../desired/names";
+import { ownerOf, ownershipOf } from "../desired/ownership";
 import { groupNames } from "../desired/policyValues";
 import { proxyTo } from "../net/proxy";
 import { nodeSend } from "../net/transport";
@@ -177,8 +178,8 @@ export function checkMount(
         `mount ${mount}/ is not KV version 2 (it is ${JSON.stringify({ type: found["type"], options })}): choose another \`mount\`, or upgrade it with \`vault kv enable-versioning ${mount}/\``,
       ];
     }
-    const description = mountDescription(project, stack);
-    if (createMount && found["description"] !== description) {
+    const description = mountDescription({ project, stack });
+    if (createMount && !isOurs(settings, found["description"])) {
       return [
         `mount ${mount}/ exists and is not this stack's: set createMount to false to use it, or choose another \`mount\`${handOver(found, description, `secrets tune -description="${description}" ${mount}/`)}`,
       ];
@@ -210,13 +211,19 @@ export function checkAuth(vault: VaultConnection, settings: Settings): Promise<s
         `auth mount ${authPath}/ is of type ${String(found["type"])}, expected jwt: choose another authPath`,
       ];
     }
-    const description = authDescription(project, stack);
-    return createAuth && found["description"] !== description
+    const description = authDescription({ project, stack });
+    return createAuth && !isOurs(settings, found["description"])
       ? [
           `auth mount ${authPath}/ exists and is not this stack's: set createAuth to false to use it, or choose another authPath${handOver(found, description, `auth tune -description="${description}" ${authPath}/`)}`,
         ]
       : [];
   });
+}
+
+/** Whether a first line or a description names this stack. */
+function isOurs(settings: Settings, text: unknown): boolean {
+  const owner = ownerOf(settings, { project: undefined });
+  return typeof text === "string" && ownershipOf(owner, text) === "ours";
 }
 
 /** A renamed stack looks like another one of this program: somebody has to say that it is the same. */
@@ -234,8 +241,8 @@ function checkPolicy(vault: VaultConnection, settings: Settings, name: string): 
     const found = await look(vault, `sys/policies/acl/${name}`);
     const text = found?.["policy"];
     if (typeof text !== "string" || text === "") return [];
-    const marker = ownerMarker(settings.project, settings.stack);
-    return text.split("\n")[0]?.trim() === marker
+    const marker = ownerMark({ project: settings.project, stack: settings.stack });
+    return isOurs(settings, text.split("\n")[0])
       ? []
       : [
           `policy ${name} exists and does not begin with "${marker}": delete it if nobody needs it, or set another policyPrefix`,

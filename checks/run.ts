@@ -54,7 +54,10 @@ export async function checkStack(
     if (!mount.isShown) return mount.findings;
     const others = [
       inTime("auth mount", checkAuthOf(vault, settings)),
-      inTime("policies", checkPolicies(vault, settings)),
+      inTime(
+        "policies",
+        asked.then(({ facts }) => checkPolicies(vault, settings, facts)),
+      ),
       inTime(
         "roles",
         asked.then(({ facts }) => checkRoles(vault, settings, facts)),

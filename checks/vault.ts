@@ -93,10 +93,11 @@ export function checkAuthOf(vault: VaultConnection, settings: Settings): Promise
 export async function checkPolicies(
   vault: VaultConnection,
   settings: Settings,
+  { project }: Pick<GitlabFacts, "project">,
 ): Promise<Finding[]> {
   const declared = [
-    ...Object.values(stackPolicies(settings)),
-    ...consumerAccess(settings, new Map()).map(({ policy }) => policy),
+    ...Object.values(stackPolicies(settings, { project })),
+    ...consumerAccess(settings, { project, claims: new Map() }).map(({ policy }) => policy),
   ];
   const findings = declared.map(({ name, text }) => {
     const what = `policy ${name}`;

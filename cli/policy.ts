@@ -52,5 +52,5 @@ async function policyOf(
   }
   const settings = stackSettings(stackName);
   const groupIds = await findGroups(connect(settings), settings);
-  return renderPolicy(policy, policyValues(settings, [...groupIds.values()]));
+  return renderPolicy(policy, policyValues(settings, { groupIds }));
 }

@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as vault from "@pulumi/vault";
 import { checked } from "../config/checked";
-import { accountShape, shape } from "../config/schema";
+import { accountShape, ownerShape, shape } from "../config/schema";
 import { runError } from "../config/runError";
 import { passwordKey, tokenKey } from "../core/passwordRecord";
 import { formatDuration } from "../core/duration";
@@ -21,6 +21,14 @@ export interface SecretStoreArgs extends VaultPlace {
   mount?: string;
   /** Whether this stack owns the mount (the default), or only uses it. */
   createMount?: boolean;
+  /** Whether other stacks use that mount, too (default: no): then no policy reaches their accounts. */
+  shareMount?: boolean;
+  /**
+   * What makes the marks of this store unique, where others have a project and stack of the same names: GitLab's
+   * host and the rotation project's id, such as `gitlab.example.com/22`, or a name of your own. Without it,
+   * whoever has the same names is taken for this stack.
+   */
+  owner?: string | undefined;
   /** Whether the mount is there already (default: no): it outlives `destroy`, and a state that was lost. */
   mountExists?: boolean;
   /** Policies are named `<prefix>-<stack>-admin` and so on; default `apisec`. */
@@ -114,7 +122,7 @@ export class SecretStore extends pulumi.ComponentResource {
         path: policy.mount,
         type: "kv",
         options: { version: "2" },
-        description: mountDescription(policy.project, policy.stack),
+        description: mountDescription(policy, policy.sharesMount),
       },
       {
         parent: this,
@@ -170,9 +178,19 @@ export class SecretStore extends pulumi.ComponentResource {
 /** What the three policies are filled with; they name nothing of GitLab's login. */
 function checkedValues(name: string, args: SecretStoreArgs): PolicyValues {
   const owner = `SecretStore ${name}`;
-  const { mount, createMount, policyPrefix } = checked(
+  const {
+    mount,
+    createMount,
+    policyPrefix,
+    owner: instance,
+  } = checked(
     owner,
-    { mount: shape.mount, createMount: shape.createMount, policyPrefix: shape.policyPrefix },
+    {
+      mount: shape.mount,
+      createMount: shape.createMount,
+      policyPrefix: shape.policyPrefix,
+      owner: ownerShape,
+    },
     args,
   );
   const accounts = args.accounts.map((account) =>
@@ -181,10 +199,11 @@ function checkedValues(name: string, args: SecretStoreArgs): PolicyValues {
   return {
     project: pulumi.getProject(),
     stack: pulumi.getStack(),
+    instance,
     prefix: policyPrefix,
     mount,
     ownsMount: createMount,
-    sharesMount: false,
+    sharesMount: args.shareMount ?? false,
     authPath: "",
     ownsAuth: false,
     accounts: accounts.map((account) => account.name),

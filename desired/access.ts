@@ -58,7 +58,7 @@ function holders(settings: Settings): Holder[] {
   return [
     ...people("admin", settings.adminGroups),
     ...people("developer", settings.developerGroups),
-    ...consumerAccess(settings, new Map()).map(({ name, policy }, index) => ({
+    ...consumerAccess(settings, { claims: new Map() }).map(({ name, policy }, index) => ({
       who: `pipelines of ${placeOf(settings.consumers[index])} (consumer ${name})`,
       rights: rightsOf(policy.text),
     })),

@@ -2,7 +2,8 @@ import type { Settings } from "../config/settings";
 import { formatDuration } from "../core/duration";
 import { pathsSetting, tokenEndsSetting } from "../job/environment";
 import { scheduleGaps } from "./schedule";
-import { environmentName, ownerMarker, policyName } from "./names";
+import { environmentName, managedBy, policyName } from "./names";
+import type { Owner } from "./names";
 
 /** GitLab stores at most 10,000 characters in a CI variable; a longer list goes into a file. */
 const longestVariable = 8_000;
@@ -67,6 +68,7 @@ export function needsFile(accounts: readonly string[]): boolean {
 export function ciVariables(
   settings: JobPlace & Pick<Settings, "vaultCa" | "webhookUrl" | "heartbeatUrl">,
   accounts: readonly string[],
+  owner: Owner,
 ): CiVariable[] {
   const plain = (key: string, value: string): CiVariable => ({
     key,
@@ -76,7 +78,8 @@ export function ciVariables(
     masked: false,
     raw: true,
     environmentScope: environmentName(settings.stack),
-    description: ownerMarker(settings.project, settings.stack).slice(2),
+    // GitLab keeps no longer one.
+    description: managedBy(owner).slice(0, 255),
   });
   const variables = Object.entries(jobSettings(settings))
     .filter(([, value]) => value !== "")

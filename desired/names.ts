@@ -12,19 +12,44 @@ export function consumerName(prefix: string, stack: string, consumer: string): s
   return `${prefix}-${stack}-consumer.${consumer}`;
 }
 
-/** The first line of every policy of a stack: a policy without it belongs to somebody else. */
-export function ownerMarker(project: string, stack: string): string {
-  return `# managed by ${project}/${stack}`;
+/** Whose a stack's things in Vault and GitLab are. */
+export interface Owner {
+  project: string;
+  stack: string;
+  /**
+   * What makes it unique, where two teams have stacks of the same name: GitLab's host and the rotation project's
+   * id, such as `gitlab.example.com/22`, or what a program without one gives. Undefined: it is not known.
+   */
+  instance?: string | undefined;
+}
+
+/** The owner as records, policies, mounts, variables and files name it, such as `apisec/prod for gitlab.com/22`. */
+export function ownerText({ project, stack, instance }: Owner): string {
+  return `${project}/${stack}${instance === undefined ? "" : ` for ${instance}`}`;
+}
+
+/** The first line of every policy and pipeline file of a stack: one without it belongs to somebody else. */
+export function ownerMark(owner: Owner): string {
+  return `# ${managedBy(owner)}`;
+}
+
+/** The mark without a comment's sign, as CI variables have it. */
+export function managedBy(owner: Owner): string {
+  return `managed by ${ownerText(owner)}`;
 }
 
 /** The mount's description in Vault, by which its owner is known, and whether other stacks may use it. */
-export function mountDescription(project: string, stack: string, isShared = false): string {
-  return `APIsec passwords and tokens${isShared ? ", shared with other stacks" : ""}, managed by ${project}/${stack}`;
+export function mountDescription(owner: Owner, isShared = false): string {
+  return `${isShared ? sharedMountStart : ownMountStart}, ${managedBy(owner)}`;
 }
 
+/** How the description of a mount begins that a stack of this program owns, and that it shares with others. */
+export const ownMountStart = "APIsec passwords and tokens";
+export const sharedMountStart = `${ownMountStart}, shared with other stacks`;
+
 /** The auth mount's description in Vault, by which its owner is known. */
-export function authDescription(project: string, stack: string): string {
-  return `Logins of GitLab jobs, managed by ${project}/${stack}`;
+export function authDescription(owner: Owner): string {
+  return `Logins of GitLab jobs, ${managedBy(owner)}`;
 }
 
 /** The description of the schedule, by which it is found. */

@@ -39,7 +39,7 @@ export const defaultImage =
 export const tagPattern = /^[\p{L}\p{N}_./:@+-](?:[\p{L}\p{N} _./:@+-]*[\p{L}\p{N}_./:@+-])?$/u;
 
 const shapes: Record<string, RegExp> = {
-  marker: /^# [\w ./-]{1,255}$/,
+  marker: /^# [\w ./:@[\]-]{1,400}$/,
   stack: /^[\w.-]{1,100}$/,
   audience: /^[A-Za-z0-9:/._~-]{1,255}$/,
   // Pinned: a tag that is more than a word such as `latest` or `lts`, or a digest.

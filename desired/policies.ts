@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { mountDescription, ownerMarker } from "./names";
+import { mountDescription, ownerMark } from "./names";
 import { packageFolder } from "./packageFolder";
 
 /** One file of this folder. */
@@ -19,6 +19,8 @@ export type PolicyName =
 export interface PolicyValues {
   project: string;
   stack: string;
+  /** See `Owner`. */
+  instance?: string | undefined;
   prefix: string;
   mount: string;
   /** Whether the stack owns the mount, or only uses it; likewise the auth mount. */
@@ -65,17 +67,16 @@ export function renderPolicy(name: PolicyName, values: PolicyValues): string {
   const template = readFileSync(join(packageFolder(), "policies", `${name}.hcl`), "utf8");
   const blocks = template.trim().split(/\n\n+/);
   const rendered = blocks.flatMap((block) => renderBlock(block, values));
-  return `${ownerMarker(values.project, values.stack)}\n${rendered.join("\n\n")}\n`;
+  return `${ownerMark(values)}\n${rendered.join("\n\n")}\n`;
 }
 
 function renderBlock(block: string, values: PolicyValues): string[] {
   const lists = listsOf(values);
   const listName = Object.keys(lists).find((key) => block.includes(`\${${key}}`));
-  const { project, stack } = values;
   const texts = {
     ...values,
-    mountDescription: mountDescription(project, stack),
-    sharedMountDescription: mountDescription(project, stack, true),
+    mountDescription: describedAs(values, false),
+    sharedMountDescription: describedAs(values, true),
   };
   if (listName === undefined) return [fill(block, texts)];
   const names = lists[listName] ?? [];
@@ -83,6 +84,12 @@ function renderBlock(block: string, values: PolicyValues): string[] {
   return names.map((name, index) =>
     fill(index === 0 ? comment + body : body, { ...texts, [listName]: name }),
   );
+}
+
+/** As Vault compares it: `*` at the end is whatever follows. Who prints a policy need not ask GitLab. */
+function describedAs(values: PolicyValues, isShared: boolean): string {
+  const { project, stack, instance = "*" } = values;
+  return mountDescription({ project, stack, instance }, isShared);
 }
 
 /** What a block is written for, by the placeholder that it names. */
@@ -118,8 +125,8 @@ const shapes: Record<string, RegExp> = {
   // A path that ends with `*`, has a segment `+` or holds a template names others, too.
   group: /^(?!(?:.*\/)?(?:\.{0,2}|\+)(?:\/|$))(?!.*(?:\{\{|\}\}))[^\p{Cc}]*[^\p{Cc}*]$/u,
   anyAccount: /^(\+|[A-Za-z0-9][\w/.-]*)$/,
-  mountDescription: /^[\w ,./:()[\]-]+$/,
-  sharedMountDescription: /^[\w ,./:()[\]-]+$/,
+  mountDescription: /^[\w ,./:()[\]-]+\*?$/,
+  sharedMountDescription: /^[\w ,./:()[\]-]+\*?$/,
 };
 
 function fill(block: string, values: object): string {

@@ -1,14 +1,19 @@
 import type { Settings } from "../config/settings";
 import { formatDuration } from "../core/duration";
+import type { Facts } from "./facts";
+import { ownerOf } from "./ownership";
 import { tokenKeptSeconds } from "./tokenLife";
 import type { PolicyValues } from "./policies";
 
-/** What a stack's policies are filled with. `groupIds`: as Vault says, where it was asked. */
-export function policyValues(settings: Settings, groupIds?: readonly string[]): PolicyValues {
+/** What a stack's policies are filled with. What is not known of GitLab and Vault is not in them. */
+export function policyValues(
+  settings: Settings,
+  facts: Partial<Pick<Facts, "project" | "groupIds">> = {},
+): PolicyValues {
   const { accounts } = settings;
+  const { groupIds } = facts;
   return {
-    project: settings.project,
-    stack: settings.stack,
+    ...ownerOf(settings, { project: facts.project }),
     prefix: settings.policyPrefix,
     mount: settings.mount,
     ownsMount: settings.createMount,
@@ -21,7 +26,7 @@ export function policyValues(settings: Settings, groupIds?: readonly string[]): 
     consumers: settings.consumers.map(({ name }) => name),
     tokenKept: formatDuration(tokenKeptSeconds(settings)),
     groups: groupNames(settings),
-    ...(groupIds === undefined ? {} : { groupIds }),
+    ...(groupIds === undefined ? {} : { groupIds: [...groupIds.values()] }),
   };
 }
 

@@ -5,7 +5,8 @@ import { formatDuration } from "../core/duration";
 import { jobSettings, needsFile, scriptSettings } from "./ciVariables";
 import { commitMessage } from "./commitMessage";
 import { shardsOf } from "./shards";
-import { audience, ownerMarker, scheduleDescription } from "./names";
+import { audience, ownerMark, scheduleDescription } from "./names";
+import type { Owner } from "./names";
 import { packageFolder } from "./packageFolder";
 import { defaultImage, renderPipeline, renderRoot, sharedMarker } from "./pipelineFile";
 import { timeoutMinutes } from "./roles";
@@ -52,13 +53,14 @@ export function projectFiles(
   settings: FileSettings,
   root: string,
   accounts: readonly string[],
+  owner: Owner,
 ): ProjectFile[] {
   const { project, stack, pipelineFile } = settings;
   const alone = pipelineFile === "own";
   const scriptPath = alone ? "rotate.mjs" : `apisec/${stack}.mjs`;
   const accountsPath = alone ? `apisec-accounts-${stack}.txt` : `apisec/${stack}.txt`;
   const job = renderPipeline({
-    marker: ownerMarker(project, stack),
+    marker: ownerMark(owner),
     stack,
     audience: audience(settings.vaultAddress, stack),
     image: settings.jobImage ?? defaultImage,
@@ -96,14 +98,17 @@ export function jobFile(stack: string): string {
  * is known to be this stack's or of all stacks.
  */
 export function guardedFiles(
-  { project, stack, pipelineFile }: Pick<Settings, "project" | "stack" | "pipelineFile">,
+  { pipelineFile }: Pick<Settings, "pipelineFile">,
   root: string,
+  owner: Owner,
 ): { path: string; markers: string[] }[] {
-  const ours = ownerMarker(project, stack);
-  if (pipelineFile === "own") return [{ path: root, markers: [ours] }];
-  const job = { path: jobFile(stack), markers: [ours] };
+  const { project, stack } = owner;
+  // In our project the old mark is ours: no other stack of these names is there.
+  const ours = [ownerMark({ project, stack }), ownerMark(owner)];
+  if (pipelineFile === "own") return [{ path: root, markers: ours }];
+  const job = { path: jobFile(stack), markers: ours };
   if (pipelineFile === "included") return [job];
-  return [job, { path: root, markers: [sharedMarker, ours] }];
+  return [job, { path: root, markers: [sharedMarker, ...ours] }];
 }
 
 function readScript(): string {

@@ -5,6 +5,8 @@ import type { CiVariable } from "./ciVariables";
 import type { Facts } from "./facts";
 import { passwordKeySettings, tokenKeySettings } from "./keySettings";
 import { authDescription, consumerName, mountDescription, policyName } from "./names";
+import type { Owner } from "./names";
+import { ownerOf } from "./ownership";
 import { pipelineSchedule } from "./pipelineSchedule";
 import { renderPolicy } from "./policies";
 import { groupNames, policyValues } from "./policyValues";
@@ -55,6 +57,8 @@ export interface Keys {
 
 /** Everything that a stack wants in Vault and GitLab, but for the values of passwords and tokens. */
 export interface DesiredState {
+  /** Whose all of it is. */
+  owner: Owner;
   vault: {
     mount: Mount;
     authMount: Mount & { keys: ReturnType<typeof authKeys> };
@@ -78,31 +82,31 @@ export interface DesiredState {
  * throws where the job has not been built. What `facts` leaves open is undefined in it.
  */
 export function desiredState(settings: Settings, facts: Facts): DesiredState {
-  const { project, stack } = settings;
-  const values = policyValues(settings);
-  const published = values.publishedAccounts;
+  const owner = ownerOf(settings, facts);
+  const published = policyValues(settings).publishedAccounts;
   return {
+    owner,
     vault: {
       mount: {
         path: settings.mount,
         owned: settings.createMount,
-        description: mountDescription(project, stack),
+        description: mountDescription(owner, settings.shareMount),
       },
       authMount: {
         path: settings.authPath,
         owned: settings.createAuth,
-        description: authDescription(project, stack),
+        description: authDescription(owner),
         keys: authKeys(settings),
       },
-      policies: stackPolicies(settings),
+      policies: stackPolicies(settings, facts),
       keys: accountKeys(settings),
       rotator: rotatorRole(settings, facts.project, facts.owner),
-      consumers: consumerAccess(settings, facts.claims),
+      consumers: consumerAccess(settings, facts),
       groups: groupAccess(settings, facts.groupIds),
     },
     gitlab: {
       schedule: pipelineSchedule(settings),
-      variables: ciVariables(settings, published),
+      variables: ciVariables(settings, published, owner),
       files: filesOf(settings, facts, published),
     },
   };
@@ -114,12 +118,16 @@ function filesOf(
   published: readonly string[],
 ): ProjectFile[] | undefined {
   if (!settings.manageProjectFiles) return [];
-  return project && projectFiles(settings, project.pipelineFile, published);
+  const owner = ownerOf(settings, { project });
+  return project && projectFiles(settings, project.pipelineFile, published, owner);
 }
 
 /** The policies of the stack's three roles. */
-export function stackPolicies(settings: Settings): DesiredState["vault"]["policies"] {
-  const values = policyValues(settings);
+export function stackPolicies(
+  settings: Settings,
+  facts: Pick<Facts, "project">,
+): DesiredState["vault"]["policies"] {
+  const values = policyValues(settings, facts);
   const policy = (role: "admin" | "developer" | "rotator"): Policy => ({
     name: policyName(settings.policyPrefix, settings.stack, role),
     text: renderPolicy(role, values),
@@ -146,8 +154,11 @@ export function accountKeys(
 }
 
 /** Each consumer's policy and role. */
-export function consumerAccess(settings: Settings, claims: Facts["claims"]): ConsumerAccess[] {
-  const values = policyValues(settings);
+export function consumerAccess(
+  settings: Settings,
+  facts: Pick<Facts, "project" | "claims">,
+): ConsumerAccess[] {
+  const values = policyValues(settings, facts);
   return settings.consumers.map((consumer) => {
     const { name } = consumer;
     const accounts = consumer.accounts ?? values.publishedAccounts;
@@ -158,7 +169,7 @@ export function consumerAccess(settings: Settings, claims: Facts["claims"]): Con
         name: consumerName(settings.policyPrefix, settings.stack, name),
         text: renderPolicy("consumer", { ...values, consumerAccounts: accounts }),
       },
-      role: consumerRole(settings, consumer, claims.get(name)),
+      role: consumerRole(settings, consumer, facts.claims.get(name)),
     };
   });
 }

@@ -185,7 +185,11 @@ async function examineFiles(
   const found: Finding[] = [];
   const problems = await projectProblems(
     settings,
-    typeof root === "string" && root !== "" ? root : ".gitlab-ci.yml",
+    {
+      id: String(id),
+      uri: "",
+      pipelineFile: typeof root === "string" && root !== "" ? root : ".gitlab-ci.yml",
+    },
     fileReader(get, id, settings.gitlabBranch),
     (text) => found.push({ what, state: "warning", found: text }),
   );

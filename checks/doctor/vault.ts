@@ -25,7 +25,7 @@ export async function examineVault(settings: Settings): Promise<Finding[]> {
   if (token === undefined) return [server, refusedToken(settings)];
   const { problems, groupIds } = await lookAtVault(vault, settings);
   const some = { ...settings, accounts: spread(settings.accounts, mostAccountsAsked) };
-  const wanted = rightsAsked("deployer", policyValues(some, [...groupIds.values()]));
+  const wanted = rightsAsked("deployer", policyValues(some, { groupIds }));
   return [
     server,
     ...tokenFindings(token, settings),

@@ -193,6 +193,103 @@ test("a key whose versions are deleted is created again by who may create it", a
   }
 });
 
+describe("the deployer, who may write settings", () => {
+  const status = async (method: string, path: string, body: object) =>
+    (await lab.world.vault.request(tokens.deployer, method, path, body)).status;
+  const password = "apisec/metadata/scanner/password";
+  const token = "apisec/metadata/scanner/token";
+
+  test.each<[string, object]>([
+    [password, { max_versions: "1" }],
+    [password, { max_versions: 1 }],
+    [password, { max_versions: 10 }],
+    [password, { max_versions: "10", delete_version_after: "1s" }],
+    [password, { delete_version_after: "1s" }],
+    [password, { delete_version_after: 1 }],
+    [password, { cas_required: false }],
+    [password, { cas_required: "false" }],
+    [token, { max_versions: "1" }],
+    [token, { delete_version_after: "1s" }],
+    [token, { cas_required: false }],
+    [token, { custom_metadata: { note: "x" } }],
+    ["sys/mounts/apisec/tune", { audit_non_hmac_request_keys: ["data"] }],
+    ["sys/mounts/apisec/tune", { audit_non_hmac_response_keys: ["data"] }],
+    ["sys/mounts/apisec/tune", { passthrough_request_headers: ["X-Vault-Token"] }],
+    ["sys/mounts/apisec/tune", { max_lease_ttl: "1s" }],
+    ["sys/mounts/apisec/tune", { options: { version: "1" } }],
+    ["sys/mounts/apisec/tune", { description: "somebody else's" }],
+    ["sys/mounts/auth/gitlab/tune", { listing_visibility: "unauth" }],
+    ["sys/remount", { from: "apisec", to: "elsewhere" }],
+  ])("cannot write to %s: %j", async (path, body) => {
+    const before = await lab.asRoot("GET", path);
+    expect(await status("POST", path, body)).toBe(403);
+    expect(await status("PUT", path, body)).toBe(403);
+    expect(await lab.asRoot("GET", path)).toMatchObject({ status: before.status });
+  });
+
+  test("can write what `up` declares, and a mark beside a password", async () => {
+    const own = { cas_required: true, max_versions: "10", delete_version_after: "0s" };
+    expect(await status("POST", password, own)).toBe(204);
+    expect(await status("POST", password, { custom_metadata: { version: "1" } })).toBe(204);
+    const { body } = await lab.asRoot("GET", password);
+    expect(body).toMatchObject({
+      data: { cas_required: true, max_versions: 10, custom_metadata: { version: "1" } },
+    });
+    for (const delete_version_after of ["23h30m0s", "0s", "23h30m0s"]) {
+      const settings = { cas_required: true, delete_version_after };
+      expect(await status("POST", token, settings)).toBe(204);
+    }
+    const tune = { options: { version: "2" }, default_lease_ttl: "0s", max_lease_ttl: "0s" };
+    const { body: mount } = await lab.asRoot("GET", "sys/mounts/apisec");
+    const { description } = (mount as { data: { description: string } }).data;
+    expect(await status("POST", "sys/mounts/apisec/tune", { ...tune, description })).toBe(204);
+    expect(await status("POST", "sys/mounts/apisec/tune", tune)).toBe(204);
+  });
+});
+
+test("the verifier writes a mark beside a password, and no setting of it", async () => {
+  const path = "apisec/metadata/scanner/password";
+  const write = async (body: object) =>
+    (await lab.world.vault.request(tokens.verifier, "POST", path, body)).status;
+  expect(await write({ custom_metadata: { verified_at: "2026-11-28T00:00:00Z" } })).toBe(204);
+  for (const setting of [{ max_versions: "1" }, { cas_required: true }, { max_versions: "10" }]) {
+    expect(await write(setting)).toBe(403);
+    expect(await write({ custom_metadata: { verified_at: "x" }, ...setting })).toBe(403);
+  }
+});
+
+test("a first password is handed over once, where there is none", async () => {
+  const write = async (path: string, cas: number) => {
+    const body = { options: { cas }, data: { username: "new@acme.example", generation: 0 } };
+    return (await lab.world.vault.request(tokens.handover, "POST", path, body)).status;
+  };
+  expect(await write("apisec/data/new/token", 0)).toBe(403);
+  expect(await write("apisec/data/new/password", 0)).toBe(200);
+  expect(await write("apisec/data/new/password", 0)).toBe(403);
+  expect(await write("apisec/data/new/password", 1)).toBe(403);
+  await lab.asRoot("DELETE", "apisec/data/new/password");
+  expect(await write("apisec/data/new/password", 1)).toBe(403);
+  await lab.asRoot("DELETE", "apisec/metadata/new/password");
+});
+
+test("an exact path takes the place of `+`, also from another policy of the token", async () => {
+  const { vault } = lab.world;
+  const both = async (other: Printed | "developer", ...more: string[]) => {
+    const policies = ["apisec-dev-deployer", `apisec-dev-${other}`, ...more];
+    const body = { policies, no_default_policy: true };
+    const { body: answer } = await lab.asRoot("POST", "auth/token/create", body);
+    return (answer as { auth: { client_token: string } }).auth.client_token;
+  };
+  const may = async (token: string, path: string) =>
+    sorted((await capabilitiesOn(token, [path]))[path]);
+  const written = "apisec/data/scanner/token";
+  expect(await may(await both("monitor"), written)).toEqual(["create", "read", "update"]);
+  const narrowed = await both("developer");
+  expect(await may(narrowed, written)).toEqual(["read"]);
+  const cas = { options: { cas: 999_999 }, data: { probe: true } };
+  expect((await vault.request(narrowed, "POST", written, cas)).status).toBe(403);
+});
+
 test("the job of one stack gets nothing of the other, whatever its settings say", async () => {
   await lab.apisec("DELETE", "requests");
   for (const [mine, theirs] of [

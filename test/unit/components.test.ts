@@ -157,7 +157,8 @@ describe("the program", () => {
       path: "apisec",
       type: "kv",
       options: { version: "2" },
-      description: "APIsec passwords and tokens, managed by apisec-credentials/prod",
+      description:
+        "APIsec passwords and tokens, managed by apisec-credentials/prod for gitlab.com/42",
     });
     expect(mount.retainOnDelete).toBe(true);
     expect(mount.importId).toBe("");
@@ -185,7 +186,8 @@ describe("the program", () => {
   });
 
   test("writes the three policies as rendered", () => {
-    const values = policyValues(readConfig(sourceOf({ accounts })));
+    const project = { id: "42", uri: "", pipelineFile: "" };
+    const values = policyValues(readConfig(sourceOf({ accounts })), { project });
     for (const role of ["admin", "developer", "rotator"] as const) {
       expect(inputsOf(type.policy, `store-${role}`)).toEqual({
         name: `apisec-prod-${role}`,
@@ -216,7 +218,7 @@ describe("the program", () => {
         raw: true,
         environmentScope: "apisec/prod",
         variableType: "env_var",
-        description: "managed by apisec-credentials/prod",
+        description: "managed by apisec-credentials/prod for gitlab.com/42",
       });
     }
     expect(variablesOf(resources)).toEqual({
@@ -285,7 +287,7 @@ describe("the program", () => {
     expect(inputsOf(type.auth, "rotation")).toEqual({
       type: "jwt",
       path: "gitlab",
-      description: "Logins of GitLab jobs, managed by apisec-credentials/prod",
+      description: "Logins of GitLab jobs, managed by apisec-credentials/prod for gitlab.com/42",
       boundIssuer: "https://gitlab.com",
       oidcDiscoveryUrl: "https://gitlab.com",
     });
@@ -548,7 +550,9 @@ test("a consumer's job is told of what Vault asks for besides", async () => {
     ),
   );
   const client = { cert: "-----BEGIN CERTIFICATE-----", key: "canary-key" };
-  const [access] = consumerAccess(settings, new Map([["api", { project_id: "43" }]]));
+  const [access] = consumerAccess(settings, {
+    claims: new Map([["api", { project_id: "43" }]]),
+  });
   if (access === undefined) throw new Error("no consumer");
   const { result } = await withMocks(async () => {
     const { snippet } = new Consumer("api", {
@@ -664,7 +668,8 @@ describe("other settings", () => {
   beforeAll(() => void jest.spyOn(pulumi.log, "warn").mockResolvedValue());
   afterAll(() => jest.restoreAllMocks());
 
-  const ours = "# managed by apisec-credentials/prod";
+  const old = "# managed by apisec-credentials/prod";
+  const ours = `${old} for gitlab.com/42`;
   const foreign = "stages: [build]\nbuild: {script: [make]}\n";
   const look = (
     pipelineFile: string,
@@ -677,6 +682,8 @@ describe("other settings", () => {
 
   test.each<[string, Record<string, string>]>([
     ["own", { ".gitlab-ci.yml": `${ours}\r\nrotate: {}\n` }],
+    ["own", { ".gitlab-ci.yml": `${old}\n` }],
+    ["shared", { ".gitlab-ci.yml": renderRoot(), "apisec/prod.yml": `${old}\n` }],
     ["shared", { ".gitlab-ci.yml": `${ours}\n` }],
     ["shared", { ".gitlab-ci.yml": renderRoot(), "apisec/prod.yml": `${ours}\n` }],
     ["included", { ".gitlab-ci.yml": foreign, "apisec/prod.yml": `${ours}\n` }],
@@ -688,13 +695,14 @@ describe("other settings", () => {
   test.each<[string, string, string, string]>([
     ["own", ".gitlab-ci.yml", foreign, ": it is not"],
     ["own", ".gitlab-ci.yml", renderRoot(), ' but with "# managed by apisec-credentials for every'],
+    ["own", ".gitlab-ci.yml", `${old}-eu\n`, ' but with "# managed by apisec-credentials/prod-eu"'],
+    ["own", ".gitlab-ci.yml", "", ": it is not"],
     [
       "own",
       ".gitlab-ci.yml",
-      `${ours}-eu\n`,
-      ' but with "# managed by apisec-credentials/prod-eu"',
+      `${old} for gitlab.com/43\n`,
+      ' but with "# managed by apisec-credentials/prod for gitlab.com/43"',
     ],
-    ["own", ".gitlab-ci.yml", "", ": it is not"],
     ["shared", ".gitlab-ci.yml", foreign, ": it is not"],
     ["shared", "apisec/prod.yml", foreign, ": it is not"],
     [

@@ -9,6 +9,7 @@ import { sourceOf } from "../support/configSource";
 const values: PolicyValues = {
   project: "apisec-credentials",
   stack: "prod",
+  instance: "gitlab.com/42",
   prefix: "apisec",
   mount: "kv/apisec",
   ownsMount: true,
@@ -102,7 +103,7 @@ const tokenSettings = `${write} of "cas_required" = [true], "delete_version_afte
 const deployersMounts = {
   "sys/mounts/kv/apisec": "read, update",
   "sys/mounts/kv/apisec/tune":
-    'update of "description" = ["APIsec passwords and tokens, managed by apisec-credentials/prod", "APIsec passwords and tokens, shared with other stacks, managed by apisec-credentials/prod"], "options" = [{"version" = "2"}], "default_lease_ttl" = ["0s"], "max_lease_ttl" = ["0s"]',
+    'update of "description" = ["APIsec passwords and tokens, managed by apisec-credentials/prod for gitlab.com/42", "APIsec passwords and tokens, shared with other stacks, managed by apisec-credentials/prod for gitlab.com/42"], "options" = [{"version" = "2"}], "default_lease_ttl" = ["0s"], "max_lease_ttl" = ["0s"]',
   "kv/apisec/config": "read",
   "sys/auth/gitlab": "update, delete, sudo",
   "sys/mounts/auth/gitlab": "read",
@@ -132,6 +133,13 @@ test("the deployer has this stack's secrets, policies, role and mounts", () => {
     "kv/apisec/data/scan/password": "read",
     ...deployersMounts,
   });
+});
+
+test("where GitLab was not asked, the deployer may write its own description for any project", () => {
+  const rights = rightsOf("deployer", { instance: undefined })["sys/mounts/kv/apisec/tune"];
+  expect(rights).toContain(
+    '"APIsec passwords and tokens, managed by apisec-credentials/prod for *"',
+  );
 });
 
 test("the deployer of a mount of its own needs no new policy for an account, a former name or a consumer", () => {
@@ -285,7 +293,7 @@ test("the monitor sees settings, names and dates, and no value of any key", () =
 describe.each(everyPolicy)("%s", (name) => {
   test("begins with its owner's marker, has no pattern but those of consumers and no placeholder left", () => {
     const text = renderPolicy(name, { ...values, ...everything });
-    expect(text.split("\n")[0]).toBe("# managed by apisec-credentials/prod");
+    expect(text.split("\n")[0]).toBe("# managed by apisec-credentials/prod for gitlab.com/42");
     expect(text.replaceAll("-consumer.*", "")).not.toMatch(/path "[^"]*[*+$]/);
     expect(text.endsWith("}\n")).toBe(true);
   });

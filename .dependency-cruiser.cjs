@@ -47,7 +47,7 @@ module.exports = {
       severity: "error",
       comment: "Desired state is computed from settings and facts: it asks nobody.",
       from: { path: "^desired/" },
-      to: { path: "^(components|providers|checks|cli|job/(run|main)|net/(transport|axios))" },
+      to: { path: "^((components|providers|checks|cli)/|job/(run|main)\\.|net/(transport|axios))" },
     },
     {
       name: "components-register-only",

@@ -1,7 +1,13 @@
 /** What every part of the lab's GitLab shares. */
-import type { Keys } from "./oidc";
-import type { Run } from "./runner";
+import type { JWK } from "jose";
+import type { Run } from "./plan";
 import type { Store, User } from "./store";
+
+export interface Keys {
+  public: JWK[];
+  /** Index 1 signs job tokens, as GitLab keeps a key of its own for them. */
+  private: JWK[];
+}
 
 export interface App {
   store: Store;

@@ -6,59 +6,14 @@ import { parse, parseAllDocuments } from "yaml";
 import type { App } from "./app";
 import { evaluate, type Variables } from "./ciRules";
 import { text } from "./http";
+import type { JobPlan, JobYaml, Plan, Rule } from "./plan";
 import { checkOut } from "./repository";
-
-interface Rule {
-  if?: string;
-  when?: string;
-  allow_failure?: boolean;
-  variables?: Record<string, unknown>;
-  exists?: unknown;
-}
-
-/** A job as it stands in the expanded file; only what this server acts on is spelled out. */
-export interface JobYaml {
-  [key: string]: unknown;
-  stage?: string;
-  when?: string;
-  start_in?: string;
-  tags?: string[];
-  allow_failure?: boolean | object;
-  rules?: Rule[];
-  parallel?: number | object;
-  variables?: Record<string, unknown>;
-  inherit?: { default?: boolean | string[]; variables?: boolean | string[] };
-  environment?: string | { name: string; action?: string; deployment_tier?: string };
-  id_tokens?: Record<string, { aud: string | string[] }>;
-  timeout?: string;
-  resource_group?: string;
-  needs?: (string | { job: string })[];
-  dependencies?: string[];
-  artifacts?: { paths?: string[]; reports?: { junit?: string | string[] } };
-}
 
 interface Config {
   stages: string[];
   workflow?: { rules?: Rule[] };
   variables?: Record<string, unknown>;
   jobs: Record<string, JobYaml>;
-}
-
-export interface JobPlan {
-  name: string;
-  stage: string;
-  when: string;
-  allowFailure: boolean;
-  /** Of the file alone: global, workflow, job and rule. */
-  variables: Variables;
-  /** Set for `parallel:`, from 1. */
-  node?: { index: number; total: number };
-  yaml: JobYaml;
-}
-
-export interface Plan {
-  stages: string[];
-  jobs: JobPlan[];
 }
 
 /** What stops a pipeline from being created; the text goes to the user. */

@@ -1,7 +1,7 @@
 /** Environments: protected ones hold a deployment until it is approved, or refuse it. Protection is Premium. */
 import type { App } from "./app";
 import { levelOf, projectOf, roles, wildcard } from "./access";
-import type { JobPlan } from "./ciConfig";
+import type { JobPlan } from "./plan";
 import { check, created, fail, list, noContent, notFound, ok, route, type Request } from "./http";
 import { userJson } from "./entities";
 import type { Deployment, Job, Pipeline, Project, ProtectedEnvironment, User } from "./store";

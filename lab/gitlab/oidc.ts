@@ -1,15 +1,9 @@
 /** GitLab as an OpenID provider: discovery, keys, and the ID tokens of jobs. */
 import { createHmac, createPublicKey, randomUUID } from "node:crypto";
 import { exportJWK, generateKeyPair, importJWK, SignJWT, type JWK } from "jose";
-import type { App } from "./app";
+import type { App, Keys } from "./app";
 import { fullPath, levelOf, namespaceOf, roles } from "./access";
 import type { Store, Project, User } from "./store";
-
-export interface Keys {
-  public: JWK[];
-  /** Index 1 signs job tokens, as GitLab keeps a key of its own for them. */
-  private: JWK[];
-}
 
 /** The two persistent signing keys. */
 export async function loadKeys(store: Store): Promise<Keys> {

@@ -1,7 +1,8 @@
 /** From a ref to a pipeline: rights, file, rules; then it runs. */
 import { timestamp, type App } from "./app";
 import { isProtected, maySetVariables, mayUpdate } from "./access";
-import { ConfigError, planPipeline, type Plan } from "./ciConfig";
+import { ConfigError, planPipeline } from "./ciConfig";
+import type { Plan } from "./plan";
 import { configPath, inheritedVariables, pipelineVariables, selectVariables } from "./ciVariables";
 import { commitFor, fileAt, log, repositoryOf, resolveRef } from "./repository";
 import { runPipeline } from "./pipelineRun";

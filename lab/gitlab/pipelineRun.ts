@@ -1,10 +1,11 @@
 /** Runs pipelines, stage by stage: what waits for a person, a resource or a runner, and whose turn it is. */
 import { setImmediate, setTimeout as sleep } from "node:timers/promises";
 import { timestamp, type App } from "./app";
-import { expand, seconds, type JobPlan } from "./ciConfig";
+import { expand, seconds } from "./ciConfig";
 import { deploymentOf, isHeld, mayDeploy } from "./environments";
 import { pipelineStatus } from "./pipelineStatus";
-import { execute, variablesFor, writeTrace, type JobRun, type Run } from "./runner";
+import type { JobPlan, Run } from "./plan";
+import { execute, variablesFor, writeTrace, type JobRun } from "./runner";
 import { waitForRunner } from "./runners";
 import type { Job, JobStatus, Pipeline, Project, User } from "./store";
 
@@ -111,7 +112,7 @@ async function advance(
       const own = planOf(job);
       if (own) start(job, own);
     }
-    return Promise.all(jobs.map((job) => started.get(job)));
+    return Promise.all(jobs.flatMap((job) => started.get(job) ?? []));
   };
   if (played) await begun([played]);
   await before;

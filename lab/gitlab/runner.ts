@@ -6,27 +6,14 @@ import { join } from "node:path";
 import { stringify } from "yaml";
 import { timestamp, type App } from "./app";
 import { fullPath, hashToken } from "./access";
-import {
-  childEnvironment,
-  expand,
-  gitlabCiLocal,
-  seconds,
-  type JobPlan,
-  type Plan,
-} from "./ciConfig";
+import { childEnvironment, expand, gitlabCiLocal, seconds } from "./ciConfig";
+import type { JobPlan, Run } from "./plan";
 import type { Variables } from "./ciRules";
 import { configPath, inheritedVariables, selectVariables, tierOf } from "./ciVariables";
 import { isProtectedEnvironment } from "./environments";
 import { jobClaims, sign } from "./oidc";
 import { checkOut, repositoryOf } from "./repository";
-import type { Job, Pipeline, Project, Schedule, User } from "./store";
-
-export interface Run {
-  plan: Plan;
-  user: User;
-  schedule: Schedule | undefined;
-  predefined: Variables;
-}
+import type { Job, Pipeline, Project } from "./store";
 
 export interface JobRun extends Run {
   app: App;

@@ -38,8 +38,9 @@ interface Holder {
 
 type HolderOf = (request: Request) => Holder;
 
-const json = ({ updated_at, ...variable }: ProjectVariable) => ({
+const json = (variable: ProjectVariable) => ({
   ...variable,
+  updated_at: undefined,
   value: variable.hidden ? null : variable.value,
 });
 

@@ -1,0 +1,28 @@
+/** Where a stand-in is not like the official plugin, and why that may be. */
+export interface Unlike {
+  type: string;
+  /** The operation, or `fault N` counted from 1; `*`: every one of the type, while it is being worked on. */
+  operation: string;
+  /** Such as requests, diff, outputs; `*`: any. */
+  field: string;
+  why: string;
+}
+
+export const unlike: Unlike[] = [
+  ...[
+    "command:local:Command",
+    "gitlab:index/getGroup:getGroup",
+    "gitlab:index/getProject:getProject",
+    "gitlab:index/getRepositoryFile:getRepositoryFile",
+    "gitlab:index/pipelineSchedule:PipelineSchedule",
+    "gitlab:index/projectVariable:ProjectVariable",
+    "gitlab:index/repositoryFile:RepositoryFile",
+    "pulumi:providers:gitlab",
+    "pulumi:providers:vault",
+    "vault:identity/groupPolicies:GroupPolicies",
+    "vault:index/mount:Mount",
+    "vault:index/policy:Policy",
+    "vault:jwt/authBackend:AuthBackend",
+    "vault:jwt/authBackendRole:AuthBackendRole",
+  ].map((type) => ({ type, operation: "*", field: "*", why: "not brought in line yet" })),
+];

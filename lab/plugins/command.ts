@@ -1,7 +1,9 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
 import { createInterface } from "node:readline";
-import { text, type Log, type Props, type ResourceType } from "./resource";
+import type { Handler } from "./handler";
+import { stable, text, unknown, type Log, type Props } from "./resource";
 import { serve } from "./server";
 
 const running = new Set<ChildProcess>();
@@ -47,9 +49,14 @@ async function run(line: unknown, inputs: Props, before: Props, log: Log): Promi
   };
   const [stdout, stderr] = [collect("stdout"), collect("stderr")];
   const status = await new Promise<string>((resolve, reject) => {
-    child.on("error", reject);
+    child.on("error", (error: NodeJS.ErrnoException) => {
+      const what = existsSync(text(inputs.dir ?? "."))
+        ? `fork/exec ${shell}`
+        : `chdir ${text(inputs.dir)}`;
+      reject(error.code === "ENOENT" ? notThere(what, line) : error);
+    });
     child.on("close", (code, signal) => {
-      resolve(code === null ? `signal: ${signal}` : `exit status ${code}`);
+      resolve(code === null ? `signal: ${signals[signal ?? ""] ?? signal}` : `exit status ${code}`);
     });
   }).finally(() => running.delete(child));
   if (status !== "exit status 0") {
@@ -57,6 +64,12 @@ async function run(line: unknown, inputs: Props, before: Props, log: Log): Promi
   }
   return { stdout: stdout.join("\n"), stderr: stderr.join("\n") };
 }
+
+/** Go's words. */
+const signals: Record<string, string> = { SIGKILL: "killed", SIGTERM: "terminated" };
+
+const notThere = (what: string, line: unknown): Error =>
+  new Error(`${what}: no such file or directory: running ${JSON.stringify(line)}:\n`);
 
 /** Ends a command with all that it has started. */
 function endGroup({ pid }: ChildProcess): void {
@@ -67,38 +80,63 @@ function endGroup({ pid }: ChildProcess): void {
   }
 }
 
-const command: ResourceType = {
-  inputs: {
-    create: {},
-    update: {},
-    delete: {},
-    dir: {},
-    environment: {},
-    interpreter: {},
-    stdin: {},
-    logging: {},
-    addPreviousOutputInEnv: { default: true },
-    triggers: { replace: true },
+const inputs = [
+  ...["create", "update", "delete", "dir", "environment", "interpreter", "stdin"],
+  ...["logging", "addPreviousOutputInEnv", "triggers"],
+];
+
+const known = (properties: Props): Props =>
+  Object.fromEntries(Object.entries(properties).filter(([key]) => inputs.includes(key)));
+
+const changedKeys = (state: Props, news: Props): string[] =>
+  inputs.filter((key) => stable(state[key] ?? null) !== stable(news[key] ?? null));
+
+/** A changed way of logging runs nothing. */
+const runsAgain = (state: Props, news: Props): boolean =>
+  changedKeys(state, news).some((key) => key !== "logging");
+
+const command: Handler = {
+  check(news) {
+    const strange = Object.keys(news).filter(
+      (key) => !inputs.includes(key) && !key.startsWith("__"),
+    );
+    return {
+      inputs: news,
+      failures: strange.map((key) => [key, "this stand-in does not know the property"]),
+    };
   },
-  outputs: ["stdout", "stderr"],
-  changing: ["stdout", "stderr"],
-  async create(inputs, log) {
-    const output = inputs.create === undefined ? {} : await run(inputs.create, inputs, {}, log);
-    return { id: `command-${randomBytes(4).toString("hex")}`, state: { ...inputs, ...output } };
+  async diff(state, news) {
+    return changedKeys(state, news).map((key) => {
+      const kind = state[key] === undefined ? "ADD" : news[key] === undefined ? "DELETE" : "UPDATE";
+      // Other triggers replace the resource by the SDK's own word.
+      return { key, kind, replaces: key === "triggers" && kind !== "UPDATE" };
+    });
+  },
+  async previewCreate(news) {
+    return { ...news, stdout: unknown, stderr: unknown };
+  },
+  async create(news, log) {
+    const output =
+      news.create === undefined
+        ? { stdout: "", stderr: "" }
+        : await run(news.create, news, {}, log);
+    return { id: `command-${randomBytes(4).toString("hex")}`, state: { ...news, ...output } };
   },
   async read(_, state) {
-    return state;
+    return { state, inputs: known(state) };
+  },
+  async previewUpdate(was, now) {
+    const { stdout, stderr } = runsAgain(was, now) ? { stdout: unknown, stderr: unknown } : was;
+    return { ...now, stdout, stderr };
   },
   async update(_, was, now, log) {
-    const line = now.update ?? now.create;
+    const line = runsAgain(was, now) ? (now.update ?? now.create) : undefined;
     const { stdout, stderr } = was;
     const output = line === undefined ? { stdout, stderr } : await run(line, now, was, log);
     return { ...now, ...output };
   },
   async delete(_, state, log) {
-    if (state.delete !== undefined) {
-      await run(state.delete, state, state, log);
-    }
+    if (state.delete !== undefined) await run(state.delete, state, state, log);
   },
 };
 

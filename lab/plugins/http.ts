@@ -1,7 +1,7 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { HttpRequest, Send } from "../../net/http";
 import { proxyTo } from "../../net/proxy";
 import { nodeSend } from "../../net/transport";
+import { pause } from "./waits";
 
 export interface Answer {
   status: number;
@@ -9,14 +9,24 @@ export interface Answer {
   body: unknown;
 }
 
+/** When a call is tried again, and how long that is waited for. */
+export interface Tries {
+  /** In all. */
+  tries?: number;
+  /** Which statuses; a call without an answer is tried again in any case. */
+  again?: (status: number) => boolean;
+  /** Before the next try; `attempt` counts from 1. */
+  waitMs?: (attempt: number) => number;
+}
+
 const timeoutMs = 20_000;
 const maxBytes = 16 * 1024 * 1024;
-const tries = 2;
+const passing = (status: number) => status === 429 || (status >= 500 && status !== 501);
 
 const plain = nodeSend({ proxyFor: proxyTo });
 
 /**
- * One HTTP call with a JSON body, tried again once after 429, a server error or no answer at all.
+ * One HTTP call with a JSON body, tried again after 429, a server error or no answer at all.
  * @throws where there is no answer; the message names method and URL, never headers or body.
  */
 export async function send(
@@ -24,8 +34,14 @@ export async function send(
   url: string,
   headers: Record<string, string>,
   body?: unknown,
-  transport: Send = plain,
+  options: Tries & { transport?: Send } = {},
 ): Promise<Answer> {
+  const {
+    transport = plain,
+    tries = 2,
+    again = passing,
+    waitMs = (attempt) => attempt * 1_000,
+  } = options;
   for (let attempt = 1; ; attempt++) {
     try {
       const answer = await transport({
@@ -36,8 +52,7 @@ export async function send(
         timeoutMs,
         maxBytes,
       });
-      const passing = answer.status === 429 || (answer.status >= 500 && answer.status !== 501);
-      if (!passing || attempt === tries) {
+      if (!again(answer.status) || attempt === tries) {
         return { status: answer.status, body: parsed(answer.body) };
       }
     } catch (error) {
@@ -45,7 +60,7 @@ export async function send(
         throw new Error(`${method} ${url}: ${(error as Error).message}`, { cause: error });
       }
     }
-    await sleep(500 * attempt);
+    await pause(waitMs(attempt));
   }
 }
 

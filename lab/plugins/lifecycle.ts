@@ -7,6 +7,8 @@ export interface Change {
   key: string;
   kind: "ADD" | "DELETE" | "UPDATE";
   replaces: boolean;
+  /** The old resource has to go before its replacement can come. */
+  deleteFirst?: true;
 }
 
 /** The inputs with their defaults, and what is wrong with them as [property, reason]. */

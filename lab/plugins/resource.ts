@@ -39,6 +39,12 @@ export interface ResourceType {
 /** Stands for a value that a preview can't know. The engine's own constant. */
 export const unknown = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
 
+/** A value marked as a secret on the wire. */
+export const secretOf = (value: unknown): Props => ({
+  "4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270",
+  value,
+});
+
 /** For inputs whose order has no meaning. */
 export const asSet = (was: unknown, now: unknown): boolean =>
   stable([...((was as unknown[] | undefined) ?? [])].sort()) ===

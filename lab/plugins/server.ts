@@ -21,6 +21,8 @@ export interface Plugin {
   /** Known keys of the provider's configuration. */
   config: readonly string[];
   configure(config: Record<string, string>): Promise<void>;
+  /** Secrets of the configuration come back without their mark. */
+  losesSecrets?: true;
   types: Record<string, ResourceType | Handler>;
   functions?: Record<string, (args: Props) => Promise<Props>>;
   cancel?(): void;
@@ -78,8 +80,8 @@ export function serve(plugin: Plugin): void {
     checkConfig: unary(async (request: proto.CheckRequest) => {
       const known = [...plugin.config, "version", "pluginDownloadURL"];
       const answer = new proto.CheckResponse();
-      // Handed back untouched: a secret stays marked as one.
-      answer.setInputs(request.getNews());
+      // Handed back untouched: a secret stays marked as one, but with plugins that lose the mark.
+      answer.setInputs(plugin.losesSecrets ? unmarked(request.getNews()) : request.getNews());
       for (const key of Object.keys(plain(request.getNews()))) {
         if (!known.includes(key) && !key.startsWith("__")) {
           answer.addFailures(failure(key, "this stand-in does not know the configuration key"));
@@ -89,10 +91,8 @@ export function serve(plugin: Plugin): void {
     }),
 
     configure: unary(async (request: proto.ConfigureRequest) => {
-      const settings = Object.entries(plain(request.getArgs())).map(([key, value]) => {
-        const { value: secret } = value as { value?: unknown };
-        return [key, text(secret ?? value)] as const;
-      });
+      const args = Object.entries(plain(unmarked(request.getArgs())));
+      const settings = args.map(([key, value]) => [key, text(value)] as const);
       await plugin.configure(Object.fromEntries(settings));
       const answer = new proto.ConfigureResponse();
       // Without acceptSecrets the engine marks outputs whose input of the same name was secret.
@@ -116,6 +116,7 @@ export function serve(plugin: Plugin): void {
       const answer = new proto.DiffResponse();
       answer.setChanges(found.length > 0 ? DIFF_SOME : DIFF_NONE);
       answer.setHasdetaileddiff(found.some(({ kind }) => kind !== undefined));
+      answer.setDeletebeforereplace(found.some(({ deleteFirst }) => deleteFirst));
       for (const { key, kind, replaces } of found) {
         answer.addDiffs(key);
         if (replaces) {
@@ -252,6 +253,15 @@ function failure(property: string, reason: string): proto.CheckFailure {
   found.setProperty(property);
   found.setReason(reason);
   return found;
+}
+
+/** A configuration without the marks of its secrets. */
+function unmarked(config: Struct | undefined): Struct {
+  const all = Object.entries(plain(config)).map(([key, value]) => {
+    const { value: secret } = value as { value?: unknown };
+    return [key, secret ?? value];
+  });
+  return struct(Object.fromEntries(all) as Props);
 }
 
 function plain(properties: Struct | undefined): Props {

@@ -272,7 +272,8 @@ export function providerDifferences(one: Operation, seen: SeenProvider): Differe
   if (grpc.error) compare("failsAt", grpc.failsAt, seen.failsAt);
   if (grpc.info) compare("version", grpc.info, seen.version);
   for (const [key, value] of Object.entries(grpc.configure ?? {})) {
-    compare("configure", { [key]: value }, { [key]: seen.configure?.[key.toLowerCase()] ?? false });
+    const { configure: answer = {} } = seen;
+    compare("configure", { [key]: value }, { [key]: answer[key] ?? answer[key.toLowerCase()] });
   }
   if (grpc.checkConfig) {
     const { inputs, failures } = grpc.checkConfig;

@@ -7,6 +7,7 @@ import { Status } from "@pulumi/pulumi/proto/status_pb";
 import { Empty } from "google-protobuf/google/protobuf/empty_pb";
 import { Struct, type JavaScriptValue } from "google-protobuf/google/protobuf/struct_pb";
 import type { Props } from "../../recordings/expand";
+import { unmarked } from "./placeholders";
 
 /** What a plugin's refusal says; with `halfMade`, the engine keeps the resource in this state. */
 export class PluginError extends Error {
@@ -30,8 +31,13 @@ export interface Diff {
 
 export type PluginClient = Awaited<ReturnType<typeof startPlugin>>;
 
+/** Secrets lose their mark on the way: no plugin here says that it takes them. */
 const struct = (value: object): Struct =>
-  Struct.fromJavaScript(JSON.parse(JSON.stringify(value)) as Record<string, JavaScriptValue>);
+  Struct.fromJavaScript(unmarked(value) as Record<string, JavaScriptValue>);
+
+/** A provider's configuration keeps them. */
+const marked = (value: object): Struct =>
+  Struct.fromJavaScript(value as Record<string, JavaScriptValue>);
 
 const plain = (value: Struct | undefined): Props => value?.toJavaScript() ?? {};
 
@@ -62,7 +68,7 @@ export async function startPlugin(executable: string, environment: Record<string
     async checkConfig(config: Props) {
       const request = new proto.CheckRequest();
       request.setUrn("urn:pulumi:dev::traces::pulumi:providers:it::it");
-      request.setNews(struct(config));
+      request.setNews(marked(config));
       const answer = await ask<proto.CheckResponse>("checkConfig", request);
       return { inputs: plain(answer.getInputs()), failures: answer.getFailuresList().length };
     },
@@ -70,7 +76,7 @@ export async function startPlugin(executable: string, environment: Record<string
       const request = new proto.ConfigureRequest();
       request.setAcceptsecrets(true);
       request.setAcceptresources(true);
-      request.setArgs(struct(config));
+      request.setArgs(marked(config));
       return (await ask<proto.ConfigureResponse>("configure", request)).toObject();
     },
     async version() {

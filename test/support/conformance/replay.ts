@@ -1,6 +1,6 @@
 import { changed, type Operation, type Props, type Recording } from "../../recordings/expand";
 import type { placeholders } from "./placeholders";
-import { unmarked, written } from "./placeholders";
+import { written } from "./placeholders";
 import { PluginError, type Diff, type PluginClient, type State } from "./plugin";
 import type { RecordingProxy, SeenRequest, Strike } from "./recordingProxy";
 
@@ -61,7 +61,7 @@ export function replayer(bench: Bench, recording: Recording) {
   const make = async (given: Props): Promise<Kept> => {
     const { inputs } = await plugin.check(type, {}, places.fill(given));
     const { id, outputs } = await plugin.create(type, inputs);
-    return { id, state: { inputs, outputs: unmarked(outputs) as Props } };
+    return { id, state: { inputs, outputs } };
   };
 
   const begin = async (one: Operation): Promise<Kept | undefined> => {
@@ -94,7 +94,7 @@ export function replayer(bench: Bench, recording: Recording) {
       throw new Error(`${type}: a creation that should end half-made did not`);
     }
     const { id, properties } = failed.halfMade;
-    return { id, state: { inputs, outputs: unmarked(properties) as Props } };
+    return { id, state: { inputs, outputs: properties } };
   };
 
   const run = async (one: Operation, strike?: Strike): Promise<Seen> => {
@@ -155,7 +155,7 @@ export function replayer(bench: Bench, recording: Recording) {
     seen.preview = (await call("preview", () => plugin.create(type, inputs, true))).outputs;
     const { id, outputs } = await call(phase, () => plugin.create(type, inputs));
     Object.assign(seen, { id, outputs });
-    return { id, state: { inputs, outputs: unmarked(outputs) as Props } };
+    return { id, state: { inputs, outputs } };
   };
 
   const read = async (before: Kept, seen: Seen, call: Call): Promise<Kept | undefined> => {
@@ -165,8 +165,8 @@ export function replayer(bench: Bench, recording: Recording) {
       return undefined;
     }
     Object.assign(seen, found);
-    const outputs = unmarked(found.outputs) as Props;
-    return { id: found.id, state: { inputs: unmarked(found.inputs) as Props, outputs } };
+    const { outputs, inputs } = found;
+    return { id: found.id, state: { inputs, outputs } };
   };
 
   const change = async (
@@ -196,7 +196,7 @@ export function replayer(bench: Bench, recording: Recording) {
     const outputs = await call(phase, () => plugin.update(type, id, state, inputs));
     // An import's outputs are those that were read.
     if (seen.outputs === undefined) seen.outputs = outputs;
-    return { id, state: { inputs, outputs: unmarked(outputs) as Props } };
+    return { id, state: { inputs, outputs } };
   };
 
   const replace = async (

@@ -55,7 +55,7 @@ export async function startConformanceWorld() {
         ...shared,
         "<token>": bao.rootToken,
         "<vault-host>": host(vault.url),
-        "<https-vault>": "",
+        "<folder>/tls2/tls/ca.pem": tls.caFile,
         // Keys come from GitLab itself: its issuer is its own address.
         "<gitlab-host>": host(gitlab.url),
       }),

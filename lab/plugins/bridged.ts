@@ -96,8 +96,7 @@ export function bridged(type: BridgedType): Handler {
     },
     async previewCreate(inputs) {
       plan({}, inputs);
-      const { __meta, ...state } = stateOf(unknown, { ...unknowns(fields, inputs), ...inputs });
-      return state;
+      return previewed(stateOf(unknown, { ...unknowns(fields, inputs), ...inputs }));
     },
     async create(inputs) {
       const planned = plan({}, inputs);
@@ -119,8 +118,7 @@ export function bridged(type: BridgedType): Handler {
     async previewUpdate(was, now) {
       const kept = Object.entries(was).filter(([key]) => !(key in fields));
       const all = { ...Object.fromEntries(kept), ...plan(was, now) };
-      const { __meta, ...state } = stateOf(undefined, all);
-      return { ...state, ...unknownBlocks(fields, was, now) };
+      return { ...previewed(stateOf(undefined, all)), ...unknownBlocks(fields, was, now) };
     },
     async update(id, was, now) {
       const planned = plan(was, now);
@@ -152,6 +150,10 @@ function failuresOf(fields: Record<string, BridgedField>, inputs: Props): [strin
     ...missing.map(([key]): [string, string] => [key, "missing required property"]),
   ];
 }
+
+/** A preview tells nothing of the schema's version. */
+const previewed = (state: Props): Props =>
+  Object.fromEntries(Object.entries(state).filter(([key]) => key !== "__meta"));
 
 const isCollection = (field: BridgedField | undefined): boolean => field?.kind !== undefined;
 const isEmpty = (value: unknown): boolean =>

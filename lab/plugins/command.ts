@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { createInterface } from "node:readline";
 import type { Handler } from "./handler";
+import type { Change } from "./lifecycle";
 import { stable, text, unknown, type Log, type Props } from "./resource";
 import { serve } from "./server";
 
@@ -91,6 +92,17 @@ const known = (properties: Props): Props =>
 const changedKeys = (state: Props, news: Props): string[] =>
   inputs.filter((key) => stable(state[key] ?? null) !== stable(news[key] ?? null));
 
+const kindOf = (was: unknown, now: unknown): Change["kind"] =>
+  was === undefined ? "ADD" : now === undefined ? "DELETE" : "UPDATE";
+
+function changedTriggers(state: Props, news: Props): Change[] {
+  const [was, now] = [state.triggers as unknown[], news.triggers as unknown[]];
+  const all = Array.from({ length: Math.max(was.length, now.length) }, (_, at) => at);
+  return all
+    .filter((at) => stable(was[at] ?? null) !== stable(now[at] ?? null))
+    .map((at) => ({ key: `triggers[${at}]`, kind: kindOf(was[at], now[at]), replaces: false }));
+}
+
 /** A changed way of logging runs nothing. */
 const runsAgain = (state: Props, news: Props): boolean =>
   changedKeys(state, news).some((key) => key !== "logging");
@@ -106,10 +118,11 @@ const command: Handler = {
     };
   },
   async diff(state, news) {
-    return changedKeys(state, news).map((key) => {
-      const kind = state[key] === undefined ? "ADD" : news[key] === undefined ? "DELETE" : "UPDATE";
-      // Other triggers replace the resource by the SDK's own word.
-      return { key, kind, replaces: key === "triggers" && kind !== "UPDATE" };
+    return changedKeys(state, news).flatMap((key) => {
+      const kind = kindOf(state[key], news[key]);
+      // Other triggers replace the resource by the SDK's own word, which names them one by one.
+      if (key === "triggers" && kind === "UPDATE") return changedTriggers(state, news);
+      return [{ key, kind, replaces: key === "triggers" }];
     });
   },
   async previewCreate(news) {

@@ -43,6 +43,7 @@ beforeAll(async () => {
     PATH: path,
     HOME: folder,
     PULUMI_CONFIG_PASSPHRASE: "e2e",
+    LAB_PLUGIN_WAITS: "0.02",
     PULUMI_SKIP_UPDATE_CHECK: "1",
     PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
     PULUMI_NODEJS_TRANSPILE_ONLY: "true",
@@ -90,7 +91,7 @@ test("up makes everything, and a second look finds nothing to do", async () => {
 
   expect(await fromVault("auth/gitlab/role/rotator")).toMatchObject({
     role_type: "jwt",
-    bound_claims: { project_id: "1", ref: "main" },
+    bound_claims: { project_id: ["1"], ref: ["main"] },
     token_policies: ["developer"],
     token_ttl: 600,
   });
@@ -146,7 +147,7 @@ test("drift made by hand shows, and the next up mends it", async () => {
   const { summary } = await up({}, { refresh: true });
   expect(summary.resourceChanges).toEqual({ update: 4, same: 5 });
   expect(await fromVault("auth/gitlab/role/rotator")).toMatchObject({
-    bound_claims: { project_id: "1", ref: "main" },
+    bound_claims: { project_id: ["1"], ref: ["main"] },
     bound_subject: "",
     token_policies: ["developer"],
   });
@@ -172,9 +173,11 @@ test("a changed trigger runs the command anew", async () => {
 
 test("an update that failed is made good by the next up", async () => {
   await expect(up({ keys: unreachable })).rejects.toThrow("error checking oidc discovery URL");
-  const keys = { jwtValidationPubkeys: [pem], description: "mended" };
+  const keys = { jwtValidationPubkeys: [pem], boundIssuer: "https://other.example" };
   expect((await up({ keys })).summary.resourceChanges).toEqual({ update: 1, same: 8 });
-  expect(await fromVault("sys/auth/gitlab")).toMatchObject({ description: "mended" });
+  expect(await fromVault("auth/gitlab/config")).toMatchObject({
+    bound_issuer: "https://other.example",
+  });
 });
 
 test("what was made by half is finished by the next up, not made twice", async () => {

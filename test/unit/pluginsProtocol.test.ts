@@ -162,18 +162,6 @@ describe("command", () => {
     expect(() => readFileSync(mark)).toThrow("ENOENT");
   });
 
-  test("runs with environment, folder, input and interpreter", async () => {
-    const plugin = await start("command", { INHERITED: "yes" });
-    const { properties } = await plugin.create(type, {
-      create: 'printf "%s %s %s %s\\n" "$INHERITED" "$OWN" "$PWD" "$(cat)"; echo oops >&2',
-      environment: { OWN: "mine" },
-      dir: "/",
-      stdin: "fed",
-      interpreter: ["/bin/bash", "-c"],
-    });
-    expect(properties).toMatchObject({ stdout: "yes mine / fed", stderr: "oops" });
-  });
-
   test("fails with exit status and output, not with the environment", async () => {
     const plugin = await start("command");
     const failed = plugin.create(type, {
@@ -184,26 +172,12 @@ describe("command", () => {
     await expect(failed).rejects.not.toThrow(/canary/);
   });
 
-  test("updates with update, or else with create, and knows the previous output", async () => {
-    const plugin = await start("command");
-    const was = { create: "echo one", stdout: "one", stderr: "" };
-    const line = 'echo "$PULUMI_COMMAND_STDOUT again"';
-    expect(await plugin.update(type, "x", was, { create: line })).toMatchObject({
-      stdout: "one again",
-    });
-    expect(await plugin.update(type, "x", was, { create: "false", update: line })).toMatchObject({
-      stdout: "one again",
-    });
-    const silent = { create: line, addPreviousOutputInEnv: false };
-    expect(await plugin.update(type, "x", was, silent)).toMatchObject({ stdout: " again" });
-  });
-
   test("ends with all its children when the engine cancels", async () => {
     const plugin = await start("command");
     const mark = join(folder, "started");
     const failed = expect(
       plugin.create(type, { create: `touch ${mark}; sleep 60; echo end` }),
-    ).rejects.toThrow("signal: SIGTERM");
+    ).rejects.toThrow("signal: terminated");
     while (!existsSync(mark)) {
       await sleep(50);
     }
@@ -305,27 +279,6 @@ describe("vault", () => {
     await expect(failed).rejects.toThrow(/auth\/token\/create\nCode: 403[^]*permission denied/);
     await expect(failed).rejects.not.toThrow(/canary/);
   });
-
-  test("a write to nowhere is an error, a read from nowhere is not", async () => {
-    const plugin = await start("vault", environment);
-    await plugin.configure({});
-    await expect(plugin.create("vault:index/policy:Policy", policy)).rejects.toThrow("Code: 404");
-    expect((await plugin.read("vault:index/policy:Policy", "p")).id).toBe("");
-  });
-
-  test("splits bound claims at commas, unless told not to", async () => {
-    const plugin = await start("vault", environment);
-    await plugin.configure({ skipChildToken: "true" });
-    const type = "vault:jwt/authBackendRole:AuthBackendRole";
-    const role = { backend: "gitlab", roleName: "r", boundClaims: { ref: "a, b", id: "1" } };
-    await plugin.create(type, role).catch(() => undefined);
-    await plugin.create(type, { ...role, disableBoundClaimsParsing: true }).catch(() => undefined);
-    const bodies = seen.filter(({ line }) => line === "PUT /v1/auth/gitlab/role/r");
-    expect(bodies.map(({ body }) => (JSON.parse(body) as Props).bound_claims)).toEqual([
-      { ref: ["a", "b"], id: "1" },
-      { ref: "a, b", id: "1" },
-    ]);
-  });
 });
 
 describe("vault's groups", () => {
@@ -353,42 +306,6 @@ describe("vault's groups", () => {
     seen
       .filter(({ line }) => line === `PUT ${path}`)
       .map(({ body }) => JSON.parse(body) as unknown);
-
-  test("gives a group policies beside its own, and reports no others", async () => {
-    tell(`GET ${path}`, group(["a", "b"]), group(["a", "b", "c"]));
-    const { id, properties } = await plugin.create(type, mine);
-    expect(written()).toEqual([{ policies: ["a", "b", "c"] }]);
-    expect(id).toBe("g-1");
-    expect(properties).toMatchObject({ policies: ["b", "c"], groupName: "people" });
-  });
-
-  test("a read says which of them are there; a group that is gone is gone", async () => {
-    tell(`GET ${path}`, group(["a", "c"]));
-    expect((await plugin.read(type, "g-1", mine)).inputs).toMatchObject({ policies: ["c"] });
-    tell(`GET ${path}`, [404, {}]);
-    expect((await plugin.read(type, "g-1", mine)).id).toBe("");
-  });
-
-  test("a change takes what is not wanted any more, and no other", async () => {
-    tell(`GET ${path}`, group(["a", "b", "c"]), group(["a", "c", "d"]));
-    await plugin.update(type, "g-1", mine, { ...mine, policies: ["c", "d"] });
-    expect(written()).toEqual([{ policies: ["a", "c", "d"] }]);
-  });
-
-  test("a deletion takes its own away, and needs the group", async () => {
-    tell(`GET ${path}`, group(["a", "b", "c"]));
-    await plugin.remove(type, "g-1", mine);
-    expect(written()).toEqual([{ policies: ["a"] }]);
-    tell(`GET ${path}`, [404, {}]);
-    await expect(plugin.remove(type, "g-1", mine)).rejects.toThrow("g-1 does not exist");
-  });
-
-  test("an exclusive one is all that the group has", async () => {
-    tell(`GET ${path}`, group(["b", "c"]));
-    await plugin.create(type, { ...mine, exclusive: true });
-    await plugin.remove(type, "g-1", { ...mine, exclusive: true });
-    expect(written()).toEqual([{ policies: ["b", "c"] }, { policies: [] }]);
-  });
 
   test("a group without policies, and two changes at once", async () => {
     tell(`GET ${path}`, group(null), group(["b"]));

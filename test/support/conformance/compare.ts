@@ -89,7 +89,7 @@ function compareAnswer(
   compare("gone", answer.gone === true, seen.gone === true);
   const isDeleted = answer.deleted ?? answer.deletedAfter?.deleted ?? answer.deleteFirst?.deleted;
   compare("deleted", isDeleted === true, seen.deleted === true);
-  compareError(answer.error, seen.error, compare);
+  compareError(answer.error, seen, compare);
   if (answer.created) {
     compareAnswer(recording, one, answer.created, { ...seen.created, requests: [] }, compare);
   }
@@ -111,7 +111,7 @@ export function faultDifferences(
   if (typeof error === "object") {
     const { message, halfMade } = error;
     const text = typeof fault.error === "string" ? ownStatus(message, fault.fault.status) : message;
-    compareError({ message: text, ...(halfMade && { halfMade }) }, seen.error, compare);
+    compareError({ message: text, ...(halfMade && { halfMade }) }, seen, compare);
   }
   const tries = seen.requests.filter(({ injected }) => injected).length;
   if (Math.abs(tries - fault.tries) > 1 || tries === 0) compare("tries", fault.tries, tries);
@@ -125,12 +125,17 @@ const ownStatus = (message: string, status: number): string =>
 
 function compareError(
   expected: RecordedAnswer["error"],
-  got: Seen["error"],
+  { error: got, checked }: Seen,
   compare: Compare,
 ): void {
   compare("error", expected !== undefined, got !== undefined);
   if (!expected || !got) return;
   compare("halfMade", expected.halfMade, got.halfMade);
+  if (got.kept) {
+    // What was wanted goes into the state, whether the server has it or not.
+    const kept = Object.keys(checked ?? {}).map((key) => [key, got.kept?.[key]]);
+    compare("kept", checked, Object.fromEntries(kept));
+  }
   const status = /Code: (\d{3})|: (\d{3}) (?:\{message|Not Found)/.exec(expected.message);
   const code = status?.[1] ?? status?.[2];
   if (code && !new RegExp(`\\b${code}\\b`).test(got.message))
@@ -268,7 +273,7 @@ export function providerDifferences(one: Operation, seen: SeenProvider): Differe
     requests.flatMap((request) => lines(request, tries)),
     seenLines(one, seen),
   );
-  compareError(grpc.error, seen.error, compare);
+  compareError(grpc.error, seen, compare);
   if (grpc.error) compare("failsAt", grpc.failsAt, seen.failsAt);
   if (grpc.info) compare("version", grpc.info, seen.version);
   for (const [key, value] of Object.entries(grpc.configure ?? {})) {

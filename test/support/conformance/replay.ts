@@ -40,7 +40,8 @@ export interface Seen {
   id?: string;
   gone?: boolean;
   deleted?: boolean;
-  error?: { message: string; halfMade?: string };
+  /** `kept`: what the engine would write into its state. */
+  error?: { message: string; halfMade?: string; kept?: Props };
   created?: Seen;
 }
 
@@ -111,7 +112,10 @@ export function replayer(bench: Bench, recording: Recording) {
     } catch (error) {
       if (!(error instanceof PluginError)) throw error;
       const { message, halfMade } = error;
-      seen.error = { message, ...(halfMade && { halfMade: halfMade.id }) };
+      seen.error = {
+        message,
+        ...(halfMade && { halfMade: halfMade.id, kept: halfMade.properties }),
+      };
       kept = before;
     } finally {
       proxy.strikeWith(undefined);

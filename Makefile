@@ -1,5 +1,5 @@
-# make up | test | down | bench | clean: see README.md
-.PHONY: up test test-long down bench clean
+# make up | test | test-unit | test-long | down | bench | clean: see README.md, CONTRIBUTING.md
+.PHONY: up test test-unit test-long down bench clean
 
 TS := node -r ts-node/register
 
@@ -21,6 +21,10 @@ clean: down
 
 test: node_modules/.package-lock.json
 	@$(TS) test/run.ts
+
+# The quick part: unit tests without exploration.
+test-unit: node_modules/.package-lock.json
+	@$(TS) test/run.ts unit
 
 test-long: node_modules/.package-lock.json
 	@TEST_LONG=1 EXPLORE=full $(TS) test/run.ts

@@ -28,6 +28,11 @@ export default tseslint.config(
     rules: { "no-console": "off" },
   },
   {
+    // By test/support/fastCheck.ts, which sets the seed.
+    files: ["test/{unit,e2e}/**"],
+    rules: { "no-restricted-imports": ["error", "fast-check"] },
+  },
+  {
     files: ["**/*.{js,mjs,cjs}"],
     languageOptions: {
       globals: {

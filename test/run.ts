@@ -1,55 +1,102 @@
-// `make test`: build, type check, lint, format, unit and end-to-end tests; ends with "N passed, M failed".
+// `make test`: build, type check, lint, form, fences, unit and end-to-end tests; ends with "N passed, M failed".
+// With the argument `unit` (`make test-unit`): the quick part, which is the unit tests without exploration.
 import { spawn } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 import { ensureTools } from "../lab/tools";
+import { currentNodeVersion, ensureCurrentNode } from "../lab/tools/currentNode";
 
 const root = join(__dirname, "..");
 const bin = (name: string) => join(root, "node_modules", ".bin", name);
 const results = join(root, ".lab", "test-results");
+const isLong = process.env["TEST_LONG"] !== undefined;
+
+/** Searched for whole state spaces: half of the unit tests' time. */
+const explorations = ["interleavings", "randomSchedules"];
+
+/** What has to hold on the current Node, too: the whole of it in `make test-long`. */
+const onCurrentNode = isLong
+  ? { unit: ["test/unit"], e2e: ["mainJob", "lifeCycle"] }
+  : {
+      unit: ["transport", "rotateProcess", "providerRoundtrip", "apisecClient", "vaultClient"],
+      e2e: ["mainJob"],
+    };
 
 interface Check {
   name: string;
   command: string[];
   /** Where jest writes its counts; a check without is one test. */
   counts?: string;
+  env?: NodeJS.ProcessEnv;
 }
 
-function jest(project: string, ...options: string[]): Check {
-  const counts = join(results, `${project}.json`);
-  const args = ["--selectProjects", project, "--json", "--outputFile", counts, ...options];
-  return { name: `${project} tests`, command: [bin("jest"), ...args], counts };
+interface JestOptions {
+  /** Parts of file names. */
+  files?: string[];
+  without?: string[];
+  /** Another Node than this one's. */
+  node?: string | undefined;
 }
 
-const checks: Check[] = [
-  { name: "build", command: ["npm", "run", "--silent", "build"] },
-  { name: "type check", command: [bin("tsc"), "-p", "."] },
-  { name: "lint", command: [bin("eslint"), "."] },
-  { name: "format", command: [bin("prettier"), "--check", "--log-level=warn", "."] },
-  jest("unit", "--maxWorkers=2"),
-  // Each file has a lab of its own; two at once fill two cores.
-  jest("e2e", "--maxWorkers=2"),
-];
+function jest(name: string, project: "unit" | "e2e", options: JestOptions = {}): Check {
+  const { files = [], without = [], node } = options;
+  const counts = join(results, `${name.replaceAll(/\W+/g, "-")}.json`);
+  const args = ["--json", "--outputFile", counts, "--maxWorkers=2", `--selectProjects=${project}`];
+  if (without.length > 0) args.push(`--testPathIgnorePatterns=${without.join("|")}`);
+  const command = [node ?? process.execPath, bin("jest"), ...args, "--", ...files];
+  // The programs and jobs that tests start take `node` from PATH.
+  const PATH = node && [dirname(node), process.env["PATH"]].join(delimiter);
+  return { name, command, counts, ...(PATH ? { env: { ...process.env, PATH } } : {}) };
+}
 
-function run(command: string[]): Promise<number> {
+const build: Check = { name: "build", command: ["npm", "run", "--silent", "build"] };
+const quick = jest("unit tests", "unit", { without: explorations });
+
+async function everything(): Promise<Check[]> {
+  const log = (line: string) => console.log(`   ${line}`);
+  const [, node] = await Promise.all([ensureTools({ log }), ensureCurrentNode({ log })]);
+  const { unit, e2e } = onCurrentNode;
+  const without = unit.length === 1 ? explorations : [];
+  const onNode = `on Node ${currentNodeVersion}`;
+  return [
+    build,
+    { name: "type check", command: [bin("tsc"), "-p", "."] },
+    { name: "lint", command: [bin("eslint"), "."] },
+    { name: "format", command: [bin("prettier"), "--check", "--log-level=warn", "."] },
+    { name: "fences", command: ["npm", "run", "--silent", "fences"] },
+    quick,
+    jest("exploration", "unit", { files: explorations }),
+    // Each file has a lab of its own; two at once fill two cores.
+    jest("e2e tests", "e2e"),
+    ...(node === undefined
+      ? []
+      : [
+          jest(`unit tests ${onNode}`, "unit", { files: unit, without, node: node.detail }),
+          jest(`e2e tests ${onNode}`, "e2e", { files: e2e, node: node.detail }),
+        ]),
+  ];
+}
+
+function run({ command, env }: Check): Promise<number> {
   const [program = "", ...args] = command;
   return new Promise((resolve) => {
-    const child = spawn(program, args, { cwd: root, stdio: ["ignore", "inherit", "inherit"] });
+    const child = spawn(program, args, { cwd: root, env, stdio: ["ignore", "inherit", "inherit"] });
     child.on("error", () => resolve(127));
     child.on("exit", (code) => resolve(code ?? 1));
   });
 }
 
-async function main(): Promise<void> {
+async function main(part: string | undefined): Promise<void> {
   rmSync(results, { recursive: true, force: true });
   mkdirSync(results, { recursive: true });
-  await ensureTools({ log: (line) => console.log(`   ${line}`) });
+  const checks = part === "unit" ? [build, quick] : await everything();
   let passed = 0;
   let failed = 0;
-  for (const { name, command, counts } of checks) {
+  for (const check of checks) {
+    const { name, counts } = check;
     const started = Date.now();
     console.log(`\n== ${name} ==`);
-    const code = await run(command);
+    const code = await run(check);
     const seconds = ((Date.now() - started) / 1000).toFixed(1);
     const tests = counts === undefined ? undefined : readCounts(counts);
     passed += tests?.passed ?? (code === 0 ? 1 : 0);
@@ -76,4 +123,4 @@ function readCounts(file: string): { passed: number; failed: number } {
   }
 }
 
-void main();
+void main(process.argv[2]);

@@ -1,4 +1,4 @@
-import * as fc from "fast-check";
+import fc from "../support/fastCheck";
 import { apisecAt, defaultApisecPaths } from "../../clients/apisec";
 import type { Apisec as ApisecClient, Identity } from "../../clients/apisec";
 import { systemClock as clock, transportError } from "../../net/http";
@@ -30,6 +30,7 @@ import {
 import type { Kv } from "../support/memoryVault";
 import { events, playEvents } from "../support/randomSchedules";
 import { realBackend } from "../support/realBackend";
+import { seed } from "../support/seed";
 import { faultyWays, land } from "../support/world";
 import type { World } from "../support/world";
 
@@ -435,7 +436,6 @@ describe("APIsec", () => {
 });
 
 test("20 random sequences against the real ones", async () => {
-  const seed = Number(process.env["SEED"] ?? Date.now() % 2 ** 31);
   const apisec = apisecAt(send, lab.apisecUrl, defaultApisecPaths, clock, 1);
   let calls = 0;
   let faults = 0;

@@ -1,5 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { createServer } from "node:net";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import * as grpc from "@grpc/grpc-js";
 import { ResourceProviderClient } from "@pulumi/pulumi/proto/provider_grpc_pb";
@@ -33,7 +35,11 @@ export async function startProviderHost(
   env: Record<string, string>,
 ): Promise<ProviderHost> {
   const { PATH = "" } = process.env;
-  const child = spawn(process.execPath, ["-r", hurry, main, "127.0.0.1:9"], {
+  // An engine to live for: a provider ends when that is gone.
+  const engine = createServer((socket) => socket.resume()).listen(0, "127.0.0.1");
+  await once(engine, "listening");
+  const { port: enginePort } = engine.address() as AddressInfo;
+  const child = spawn(process.execPath, ["-r", hurry, main, `127.0.0.1:${enginePort}`], {
     cwd,
     env: { PATH, PULUMI_NODEJS_PROJECT: "apisec-credentials", ...env },
   });
@@ -107,6 +113,7 @@ export async function startProviderHost(
     stop() {
       client.close();
       child.kill();
+      engine.close();
     },
   };
 }

@@ -1,4 +1,4 @@
-import * as fc from "fast-check";
+import fc from "./fastCheck";
 import type { PasswordWish } from "../../core/passwordRun";
 import { readToken, sameUser } from "../../core/jwt";
 import { passwordKey, tokenKey } from "../../core/passwordRecord";

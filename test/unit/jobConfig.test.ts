@@ -1,4 +1,4 @@
-import * as fc from "fast-check";
+import fc from "../support/fastCheck";
 import { readConfig } from "../../config/readConfig";
 import { commitMessage } from "../../desired/commitMessage";
 import { sourceOf } from "../support/configSource";

@@ -1,6 +1,6 @@
 import http from "node:http";
 import type { AddressInfo } from "node:net";
-import fc from "fast-check";
+import fc from "../support/fastCheck";
 import { passwordKeySettings, tokenKeySettings } from "../../desired/keySettings";
 import type { KeySettings } from "../../clients/keySettings";
 import { keySettingsMethods } from "../../providers/keySettingsMethods";

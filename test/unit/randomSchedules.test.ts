@@ -1,12 +1,12 @@
-import * as fc from "fast-check";
+import fc from "../support/fastCheck";
 import { account, withPassword } from "../support/memoryApisec";
 import { kvConfigure, kvDelete, kvUndelete } from "../support/memoryVault";
 import { events, playEvents } from "../support/randomSchedules";
 import type { Backend, Played } from "../support/randomSchedules";
+import { seed } from "../support/seed";
 import { faultyWays, land, plainWay } from "../support/world";
 import type { World } from "../support/world";
 
-const seed = Number(process.env["SEED"] ?? Date.now() % 2 ** 31);
 const sequences = process.env["EXPLORE"] === "full" ? 20_000 : 1000;
 
 jest.setTimeout(3_600_000);

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import fc from "../support/fastCheck";
 import { foreignText, redact, secretForms } from "../../core/redact";
 
 const secret = 'p"ä/ss+wörd?';

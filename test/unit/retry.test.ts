@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import fc from "../support/fastCheck";
 import { gitlabReader } from "../../clients/gitlab";
 import { transportError } from "../../net/http";
 import type { TransportCode } from "../../net/http";

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import fc from "../support/fastCheck";
 import { isWebhook } from "../../net/endpoint";
 import { transportError } from "../../net/http";
 import { run } from "../../job/run";

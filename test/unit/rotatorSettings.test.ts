@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import * as fc from "fast-check";
+import fc from "../support/fastCheck";
 import { isLoopback } from "../../net/endpoint";
 import { proxyFor, proxyTo } from "../../net/proxy";
 import { readSettings } from "../../job/settings";

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import fc from "../support/fastCheck";
 import { readableUntil, rfc3339, rotateToken } from "../../core/tokenRotation";
 import { accessToken } from "../support/accessToken";
 import type { Apisec, LoginAnswer, ProbeAnswer } from "../../clients/apisec";

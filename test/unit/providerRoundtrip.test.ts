@@ -303,7 +303,7 @@ describe("read", () => {
     vault.fault = () => ({ status: 404, body: { data: gone } });
     expect((await host.read(outs)).outs).toEqual({ ...outs, recordDeleted: true });
     vault.fault = () => ({ status: 502, body: "<html>" });
-    expect(await failure(host.read(outs), inputs.name)).toContain("4 times in a row");
+    expect(await failure(host.read(outs), inputs.name)).toContain("with 502 for 20 s");
     vault.fault = () => "reset";
     expect(await failure(host.read(outs), inputs.name)).toContain("closed the connection");
   });

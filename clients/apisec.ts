@@ -47,17 +47,8 @@ const timeoutMs = 20_000;
 const maxBytes = 1024 * 1024;
 const longestWaitMs = 30_000;
 
-/**
- * The real APIsec at `host` (origin, no trailing slash). Calls that change nothing are tried up to
- * `tries` times while the answer is `unknown` for a passing reason; the change call is sent once.
- */
-export function apisecAt(
-  send: Send,
-  host: string,
-  paths: ApisecPaths,
-  clock: Clock,
-  tries: number,
-): Apisec {
+/** How the calls below are made. */
+function callsTo(send: Send, host: string, clock: Clock, tries: number) {
   async function exchange(request: HttpRequest): Promise<HttpResponse | Unknown> {
     try {
       return await send(request);
@@ -97,12 +88,44 @@ export function apisecAt(
     };
   }
 
+  return { exchange, patiently, call };
+}
+
+/** What a rotation asks of APIsec: the job needs no more of this file. */
+export function apisecLoginAt(
+  send: Send,
+  host: string,
+  paths: Pick<ApisecPaths, "login" | "probe">,
+  clock: Clock,
+  tries: number,
+): Pick<Apisec, "login" | "probe"> {
+  const { patiently, call } = callsTo(send, host, clock, tries);
   return {
     async login(username, password) {
       return readLogin(
         await patiently(call("POST", paths.login, undefined, { username, password })),
       );
     },
+    async probe(token) {
+      return readProbe(await patiently(call("GET", paths.probe, token)));
+    },
+  };
+}
+
+/**
+ * The real APIsec at `host` (origin, no trailing slash). Calls that change nothing are tried up to
+ * `tries` times while the answer is `unknown` for a passing reason; the change call is sent once.
+ */
+export function apisecAt(
+  send: Send,
+  host: string,
+  paths: ApisecPaths,
+  clock: Clock,
+  tries: number,
+): Apisec {
+  const { exchange, patiently, call } = callsTo(send, host, clock, tries);
+  return {
+    ...apisecLoginAt(send, host, paths, clock, tries),
     async whoAmI(token) {
       return readWhoAmI(await patiently(call("GET", paths.whoAmI, token)));
     },
@@ -112,9 +135,6 @@ export function apisecAt(
         .replace("{userId}", encodeURIComponent(user.userId));
       const body = { password, confirmPassword: password };
       return readChange(await exchange(call("POST", path, token, body)));
-    },
-    async probe(token) {
-      return readProbe(await patiently(call("GET", paths.probe, token)));
     },
   };
 }
@@ -142,6 +162,9 @@ function readLogin(answer: HttpResponse | Unknown): LoginAnswer {
   const isUnavailable = typeof message === "string" && /service unavailable/i.test(message);
   if ([400, 401, 403].includes(answer.status) && typeof message === "string" && !isUnavailable) {
     return { kind: "no", text: message };
+  }
+  if (answer.status === 200 && body !== undefined) {
+    return { kind: "unknown", why: "HTTP 200 without a token, as where two-factor login is on" };
   }
   return unknown(answer);
 }

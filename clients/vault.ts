@@ -23,16 +23,28 @@ export interface VaultMet {
   index?: string;
 }
 
-/** One read of a KV v2 key: value and version come in one answer. `deletionTime` is RFC 3339 or "". */
+/** What Vault says of a version beside its value. `custom`: the key's `custom_metadata`. */
+export interface VersionFacts {
+  createdTime?: string | undefined;
+  custom?: unknown;
+}
+
+/** One read of a KV v2 key: value and version come in one answer. Times are RFC 3339, or "". */
 export type SecretRead =
-  | { state: "found"; version: number; data: Record<string, unknown>; deletionTime: string }
+  | ({
+      state: "found";
+      version: number;
+      data: Record<string, unknown>;
+      deletionTime: string;
+    } & VersionFacts)
   /** Soft-deleted, destroyed or expired: Vault answers 404 *with* metadata. */
-  | { state: "deleted"; version: number; deletionTime: string }
+  | ({ state: "deleted"; version: number; deletionTime: string } & VersionFacts)
   | { state: "absent" };
 
 /** `lost`: somebody else wrote since `cas` was read; nothing was written. */
 export type SecretWrite =
-  { state: "written"; version: number; deletionTime: string } | { state: "lost" };
+  | { state: "written"; version: number; deletionTime: string; createdTime?: string | undefined }
+  | { state: "lost" };
 
 /** The keys of one KV v2 mount. Reads and writes throw an error made by `vaultError`. */
 export interface SecretStore {
@@ -231,7 +243,12 @@ export function kvStore(vault: VaultConnection, mount: string): SecretStore {
       }
       const { version } = metadata;
       atLeast(key, version);
-      return { state: "written", version, deletionTime: deletionTimeOf(metadata) };
+      return {
+        state: "written",
+        version,
+        deletionTime: timeOf(metadata, "deletion_time"),
+        createdTime: timeOf(metadata, "created_time"),
+      };
     },
   };
 }
@@ -254,8 +271,8 @@ export function refused(
   );
 }
 
-function deletionTimeOf(metadata: Record<string, unknown>): string {
-  const time = metadata["deletion_time"];
+function timeOf(metadata: Record<string, unknown>, name: string): string {
+  const time = metadata[name];
   return typeof time === "string" ? time : "";
 }
 
@@ -268,10 +285,12 @@ function readSecret(answer: HttpResponse, path: string, secrets: readonly string
   const body = isObject(outer?.["data"]) ? outer["data"] : {};
   const metadata = isObject(body["metadata"]) ? body["metadata"] : {};
   const { version } = metadata;
-  const deletionTime = deletionTimeOf(metadata);
-  if (answer.status === 404 && isVersion(version)) {
-    return { state: "deleted", version, deletionTime };
-  }
+  const facts = {
+    deletionTime: timeOf(metadata, "deletion_time"),
+    createdTime: timeOf(metadata, "created_time"),
+    custom: metadata["custom_metadata"],
+  };
+  if (answer.status === 404 && isVersion(version)) return { state: "deleted", version, ...facts };
   // `{"errors":[]}`: no such key, or one that has settings but no value yet. With a text: no such mount.
   const errors = outer?.["errors"];
   if (answer.status === 404 && Array.isArray(errors) && errors.length === 0) {
@@ -285,7 +304,7 @@ function readSecret(answer: HttpResponse, path: string, secrets: readonly string
       `Vault answers GET ${path} with ${answer.status}, not with a KV version 2 value${text === "" ? "" : `: ${text}`}`,
     );
   }
-  return { state: "found", version, data, deletionTime };
+  return { state: "found", version, data, ...facts };
 }
 
 /** A Vault token bought with GitLab's ID token. `leaseSeconds`: how long it lives. */

@@ -19,10 +19,11 @@ interface View {
 /**
  * Replaces by `[secret]` every run of 8 characters of a secret (a secret of 6 or 7: the whole), plain or in any
  * form in which servers quote: as JSON and other escapes with a backslash, in a URL, as HTML, with doubled quotes,
- * in hexadecimal, as a list of numbers, in base64 at any offset; and one of these in another.
+ * in hexadecimal, as a list of numbers, in base64 at any offset; and one of these in another. `least`: how long
+ * a run must be, where the text has words of our own that a password may have, too.
  */
-export function redact(text: string, secrets: readonly string[]): string {
-  const runs = runsOf(secrets);
+export function redact(text: string, secrets: readonly string[], least = run): string {
+  const runs = runsOf(secrets, least);
   if (runs.size === 0) return text;
   const hidden = new Uint8Array(text.length);
   const plain = plainView(text);
@@ -45,13 +46,13 @@ export function foreignText(text: string, secrets: readonly string[]): string {
 }
 
 /** All runs of the secrets by their length, in UTF-8 and, where it can be, in one byte a character. */
-function runsOf(secrets: readonly string[]): Map<number, Set<string>> {
+function runsOf(secrets: readonly string[], least: number): Map<number, Set<string>> {
   const runs = new Map<number, Set<string>>();
   for (const secret of secrets) {
     if (secret.length < shortest) continue;
     for (const encoding of ["utf8", "latin1"] as const) {
       const bytes = folded(Buffer.from(secret, encoding).toString("latin1"));
-      const length = Math.min(run, bytes.length);
+      const length = Math.min(least, bytes.length);
       const known = runs.get(length) ?? new Set();
       for (let at = 0; at + length <= bytes.length; at += 1)
         known.add(bytes.slice(at, at + length));
@@ -107,169 +108,123 @@ function append(view: View, bytes: string, begin: number, end: number): void {
 /** What a text stands for, read in each way in which there is something to read. */
 function decodings(view: View): View[] {
   const unescaped = escapes.map(([pattern, decode]) => unescape(view, pattern, decode));
-  const found = [...unescaped, ...fromHex(view), fromNumbers(view), ...fromBase64(view)];
-  return found.filter((one) => one !== undefined);
+  const fromDigits = codes.flatMap((code) => {
+    const places = code.bits === 8 ? [0] : code.bits === 4 ? [0, 1] : [0, 1, 2, 3];
+    return places.map((skipped) => decodeDigits(view, code, skipped));
+  });
+  return [...unescaped, ...fromDigits].filter((one) => one.bytes !== "");
 }
 
+const byte = (code: number) => String.fromCharCode(code & 255);
 const utf8 = (code: number) =>
   code <= 0x10ffff ? Buffer.from(String.fromCodePoint(code)).toString("latin1") : "";
-const letters: Record<string, string> = {
-  ...{ n: "\n", r: "\r", t: "\t", b: "\b", f: "\f", v: "\v", a: "\x07", e: "\x1b" },
-};
-const entities: Record<string, string> = {
-  ...{
-    amp: "&",
-    lt: "<",
-    gt: ">",
-    quot: '"',
-    apos: "'",
-    nbsp: " ",
-    excl: "!",
-    num: "#",
-    dollar: "$",
-  },
-  ...{ percnt: "%", lpar: "(", rpar: ")", ast: "*", plus: "+", comma: ",", period: ".", sol: "/" },
-  ...{
-    colon: ":",
-    semi: ";",
-    equals: "=",
-    quest: "?",
-    commat: "@",
-    lsqb: "[",
-    bsol: "\\",
-    rsqb: "]",
-  },
-  ...{
-    Hat: "^",
-    lowbar: "_",
-    grave: "`",
-    lcub: "{",
-    verbar: "|",
-    rcub: "}",
-    lbrack: "[",
-    rbrack: "]",
-  },
-  ...{
-    lbrace: "{",
-    rbrace: "}",
-    vert: "|",
-    dash: "-",
-    hyphen: "-",
-    tilde: "~",
-    Tab: "\t",
-    NewLine: "\n",
-  },
-};
+const controls: Record<string, string> = { n: "\n", r: "\r", t: "\t", b: "\b", f: "\f", v: "\v" };
+/** HTML's names of what stands on a keyboard. */
+const entities = new Map(
+  [
+    "amp& lt< gt> quot\" apos' excl! num# dollar$ percnt% lpar( rpar) ast* plus+ comma, period. sol/",
+    "colon: semi; equals= quest? commat@ lsqb[ bsol\\ rsqb] hat^ lowbar_ grave` lcub{ verbar| rcub}",
+  ]
+    .join(" ")
+    .split(" ")
+    .map((pair) => [pair.slice(0, -1), pair.slice(-1)]),
+);
 
 /** Ways to write single characters otherwise, and what each piece stands for. */
 const escapes: [RegExp, (piece: string, ...groups: (string | undefined)[]) => string][] = [
   [
-    /\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|[uxU]\{?([0-9a-f]{1,8})\}?|([0-7]{1,3})|(.))/gis,
-    (piece, byte, unit, point, octal, other) => {
-      if (byte !== undefined) return String.fromCharCode(parseInt(byte, 16));
-      if (unit !== undefined || point !== undefined) return utf8(parseInt(unit ?? point ?? "", 16));
-      if (octal !== undefined) return String.fromCharCode(parseInt(octal, 8) & 255);
-      return letters[other ?? ""] ?? other ?? piece;
+    /\\(?:x([0-9a-f]{2})|[uxU]([0-9a-f]{4})|[uxU]\{?([0-9a-f]{1,8})\}?|([0-7]{1,3})|(.))/gis,
+    (_, two, four, point, octal, other = "") => {
+      if (two !== undefined) return byte(parseInt(two, 16));
+      if (octal !== undefined) return byte(parseInt(octal, 8));
+      const code = four ?? point;
+      return code === undefined ? (controls[other] ?? other) : utf8(parseInt(code, 16));
     },
   ],
   [
     /%(?:u([0-9a-f]{4})|([0-9a-f]{2}))/gi,
-    (_, unit, byte) =>
-      unit === undefined ? String.fromCharCode(parseInt(byte ?? "", 16)) : utf8(parseInt(unit, 16)),
+    (_, four, two = "") =>
+      four === undefined ? byte(parseInt(two, 16)) : utf8(parseInt(four, 16)),
   ],
+  [/=([0-9A-F]{2})/g, (_, two = "") => byte(parseInt(two, 16))],
   [
     /&(?:#x([0-9a-f]{1,6});?|#(\d{1,7});?|(\w{2,8});)/gi,
-    (piece, hex, decimal, name) => {
-      if (name !== undefined) return entities[name] ?? entities[name.toLowerCase()] ?? piece;
-      return utf8(hex === undefined ? Number(decimal) : parseInt(hex, 16));
-    },
+    (piece, hex, decimal, name) =>
+      name === undefined
+        ? utf8(hex === undefined ? Number(decimal) : parseInt(hex, 16))
+        : (entities.get(name.toLowerCase()) ?? piece),
   ],
-  [/=([0-9A-F]{2})/g, (_, byte) => String.fromCharCode(parseInt(byte ?? "", 16))],
   [/''|""/g, (piece) => piece.slice(1)],
 ];
 
-function unescape(
-  view: View,
-  pattern: RegExp,
-  decode: (typeof escapes)[number][1],
-): View | undefined {
+function unescape(view: View, pattern: RegExp, decode: (typeof escapes)[number][1]): View {
   const decoded: View = { bytes: "", begins: [], ends: [] };
   let at = 0;
   const copy = (end: number) => {
-    decoded.bytes += view.bytes.slice(at, end);
-    for (; at < end; at += 1) {
-      decoded.begins.push(view.begins[at] ?? 0);
-      decoded.ends.push(view.ends[at] ?? 0);
-    }
+    for (; at < end; at += 1) take(decoded, view.bytes[at] ?? "", view, at, at);
   };
   for (const match of view.bytes.matchAll(pattern)) {
+    const [piece = "", ...groups] = [...match];
     copy(match.index);
-    at += match[0].length;
-    const [piece, ...groups] = [...match];
-    const begin = view.begins[match.index] ?? 0;
-    append(decoded, decode(piece ?? "", ...groups), begin, view.ends[at - 1] ?? 0);
+    at += piece.length;
+    take(decoded, decode(piece, ...groups), view, match.index, at - 1);
   }
-  if (at === 0) return undefined;
-  copy(view.bytes.length);
+  // Where nothing was written otherwise there is nothing new.
+  if (at > 0) copy(view.bytes.length);
   return decoded;
 }
 
-/** Digits of two to the byte, side by side or with something between, from the first or the second one on. */
-function fromHex(view: View): (View | undefined)[] {
-  const pattern = /(?:(?:0x)?[0-9a-f][\s:,-]*){12,}/gi;
-  return [0, 1].map((skipped) =>
-    decodeRuns(view, pattern, (piece, note) => {
-      const digits = [...piece.replaceAll(/0x/gi, "  ").matchAll(/[0-9a-f]/gi)].slice(skipped);
-      for (let at = 0; at + 1 < digits.length; at += 2) {
-        const [high, low] = [digits[at], digits[at + 1]];
-        if (high === undefined || low === undefined) continue;
-        note(parseInt(high[0] + low[0], 16), high.index, low.index + 1);
-      }
-    }),
-  );
+/** Appends bytes that stand for what lies from `first` to `last` in `view`. */
+function take(decoded: View, bytes: string, view: View, first: number, last: number): void {
+  append(decoded, bytes, view.begins[first] ?? 0, view.ends[last] ?? 0);
 }
 
-/** Bytes as a list of decimal numbers: `[104 117 110]`, `[104,117,110]`. */
-function fromNumbers(view: View): View | undefined {
-  return decodeRuns(view, /\d{1,3}(?:[\s,]+\d{1,3}){5,}/g, (piece, note) => {
-    for (const { 0: number, index } of piece.matchAll(/\d+/g)) {
-      note(Number(number) & 255, index, index + number.length);
-    }
-  });
+/** Ways to write bytes as digits of so many bits. */
+interface Code {
+  /** Where there may be enough of them. */
+  pattern: RegExp;
+  digit: RegExp;
+  bits: 4 | 6 | 8;
+  value: (digit: string) => number;
 }
 
-/** Either alphabet, line breaks left out, from each of four places on. */
-function fromBase64(view: View): (View | undefined)[] {
-  return [0, 1, 2, 3].map((skipped) =>
-    decodeRuns(view, /[A-Za-z0-9+/_-](?:[A-Za-z0-9+/_-]|\r?\n){7,}/g, (piece, note) => {
-      const places = [...piece.matchAll(/[^\r\n]/g)].slice(skipped);
-      const bytes = Buffer.from(places.map(({ 0: character }) => character).join(""), "base64");
-      bytes.forEach((byte, at) => {
-        const [first, last] = [Math.floor((at * 8) / 6), Math.floor((at * 8 + 7) / 6)];
-        note(byte, places[first]?.index ?? 0, (places[last]?.index ?? 0) + 1);
-      });
-    }),
-  );
-}
+const codes: Code[] = [
+  // Side by side or with something between.
+  {
+    pattern: /(?:(?:0x)?[0-9a-f][\s:,-]*){12,}/gi,
+    digit: /0(?!x)|[1-9a-f]/gi,
+    bits: 4,
+    value: (digit) => parseInt(digit, 16),
+  },
+  // Base64 in either alphabet, in lines or in one.
+  {
+    pattern: /[A-Za-z0-9+/_-](?:[A-Za-z0-9+/_-]|\r?\n){7,}/g,
+    digit: /[^\r\n]/g,
+    bits: 6,
+    value: (digit) => (Buffer.from(`${digit}A`, "base64")[0] ?? 0) >> 2,
+  },
+  // A list of numbers, as Go and JSON write bytes.
+  { pattern: /\d{1,3}(?:[\s,]+\d{1,3}){5,}/g, digit: /\d+/g, bits: 8, value: Number },
+];
 
-/** What the pieces that fit hold. `note` takes a byte and where in the piece it stands. */
-function decodeRuns(
-  view: View,
-  pattern: RegExp,
-  decode: (piece: string, note: (byte: number, from: number, to: number) => void) => void,
-): View | undefined {
+/** What the digits say from the one after `skipped` on: a secret may begin at any. */
+function decodeDigits(view: View, { pattern, digit, bits, value }: Code, skipped: number): View {
   const decoded: View = { bytes: "", begins: [], ends: [] };
   for (const { 0: piece, index } of view.bytes.matchAll(pattern)) {
-    decode(piece, (byte, from, to) =>
-      append(
-        decoded,
-        String.fromCharCode(byte),
-        view.begins[index + from] ?? 0,
-        view.ends[index + to - 1] ?? 0,
-      ),
-    );
+    let [held, heldBits, first] = [0, 0, 0];
+    for (const found of [...piece.matchAll(digit)].slice(skipped)) {
+      const at = index + found.index;
+      if (heldBits === 0) first = at;
+      held = (held << bits) | value(found[0]);
+      heldBits += bits;
+      if (heldBits < 8) continue;
+      heldBits -= 8;
+      take(decoded, byte(held >> heldBits), view, first, at + found[0].length - 1);
+      held &= (1 << heldBits) - 1;
+      first = at;
+    }
     // No run of a secret reaches from one piece into the next.
     append(decoded, "\0", 0, 0);
   }
-  return decoded.bytes === "" ? undefined : decoded;
+  return decoded;
 }

@@ -2,10 +2,12 @@ import { readEndpoint } from "../net/endpoint";
 import { adminScope, readToken, sameUser } from "./jwt";
 import { passwordKey, tokenKey } from "./passwordRecord";
 import { foreignText } from "./redact";
-import type { Apisec, Unknown } from "../clients/apisec";
+import type { Apisec as WholeApisec, Unknown } from "../clients/apisec";
 import type { Clock } from "../net/http";
 import type { TokenClaims } from "./jwt";
 import type { SecretRead, SecretStore } from "../clients/vault";
+
+type Apisec = Pick<WholeApisec, "login" | "probe">;
 
 /** What the rotation works with. `apisec` gives the APIsec at an origin, or throws. */
 export interface RotationTools {
@@ -14,13 +16,22 @@ export interface RotationTools {
   clock: Clock;
 }
 
-export interface RotationRules {
+export interface PublishRules {
   /** A token with a shorter life (`exp - iat`, seconds) is not stored. */
   minLifetimeSeconds: number;
-  /** The only APIsec host that is accepted in a record; undefined = any. */
-  apisecUrl?: string | undefined;
   /** Who writes: the pipeline's URL. */
   source: string;
+  /** Whether Vault deletes a token before it expires (the default); else its own expiry says when it ends. */
+  tokenEndsInVault?: boolean;
+  /** When the password was changed, in seconds since 1970: a token issued before may have ended. */
+  changedAt?: number | undefined;
+}
+
+export interface RotationRules extends PublishRules {
+  /** The longest time from one run to the next, in seconds; undefined = nobody knows. */
+  largestGapSeconds?: number | undefined;
+  /** The only APIsec host that is accepted in a record; undefined = any. */
+  apisecUrl?: string | undefined;
 }
 
 /** `news`: it harms readers or is new, so that somebody should be told; else the log is enough. */
@@ -29,10 +40,20 @@ export interface Warning {
   news: boolean;
 }
 
-/** `kept`: the stored token works and expires later than the new one. `expiresAt`: seconds since 1970. */
+/**
+ * `kept`: the stored token works, expires later than the new one and stays readable as long. Times are seconds
+ * since 1970.
+ */
 export interface Rotation {
   state: "rotated" | "kept";
-  expiresAt: number;
+  /** Until when readers get it: its expiry, or the moment at which Vault deletes it, whichever is earlier. */
+  until: number;
+  /** When the token that readers have was issued. */
+  issuedAt: number;
+  /** Whether readers have it for as long as they should. */
+  isFresh: boolean;
+  /** How old the version was that this one replaced, in seconds, where that was longer than between two runs. */
+  recoveredAfter?: number | undefined;
   warnings: Warning[];
 }
 
@@ -46,6 +67,10 @@ export interface Met {
 
 const expiryMarginSeconds = 300;
 const maxWrites = 5;
+/** Two clocks that are well. */
+const clockSlackSeconds = 60;
+/** The run before may have written at its beginning, and this one at its end. */
+const longestRunSeconds = 15 * 60;
 
 /**
  * Buys a new access token for the account `name` and stores it: read both records, log in, check the
@@ -67,8 +92,45 @@ export async function rotateToken(
   const first = readAccount(valueOf(passwordRead), name, rules, secrets);
   const stored = valueOf(tokenRead);
   const { account, apisec, token } = await logIn(name, first, tools, rules, secrets);
+  const bought = { token, username: account.username, host: account.host };
+  const done = await publishToken(name, bought, stored, tools, apisec, rules, met);
+  const age = tools.clock.now() / 1000 - secondsOf(createdTimeOf(stored));
+  const isLate = age > (rules.largestGapSeconds ?? Infinity) + longestRunSeconds;
+  return done.state === "rotated" && isLate ? { ...done, recoveredAfter: age } : done;
+}
+
+/** When a version was written, as Vault says; "" where there is none. */
+function createdTimeOf(read: SecretRead): string {
+  return read.state === "absent" ? "" : (read.createdTime ?? "");
+}
+
+/** An RFC 3339 time in seconds since 1970; NaN for anything else. */
+const secondsOf = (time: string) => Date.parse(time) / 1000;
+
+/** A token that a login has just given. */
+export interface BoughtToken {
+  token: string;
+  username: string;
+  host: string;
+}
+
+/**
+ * Stores a token that a login has just given, if it is one that readers can use. `stored`: their record as it was
+ * read before that login. Throws on any failure, and then nothing was written.
+ */
+export async function publishToken(
+  name: string,
+  bought: BoughtToken,
+  stored: SecretRead,
+  tools: Pick<RotationTools, "store" | "clock">,
+  apisec: Apisec,
+  rules: PublishRules,
+  met: Met,
+): Promise<Rotation> {
+  const { secrets } = met;
+  const { token, username, host } = bought;
   secrets.push(token);
-  const claims = checkClaims(token, account.username, rules, tools.clock, secrets);
+  const claims = checkClaims(token, username, rules, tools.clock, secrets);
   const probe = await apisec.probe(token);
   if (probe.kind !== "yes") throw new Error(`the new token does not work: ${why(probe, secrets)}`);
 
@@ -76,11 +138,11 @@ export async function rotateToken(
     token,
     expires_at: rfc3339(claims.expiresAt),
     issued_at: rfc3339(claims.issuedAt),
-    username: account.username,
-    host: account.host,
+    username,
+    host,
     source: rules.source,
   };
-  const outcome = await storeToken(name, record, claims, stored, tools.store, apisec, met);
+  const outcome = await storeToken(name, record, claims, stored, tools, apisec, rules, met);
   return { ...outcome, warnings: [...outcome.warnings, ...scopeWarnings(claims, stored)] };
 }
 
@@ -91,9 +153,14 @@ export async function rotateToken(
 export function readableUntil(stored: SecretRead, now: number): number | undefined {
   const claims = tokenIn(stored)?.claims;
   if (stored.state !== "found" || claims === undefined) return undefined;
-  const deletedAt = Date.parse(stored.deletionTime) / 1000;
-  const until = Math.min(claims.expiresAt, Number.isNaN(deletedAt) ? Infinity : deletedAt);
+  const until = endOf(claims, stored.deletionTime);
   return until > now ? until : undefined;
+}
+
+/** The earlier of a token's expiry and its deletion in Vault ("" = none). */
+function endOf({ expiresAt }: TokenClaims, deletionTime: string): number {
+  const deletedAt = secondsOf(deletionTime);
+  return Number.isNaN(deletedAt) ? expiresAt : Math.min(expiresAt, deletedAt);
 }
 
 function valueOf<T>(settled: PromiseSettledResult<T>): T {
@@ -183,7 +250,7 @@ async function logIn(
 function checkClaims(
   token: string,
   username: string,
-  rules: RotationRules,
+  rules: PublishRules,
   clock: Clock,
   secrets: readonly string[],
 ): TokenClaims {
@@ -211,22 +278,24 @@ async function storeToken(
   record: Record<string, string> & { token: string; username: string },
   claims: TokenClaims,
   first: SecretRead,
-  store: SecretStore,
+  { store, clock }: Pick<RotationTools, "store" | "clock">,
   apisec: Apisec,
+  rules: PublishRules,
   met: Met,
 ): Promise<Rotation> {
   const { secrets } = met;
   let stored = first;
   for (let attempt = 1; attempt <= maxWrites; attempt += 1) {
     const later = laterToken(stored, claims, record.username);
-    if (later !== undefined) {
+    if (later !== undefined && staysAsLong(later.until, stored, claims, clock, rules)) {
       secrets.push(later.token);
       // The record could be planted: only a token that works may stand in the way.
       const probe = await apisec.probe(later.token);
       if (probe.kind === "yes") {
-        return { state: "kept", expiresAt: later.expiresAt, warnings: [] };
+        const { until, issuedAt } = later;
+        return { state: "kept", until, issuedAt, isFresh: true, warnings: [] };
       }
-      if (probe.kind === "unknown") {
+      if (probe.kind === "unknown" && later.issuedAt >= (rules.changedAt ?? -Infinity)) {
         throw new Error(
           `the stored token expires later, and it stays because trying it proved nothing: ${why(probe, secrets)}`,
         );
@@ -234,11 +303,11 @@ async function storeToken(
     }
     const cas = stored.state === "absent" ? 0 : stored.version;
     const write = await store.write(tokenKey(name), record, cas);
-    if (write.state === "written") return rotated(claims, write.deletionTime);
+    if (write.state === "written") return rotated(claims, write, clock, rules);
     stored = met.stored = await store.read(tokenKey(name));
     // Our own write, whose answer was lost on the way.
     if (stored.state === "found" && stored.data["token"] === record.token) {
-      return rotated(claims, stored.deletionTime);
+      return rotated(claims, stored, clock, rules);
     }
   }
   throw new Error(`${name}/token was written by others ${maxWrites} times in a row`);
@@ -249,11 +318,31 @@ function laterToken(
   stored: SecretRead,
   fresh: TokenClaims,
   username: string,
-): { token: string; expiresAt: number } | undefined {
+): { token: string; until: number; issuedAt: number } | undefined {
   const found = tokenIn(stored);
-  if (found === undefined || !sameUser(found.claims.username, username)) return undefined;
-  const { expiresAt } = found.claims;
-  return expiresAt > fresh.expiresAt ? { token: found.token, expiresAt } : undefined;
+  if (stored.state !== "found" || found === undefined) return undefined;
+  const { token, claims } = found;
+  if (!sameUser(claims.username, username) || claims.expiresAt <= fresh.expiresAt) return undefined;
+  return { token, until: endOf(claims, stored.deletionTime), issuedAt: claims.issuedAt };
+}
+
+/**
+ * Whether readers get the stored token as long as they would get the new one, but for five minutes: two runs at
+ * once are no reason to replace it.
+ */
+function staysAsLong(
+  until: number,
+  stored: SecretRead,
+  fresh: TokenClaims,
+  clock: Clock,
+  { minLifetimeSeconds }: PublishRules,
+): boolean {
+  if (stored.state !== "found" || stored.deletionTime === "") return true;
+  const kept = secondsOf(stored.deletionTime) - secondsOf(createdTimeOf(stored));
+  // What Vault did with the stored one it will do with the new one, unless that was less than it should be.
+  const newOnes = Math.max(minLifetimeSeconds, Number.isNaN(kept) ? 0 : kept);
+  const newUntil = Math.min(fresh.expiresAt, clock.now() / 1000 + newOnes);
+  return until >= newUntil - expiryMarginSeconds;
 }
 
 function tokenIn(stored: SecretRead): { token: string; claims: TokenClaims } | undefined {
@@ -262,13 +351,34 @@ function tokenIn(stored: SecretRead): { token: string; claims: TokenClaims } | u
   return typeof token === "string" && claims !== undefined ? { token, claims } : undefined;
 }
 
-function rotated(claims: TokenClaims, deletionTime: string): Rotation {
-  const deletedAt = Date.parse(deletionTime);
-  const inTime = deletedAt <= claims.expiresAt * 1000;
-  const when = Number.isNaN(deletedAt) ? "never" : `only at ${rfc3339(deletedAt / 1000)}`;
-  const text = `Vault deletes the token ${when}: after its expiry it will still be read as good (delete_version_after of the key)`;
-  const warnings = inTime ? [] : [{ text, news: true }];
-  return { state: "rotated", expiresAt: claims.expiresAt, warnings };
+/** What becomes of a token that is stored: `write` is what Vault says of that version. */
+function rotated(
+  claims: TokenClaims,
+  write: { deletionTime: string; createdTime?: string | undefined },
+  clock: Clock,
+  { minLifetimeSeconds, tokenEndsInVault = true }: PublishRules,
+): Rotation {
+  const { expiresAt, issuedAt } = claims;
+  const deletedAt = secondsOf(write.deletionTime);
+  // Both from one clock, Vault's, where it says when it wrote.
+  const writtenAt = secondsOf(write.createdTime ?? "") || clock.now() / 1000;
+  const isEarly = deletedAt < writtenAt + minLifetimeSeconds - clockSlackSeconds;
+  const warnings: Warning[] = [];
+  if (isEarly) {
+    const text = `Vault deletes the token too early, at ${rfc3339(deletedAt)}: from then on readers have none (delete_version_after of the key, or of the mount)`;
+    warnings.push({ text, news: true });
+  } else if (tokenEndsInVault && !(deletedAt <= expiresAt)) {
+    const when = Number.isNaN(deletedAt) ? "never" : `only at ${rfc3339(deletedAt)}`;
+    const text = `Vault deletes the token ${when}: after its expiry it will still be read as good (delete_version_after of the key)`;
+    warnings.push({ text, news: true });
+  }
+  return {
+    state: "rotated",
+    until: endOf(claims, write.deletionTime),
+    issuedAt,
+    isFresh: !isEarly,
+    warnings,
+  };
 }
 
 /** An admin's token that is published on purpose was one before, too. */

@@ -1,6 +1,6 @@
 import { defaultApisecPaths } from "../clients/apisec";
 import { parseDuration } from "../core/duration";
-import { readEndpoint } from "../net/endpoint";
+import { readEndpoint, secretPart } from "../net/endpoint";
 import { jsonObject } from "../net/http";
 import { foreignText } from "../core/redact";
 import { readVaultTls } from "../net/vaultTls";
@@ -20,7 +20,17 @@ export interface Settings {
   paths: ApisecPaths;
   concurrency: number;
   minLifetimeSeconds: number;
+  /** Whether Vault deletes a token before it expires. */
+  tokenEndsInVault: boolean;
+  /** The longest time from one run to the next; undefined = nobody says. */
+  largestGapSeconds: number | undefined;
+  /** After so many seconds no account is begun any more. */
+  deadlineSeconds: number;
   reportFile: string;
+  /** Where the metrics go; undefined = nowhere. */
+  metricsFile: string | undefined;
+  /** Whose tokens they are. */
+  owner: { project: string; stack: string };
   source: string;
 }
 
@@ -37,9 +47,10 @@ type Environment = Record<string, string | undefined>;
  */
 export function readSettings(env: Environment, machine: Machine): Settings {
   const problems: string[] = [];
-  const secrets = ["VAULT_TOKEN", "VAULT_ID_TOKEN", "APISEC_WEBHOOK"].map(
-    (variable) => env[variable] ?? "",
-  );
+  const secrets = [
+    ...["VAULT_TOKEN", "VAULT_ID_TOKEN"].map((variable) => env[variable] ?? ""),
+    ...["APISEC_WEBHOOK", "APISEC_HEARTBEAT"].map((variable) => secretPart(env[variable] ?? "")),
+  ];
   const report: Report = (variable, found, expected) => {
     problems.push(`${variable}: found ${foreignText(found, secrets)}, expected ${expected}`);
   };
@@ -57,8 +68,15 @@ export function readSettings(env: Environment, machine: Machine): Settings {
     apisecUrl: apisecUrl(env, report),
     paths: pathsOf(env, report),
     concurrency: wholeNumber(env, "APISEC_CONCURRENCY", 16, 1, 256, report),
-    minLifetimeSeconds: lifetimeOf(env, report),
+    minLifetimeSeconds: durationOf(env, "APISEC_MIN_LIFETIME", "1h", report),
+    tokenEndsInVault: tokenEnds(env, report),
+    largestGapSeconds: env["APISEC_LARGEST_GAP"]
+      ? durationOf(env, "APISEC_LARGEST_GAP", "", report)
+      : undefined,
+    deadlineSeconds: durationOf(env, "APISEC_DEADLINE", "12m", report),
     reportFile: env["APISEC_REPORT"] || "rotation-report.xml",
+    metricsFile: env["APISEC_METRICS"] || undefined,
+    owner: ownerOf(env),
     source: env["CI_PIPELINE_URL"] || "pulumi up",
   };
   if (settings.vault.namespace !== undefined && !/^[!-~]+$/.test(settings.vault.namespace)) {
@@ -223,13 +241,27 @@ function wholeNumber(
   return least;
 }
 
-function lifetimeOf(env: Environment, report: Report): number {
-  const text = env["APISEC_MIN_LIFETIME"] || "1h";
+function durationOf(env: Environment, variable: string, preset: string, report: Report): number {
+  const text = env[variable] || preset;
   const seconds = parseDuration(text);
   if (seconds === undefined) {
-    report("APISEC_MIN_LIFETIME", quoted(text), "a duration such as 1h, 23h30m or 90s");
+    report(variable, quoted(text), "a duration such as 1h, 23h30m or 90s");
   }
   return seconds ?? 0;
+}
+
+function tokenEnds(env: Environment, report: Report): boolean {
+  const text = env["APISEC_TOKEN_ENDS"] || "vault";
+  if (text !== "vault" && text !== "expiry") {
+    report("APISEC_TOKEN_ENDS", quoted(text), "vault, or expiry where Vault deletes no token");
+  }
+  return text !== "expiry";
+}
+
+/** `project/stack`. */
+function ownerOf(env: Environment): Settings["owner"] {
+  const [project = "", stack = ""] = (env["APISEC_STACK"] ?? "").split("/");
+  return { project, stack };
 }
 
 /** `login=/auth/login,probe=/ping`, the two paths in this order without names, or a JSON object. */

@@ -20,7 +20,8 @@ export function tokenLeft(stored: SecretRead | undefined, nowMs: number): TokenL
   return { until, text };
 }
 
-function span(seconds: number): string {
+/** Seconds as hours and minutes. */
+export function span(seconds: number): string {
   const minutes = Math.floor(seconds / 60);
   if (minutes < 60) return `${minutes} min`;
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;

@@ -45,12 +45,13 @@ export async function openSession(
 
   let current = logIn();
   let mayReplaceEarly = true;
+  let isEnded = false;
   await current;
 
   /** The access to use after `refused` was denied something; undefined = the denial stands. */
   function replacement(held: Promise<Access>, refused: Access): Promise<Access> | undefined {
     if (held !== current) return current;
-    if (login.kind === "token") return undefined;
+    if (login.kind === "token" || isEnded) return undefined;
     const isOver = clock.now() >= refused.endsAt;
     // A token can be revoked under us. A policy that denies one account looks the same, so: once a run.
     if (!isOver && !(refused.worked && mayReplaceEarly)) return undefined;
@@ -79,6 +80,8 @@ export async function openSession(
     read: (key, version) => call((store) => store.read(key, version)),
     write: (key, data, cas) => call((store) => store.write(key, data, cas)),
     async end() {
+      // A call that is still under way must not log in once more.
+      isEnded = true;
       const last = bought.pop();
       // Of the earlier ones most have ended by themselves, and then their revocation is denied.
       await Promise.allSettled(bought.map(revokeSelf));

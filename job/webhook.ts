@@ -1,4 +1,4 @@
-import { isWebhook } from "../net/endpoint";
+import { isWebhook, secretPart } from "../net/endpoint";
 import { isAnswer, isBusy, retry, wasNotSent } from "../net/retry";
 import { redact } from "../core/redact";
 import type { Clock, HttpRequest, Send } from "../net/http";
@@ -38,12 +38,14 @@ export function teller(env: Record<string, string | undefined>, messenger: Messe
   return async (title, lines) => {
     const head = [`${env["CI_ENVIRONMENT_NAME"] || "APIsec rotation"}: ${title}`];
     if (env["CI_PIPELINE_URL"]) head.push(env["CI_PIPELINE_URL"]);
-    const clean = (text: string) => redact(text, [address]);
+    const clean = (text: string) => redact(text, [secretPart(address)]);
     try {
-      await post(address, messageText(head.map(clean), lines.map(clean)), messenger);
+      const text = messageText(head.map(clean), lines.map(clean));
+      const headers = { "content-type": "application/json; charset=utf-8" };
+      const message = { url: address, headers, body: JSON.stringify({ text }) };
+      await deliver("the webhook", { method: "POST", ...message }, messenger);
     } catch (error) {
-      const why = (error as Error).message.replaceAll(new URL(address).origin, "the webhook");
-      messenger.warn(`warning  nobody was told: ${clean(why)}`);
+      messenger.warn(`warning  nobody was told: ${clean((error as Error).message)}`);
     }
   };
 }
@@ -73,20 +75,22 @@ function mrkdwn(line: string): string {
   return `${text.slice(0, longestLine - 1).replace(/(&[a-z]*|[\uD800-\uDBFF])$/, "")}…`;
 }
 
-/** One POST; one more where the server is busy or was not reached. Throws where the message was not taken. */
-async function post(address: string, text: string, { send, clock }: Messenger): Promise<void> {
-  const request: HttpRequest = {
-    method: "POST",
-    url: address,
-    headers: { "content-type": "application/json; charset=utf-8" },
-    body: JSON.stringify({ text }),
-    timeoutMs,
-    maxBytes: 1024 * 1024,
-  };
-  const { status } = await retry(send, request, clock, {
+/**
+ * Sends one message to `whom`, once more where the server is busy or was not reached. Throws where it was not taken;
+ * nothing of the address is in the message.
+ */
+export async function deliver(
+  whom: string,
+  request: Pick<HttpRequest, "method" | "url" | "headers" | "body">,
+  { send, clock }: Messenger,
+): Promise<void> {
+  const whole = { ...request, timeoutMs, maxBytes: 1024 * 1024 };
+  const { status } = await retry(send, whole, clock, {
     again: (outcome, tries) =>
       tries < 2 && (isAnswer(outcome) ? isBusy(outcome) : wasNotSent(outcome)),
     withinMs,
+  }).catch((error: Error) => {
+    throw new Error(error.message.replaceAll(new URL(request.url).origin, whom));
   });
-  if (status < 200 || status >= 300) throw new Error(`the webhook answers with ${status}`);
+  if (status < 200 || status >= 300) throw new Error(`${whom} answers with ${status}`);
 }

@@ -1,4 +1,6 @@
 import { execFileSync, spawn } from "node:child_process";
+import { createServer } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -50,8 +52,12 @@ interface Result {
 }
 
 /** Runs the bundle as a job does: a process with exactly these variables. */
-async function rotate(env: Record<string, string> = {}): Promise<Result> {
-  const child = spawn(process.execPath, [bundle], {
+async function rotate(
+  env: Record<string, string> = {},
+  { hurried = false, until }: { hurried?: boolean; until?: () => boolean } = {},
+): Promise<Result> {
+  const args = hurried ? ["-r", join(project, "test/support/hurry.cjs"), bundle] : [bundle];
+  const child = spawn(process.execPath, args, {
     cwd: folder,
     env: {
       PATH: process.env["PATH"],
@@ -68,7 +74,10 @@ async function rotate(env: Record<string, string> = {}): Promise<Result> {
   let [out, err] = ["", ""];
   child.stdout.on("data", (part: Buffer) => (out += part.toString()));
   child.stderr.on("data", (part: Buffer) => (err += part.toString()));
-  const code = await new Promise<number | null>((resolve) => child.on("close", resolve));
+  const closed = new Promise<number | null>((resolve) => child.on("close", resolve));
+  while (until?.() === false) await new Promise((resolve) => setTimeout(resolve, 20));
+  if (until !== undefined) child.kill("SIGTERM");
+  const code = await closed;
   let report = "";
   try {
     report = readFileSync(join(folder, "rotation-report.xml"), "utf8");
@@ -93,9 +102,12 @@ test("one account: five requests, one line, a token for its readers", async () =
   expect(code).toBe(0);
   const record = tokenOf("scanner");
   expect(out).toEqual([
-    `scanner  rotated  expires ${String(record?.["expires_at"])}`,
+    // What readers get: this Vault deletes it after an hour, long before it expires.
+    expect.stringMatching(/^scanner {2}rotated {2}expires \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/),
     "1 account: 1 rotated, 0 kept, 0 failed",
   ]);
+  const said = Date.parse(out[0]?.split("expires ")[1] ?? "");
+  expect(Math.abs(said - Date.now() - 3_600_000)).toBeLessThan(60_000);
   expect(record).toMatchObject({
     token: expect.stringMatching(/^eyJ/) as string,
     expires_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/) as string,
@@ -469,6 +481,229 @@ describe("the webhook", () => {
   });
 });
 
+describe("hosts that do not answer", () => {
+  /** A host that takes every connection and says nothing. */
+  async function silentHost() {
+    const sockets: Socket[] = [];
+    const server = createServer((socket) => void sockets.push(socket));
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const close = () => {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    };
+    return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, sockets, close };
+  }
+  const atHost = (host: string, ...names: string[]) => {
+    for (const name of names) {
+      vault.put(`${name}/password`, {
+        ...{ username: `${name}@acme.example`, password: `password-${name}`, host },
+      });
+    }
+  };
+
+  test("500 accounts at one cost the healthy one at another nothing: the host is given up", async () => {
+    const names = Array.from({ length: 500 }, (_, i) => `dead-${i}`);
+    const silent = await silentHost();
+    atHost(silent.url, ...names);
+    addAccounts("scanner");
+    writeFileSync(join(folder, "accounts"), [...names, "scanner"].join("\n"));
+    const { code, out, err, report } = await rotate(
+      { APISEC_ACCOUNTS: "", APISEC_ACCOUNTS_FILE: "accounts" },
+      { hurried: true },
+    );
+    const connections = silent.sockets.length;
+    silent.close();
+    expect(code).toBe(1);
+    expect(out.at(-1)).toBe("501 accounts: 1 rotated, 0 kept, 500 failed");
+    expect(tokenOf("scanner")).toBeDefined();
+    expect(report).toContain('tests="501" failures="500"');
+    expect(
+      err.match(/gave no answer to 3 accounts: it is not asked again/g)?.length,
+    ).toBeGreaterThan(480);
+    // Those that were under way when the third had failed.
+    expect(connections).toBeLessThanOrEqual(3 * 16 + 16);
+  });
+
+  test("one that answers some is asked for all", async () => {
+    const names = Array.from({ length: 12 }, (_, i) => `account-${i}`);
+    addAccounts(...names);
+    let logins = 0;
+    apisec.fault = ({ path }) => {
+      if (path !== "/login") return undefined;
+      logins += 1;
+      return logins % 3 === 0 ? undefined : "reset";
+    };
+    const { out } = await rotate(
+      { APISEC_ACCOUNTS: names.join(","), APISEC_CONCURRENCY: "1" },
+      { hurried: true },
+    );
+    expect(out.at(-1)).toMatch(/^12 accounts: ([4-9]|1\d) rotated/);
+  });
+
+  test("the job ends by itself: those left are failed, the report and the webhook go out", async () => {
+    const webhook = await startWebhook();
+    const silent = await silentHost();
+    atHost(silent.url, "one", "two", "three");
+    vault.put("one/token", { token: "x" });
+    const { code, err, report } = await rotate(
+      {
+        ...{ APISEC_ACCOUNTS: "one,two,three", APISEC_CONCURRENCY: "1", APISEC_DEADLINE: "1s" },
+        ...{ APISEC_WEBHOOK: webhook.url, APISEC_METRICS: "metrics.txt" },
+        ...{ APISEC_HEARTBEAT: `${webhook.url}/ping/{shard}` },
+      },
+      { hurried: true },
+    );
+    silent.close();
+    webhook.close();
+    expect(code).toBe(1);
+    expect(err).toContain("one  failed  ");
+    expect(err).toMatch(
+      /^three {2}failed {2}the job's time was over after 0 min: it was not begun; /m,
+    );
+    expect(report).toContain('tests="3" failures="3"');
+    expect(webhook.seen.map(({ method, path }) => `${method} ${path}`).sort()).toEqual([
+      "GET /ping/1/fail",
+      "POST /",
+    ]);
+    expect(JSON.stringify(webhook.seen)).toContain("3 of 3 tokens not rotated");
+    expect(readFileSync(join(folder, "metrics.txt"), "utf8")).toMatch(/# EOF\n$/);
+  });
+
+  test("SIGTERM is such an end", async () => {
+    const silent = await silentHost();
+    atHost(silent.url, "one", "two");
+    const { code, err, report } = await rotate(
+      { APISEC_ACCOUNTS: "one,two", APISEC_CONCURRENCY: "1" },
+      { until: () => silent.sockets.length > 0 },
+    );
+    silent.close();
+    expect(code).toBe(1);
+    expect(err).toMatch(/^one {2}failed {2}the job was stopped by SIGTERM: it was under way/m);
+    expect(err).toMatch(/^two {2}failed {2}the job was stopped by SIGTERM: it was not begun/m);
+    expect(report).toContain('failures="2"');
+    // Its Vault token is revoked, and no new one bought.
+    expect(vault.tokens).toEqual(new Set(["hvs.given-token"]));
+    expect(requests(vault).filter((one) => one.endsWith("login"))).toHaveLength(1);
+  });
+});
+
+describe("the heartbeat", () => {
+  let monitor: TestServer;
+  beforeEach(async () => {
+    monitor = await startWebhook();
+    addAccounts("scanner");
+  });
+  afterEach(() => monitor.close());
+  const beat = (env: Record<string, string> = {}) =>
+    rotate({ APISEC_HEARTBEAT: `${monitor.url}/ping/canary-{shard}?a=b`, ...env });
+
+  test("of a run in which every account is fresh", async () => {
+    const { err } = await beat({
+      CI_NODE_INDEX: "2",
+      CI_NODE_TOTAL: "3",
+      APISEC_ACCOUNTS: "a,scanner,b",
+    });
+    expect(err).toBe("");
+    expect(requests(monitor)).toEqual(["GET /ping/canary-2?a=b"]);
+  });
+
+  test.each<[string, Record<string, string>]>([
+    ["an account failed", { APISEC_ACCOUNTS: "scanner,nobody" }],
+    ["Vault lets nobody in", { VAULT_AUTH_ROLE: "other" }],
+    ["its settings are wrong", { APISEC_CONCURRENCY: "0" }],
+    ["readers lose the token too early", { APISEC_MIN_LIFETIME: "23h30m" }],
+  ])("where %s", async (_, env) => {
+    await beat(env);
+    expect(requests(monitor)).toEqual(["GET /ping/canary-1/fail?a=b"]);
+  });
+
+  test("that nobody takes is a warning without its address", async () => {
+    monitor.fault = () => ({ status: 404, body: "" });
+    const { code, err } = await beat();
+    expect(code).toBe(0);
+    expect(err).toBe(
+      "warning  the monitor was not told of this run: the heartbeat's monitor answers with 404\n",
+    );
+    const wrong = await beat({ APISEC_HEARTBEAT: "http://hc.example.com/canary" });
+    expect(wrong.code).toBe(0);
+    expect(wrong.err).toMatch(/^warning {2}APISEC_HEARTBEAT is no https/);
+    expect(wrong.err).not.toContain("canary");
+  });
+});
+
+test("metrics say until when readers have a token, also of an account that failed", async () => {
+  addAccounts("scanner", "build");
+  await rotate({ APISEC_ACCOUNTS: "build" });
+  vault.put("build/password", {
+    username: "build@acme.example",
+    password: "password-wrong",
+    host: apisec.url,
+  });
+  await rotate({
+    ...{ APISEC_ACCOUNTS: "scanner,build,nobody", APISEC_METRICS: "metrics.txt" },
+    ...{ APISEC_STACK: "apisec-credentials/dev" },
+  });
+  const text = readFileSync(join(folder, "metrics.txt"), "utf8");
+  const accountsOf = (name: string) =>
+    [
+      ...text.matchAll(
+        new RegExp(`^apisec_${name}_timestamp_seconds\\{(.*)account="(.*)"\\} (\\d+)`, "gm"),
+      ),
+    ].map(([, labels, account, value]) => [
+      labels,
+      account,
+      Math.round((Number(value) - Date.now() / 1000) / 3600),
+    ]);
+  const labels = 'project="apisec-credentials",stack="dev",';
+  expect(accountsOf("token_readable_until")).toEqual([
+    [labels, "scanner", 1],
+    [labels, "build", 1],
+    [labels, "nobody", expect.any(Number)],
+  ]);
+  expect(text).toMatch(/readable_until_timestamp_seconds\{.*account="nobody"\} 0$/m);
+  expect(accountsOf("token_issued").map(([, account]) => account)).toEqual(["scanner", "build"]);
+  expect(accountsOf("rotation_last_success").map(([, account]) => account)).toEqual(["scanner"]);
+});
+
+test("once.sh works, and shows no token, where the caller's shell has exported its own variables", async () => {
+  addAccounts("scanner");
+  for (const shell of ["dash", "bash"]) {
+    vault.keys.delete("scanner/token");
+    const child = spawn(shell, [join(project, "job/once.sh")], {
+      cwd: folder,
+      env: {
+        ...{
+          PATH: process.env["PATH"],
+          HOME: folder,
+          VAULT_ADDR: vault.url,
+          APISEC_MOUNT: "apisec",
+        },
+        ...{ VAULT_TOKEN: "hvs.given-token", APISEC_REPORT: "/dev/null", IFS: "e", OPTIND: "7" },
+        ...{
+          SHELLOPTS: "xtrace:verbose",
+          BASHOPTS: "extglob",
+          UID: "1",
+          NODE_OPTIONS: "--bad",
+          name: "x",
+        },
+        ...{
+          PS4: "$VAULT_TOKEN ",
+          APISEC_DEADLINE: "1s",
+          "not a name": "x",
+          LINES: "a\nexport PATH='x'",
+        },
+      },
+    });
+    let told = "";
+    child.stdout.on("data", (part: Buffer) => (told += part.toString()));
+    child.stderr.on("data", (part: Buffer) => (told += part.toString()));
+    child.stdin.end("scanner\n");
+    const code = await new Promise((resolve) => child.on("close", resolve));
+    expect([shell, code, told]).toEqual([shell, 0, expect.stringContaining("scanner  rotated")]);
+    expect(told).not.toContain("hvs.given");
+  }
+});
+
 test("a report that cannot be written is a warning", async () => {
   addAccounts("scanner");
   const { code, err } = await rotate({ APISEC_REPORT: "no/such/folder/report.xml" });
@@ -480,7 +715,7 @@ test("a report that cannot be written is a warning", async () => {
 
 test("the bundle is small, readable and of our own", () => {
   const text = readFileSync(bundle, "utf8");
-  expect(Buffer.byteLength(text)).toBeLessThan(64 * 1024);
+  expect(Buffer.byteLength(text)).toBeLessThanOrEqual(80 * 1024);
   expect(text).not.toContain("node_modules");
   const imports = [...text.matchAll(/(?:from |import\(|require\()"([^"]+)"/g)].map(
     ([, name]) => name,

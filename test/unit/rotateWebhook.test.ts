@@ -193,7 +193,12 @@ describe("a run", () => {
     paths: { login: "/login", whoAmI: "/me", change: "/change", probe: "/probe" },
     concurrency: 1,
     minLifetimeSeconds: 3600,
+    tokenEndsInVault: true,
+    largestGapSeconds: 6 * 3600,
+    deadlineSeconds: 720,
     reportFile: "report.xml",
+    metricsFile: undefined,
+    owner: { project: "apisec-credentials", stack: "prod" },
     source: "https://gitlab.example.com/p/-/pipelines/7",
   };
   const json = (status: number, body: unknown): HttpResponse => ({

@@ -65,7 +65,12 @@ test("a job's settings, with the defaults", () => {
     }) as object,
     concurrency: 16,
     minLifetimeSeconds: 3600,
+    tokenEndsInVault: true,
+    largestGapSeconds: undefined,
+    deadlineSeconds: 720,
     reportFile: "rotation-report.xml",
+    metricsFile: undefined,
+    owner: { project: "", stack: "" },
     source: "https://gitlab.example.com/p/-/pipelines/1",
   });
 });
@@ -141,6 +146,17 @@ test.each<[string, Record<string, string>, object]>([
   ],
   ["a shard without accounts", { CI_NODE_INDEX: "2", CI_NODE_TOTAL: "2" }, { accounts: [] }],
   ["a duration", { APISEC_MIN_LIFETIME: "23h30m" }, { minLifetimeSeconds: 84600 }],
+  [
+    "what the pipeline file's script says beside",
+    {
+      ...{ APISEC_TOKEN_ENDS: "expiry", APISEC_LARGEST_GAP: "6h0m0s", APISEC_DEADLINE: "90s" },
+      ...{ APISEC_METRICS: "m.txt", APISEC_STACK: "apisec-credentials/dev" },
+    },
+    {
+      ...{ tokenEndsInVault: false, largestGapSeconds: 21_600, deadlineSeconds: 90 },
+      ...{ metricsFile: "m.txt", owner: { project: "apisec-credentials", stack: "dev" } },
+    },
+  ],
   ["a duration in seconds", { APISEC_MIN_LIFETIME: "90s" }, { minLifetimeSeconds: 90 }],
   [
     "a client certificate and its key",
@@ -261,6 +277,12 @@ test.each<[string, Record<string, string>, string]>([
     'APISEC_MIN_LIFETIME: found "1d", expected a duration such as',
   ],
   ["a duration without unit", { APISEC_MIN_LIFETIME: "3600" }, "APISEC_MIN_LIFETIME: found"],
+  [
+    "another end of tokens",
+    { APISEC_TOKEN_ENDS: "never" },
+    'APISEC_TOKEN_ENDS: found "never", expected vault, or expiry',
+  ],
+  ["a deadline without unit", { APISEC_DEADLINE: "720" }, "APISEC_DEADLINE: found"],
   ["tracing", { CI_DEBUG_TRACE: "true" }, "CI_DEBUG_TRACE: found it switched on"],
   [
     "certificates unchecked",

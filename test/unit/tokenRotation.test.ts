@@ -123,7 +123,13 @@ describe("a rotation", () => {
       "scanner/password": passwordRecord(),
       "scanner/token": tokenRecord(oldToken),
     });
-    expect(await rotate()).toEqual({ state: "rotated", expiresAt: now + day, warnings: [] });
+    expect(await rotate()).toEqual({
+      state: "rotated",
+      until: now + day - 1800,
+      issuedAt: now,
+      isFresh: true,
+      warnings: [],
+    });
     expect(store.calls).toEqual([
       "read scanner/password",
       "read scanner/token",
@@ -325,7 +331,13 @@ describe("a stored token that expires later", () => {
 
   test("stays if it works", async () => {
     const { store, rotate } = stored(tokenRecord(later));
-    expect(await rotate()).toEqual({ state: "kept", expiresAt: now + 2 * day, warnings: [] });
+    expect(await rotate()).toEqual({
+      state: "kept",
+      until: now + day - 1800,
+      issuedAt: now,
+      isFresh: true,
+      warnings: [],
+    });
     expect(store.calls.slice(-2)).toEqual(["probe new", "probe stored"]);
     expect(store.keys.get("scanner/token")?.version).toBe(1);
   });
@@ -387,7 +399,7 @@ describe("a lost race", () => {
   test("against a later token keeps that", async () => {
     const later = token({ exp: now + day + 1 });
     const world = racing([tokenRecord(later)]);
-    expect(await world.rotate()).toMatchObject({ state: "kept", expiresAt: now + day + 1 });
+    expect(await world.rotate()).toMatchObject({ state: "kept" });
     expect(storedToken(world)).toBe(later);
   });
 
@@ -438,7 +450,7 @@ describe("a lost race", () => {
               apisec: () => fakeApisec({ issued, probe }, []),
             };
             return rotateToken("scanner", tools, rules, { secrets: [] }).then(
-              (done) => done.expiresAt,
+              (done) => done.until,
               () => undefined,
             );
           });
@@ -458,6 +470,111 @@ describe("a lost race", () => {
       { numRuns: 300 },
     );
   });
+});
+
+describe("what readers get", () => {
+  const at = (seconds: number) => new Date(seconds * 1000).toISOString();
+
+  test("a token that Vault deletes long before it should: that is told, and it is not fresh", async () => {
+    const { store, rotate } = setUp({ "scanner/password": passwordRecord() });
+    store.deletionTime = at(now + 60);
+    const rotation = await rotate({ minLifetimeSeconds: 84_600 });
+    expect(rotation).toMatchObject({ state: "rotated", until: now + 60, isFresh: false });
+    expect(rotation.warnings).toEqual([
+      { text: expect.stringContaining(`too early, at ${rfc3339(now + 60)}`) as string, news: true },
+    ]);
+  });
+
+  test("the same where Vault need not delete any, but does", async () => {
+    const { store, rotate } = setUp({ "scanner/password": passwordRecord() });
+    store.deletionTime = at(now + 60);
+    const rotation = await rotate({ tokenEndsInVault: false });
+    expect(rotation).toMatchObject({ until: now + 60, isFresh: false });
+    expect(rotation.warnings).toHaveLength(1);
+  });
+
+  test("a token that no one deletes is right where its expiry alone says when it ends", async () => {
+    const { store, rotate } = setUp({ "scanner/password": passwordRecord() });
+    store.deletionTime = "";
+    expect(await rotate({ tokenEndsInVault: false })).toMatchObject({
+      ...{ until: now + day, isFresh: true, warnings: [] },
+    });
+  });
+
+  test("its life in Vault is measured by Vault's clock, whatever this machine's says", async () => {
+    const { store, rotate } = setUp({ "scanner/password": passwordRecord() });
+    const hour = 3600;
+    const write = store.write.bind(store);
+    for (const [kept, warnings] of [
+      [23.5 * hour, 0],
+      [22 * hour, 1],
+    ] as const) {
+      store.write = async (...given) => {
+        const written = await write(...given);
+        // A Vault whose clock is two hours behind.
+        const createdTime = at(now - 2 * hour);
+        const deletionTime = at(now - 2 * hour + kept);
+        return written.state === "written" ? { ...written, createdTime, deletionTime } : written;
+      };
+      const rotation = await rotate({ minLifetimeSeconds: 84_600 });
+      expect(rotation.warnings).toHaveLength(warnings);
+    }
+  });
+
+  const later = token({ exp: now + 2 * day });
+  const kept = (deletedIn: number, writtenAgo: number, rules: Partial<RotationRules> = {}) => {
+    const world = setUp({
+      "scanner/password": passwordRecord(),
+      "scanner/token": tokenRecord(later),
+    });
+    const read = world.store.read.bind(world.store);
+    world.store.read = async (path) => {
+      const found = await read(path);
+      const times = { createdTime: at(now - writtenAgo), deletionTime: at(now + deletedIn) };
+      return found.state === "found" ? { ...found, ...times } : found;
+    };
+    return world.rotate(rules);
+  };
+
+  test.each<[string, number, number, object, string]>([
+    ["will be readable as long as a new one would", 23.4 * 3600, 60, {}, "kept"],
+    ["leaves Vault in a minute, as the key was lowered for a time", 60, 10, {}, "rotated"],
+    ["was stored hours ago", 17 * 3600, 6.5 * 3600, {}, "rotated"],
+    [
+      "was stored for longer than it is kept now",
+      5 * 3600,
+      3600,
+      { minLifetimeSeconds: 84_600 },
+      "rotated",
+    ],
+  ])("a stored token that %s", async (_, deletedIn, writtenAgo, rules, state) => {
+    expect((await kept(deletedIn, writtenAgo, rules)).state).toBe(state);
+  });
+
+  test.each([
+    ["found", 6.3 * 3600, true],
+    ["found", 6.2 * 3600, false],
+    ["deleted", 30 * 3600, true],
+    ["absent", 30 * 3600, false],
+  ] as const)(
+    "a version that was %s and %i s old, six hours between two runs: recovered %s",
+    async (state, age, isRecovered) => {
+      const world = setUp({
+        "scanner/password": passwordRecord(),
+        ...(state === "absent"
+          ? {}
+          : { "scanner/token": state === "found" ? tokenRecord(oldToken) : undefined }),
+      });
+      const read = world.store.read.bind(world.store);
+      world.store.read = async (path) => {
+        const found = await read(path);
+        return found.state === "absent" ? found : { ...found, createdTime: at(now - age) };
+      };
+      const { recoveredAfter } = await world.rotate({ largestGapSeconds: 6 * 3600 });
+      expect(recoveredAfter).toBe(isRecovered ? age : undefined);
+      expect((await world.rotate()).recoveredAfter).toBeUndefined();
+    },
+  );
 });
 
 describe("warnings", () => {

@@ -306,6 +306,11 @@ function misleading(): Record<string, string> {
     NODE_DEBUG: "http,net,tls",
     HTTP_PROXY: trap.url,
     http_proxy: trap.url,
+    // Other certificates, another list, another rule for what is a good token.
+    ...{ NODE_USE_SYSTEM_CA: "1", SSL_CERT_FILE: "/theirs", SSL_CERT_DIR: "/theirs" },
+    ...{ NODE_TLS_REJECT_UNAUTHORIZED: "0", VAULT_SKIP_VERIFY: "true", OPENSSL_CONF: "/theirs" },
+    ...{ CI_NODE_INDEX: "2", CI_NODE_TOTAL: "2", APISEC_ACCOUNTS_FILE: "/theirs" },
+    ...{ APISEC_MIN_LIFETIME: "1s", APISEC_DEADLINE: "0s", APISEC_TOKEN_ENDS: "theirs" },
   };
 }
 

@@ -1,4 +1,5 @@
 import { scheduleGaps } from "../desired/schedule";
+import { tooLargePolicy } from "../desired/policySize";
 import { shardsOf } from "../desired/shards";
 import { tokenMarginSeconds } from "../desired/tokenLife";
 import { shardPlaceholder } from "../net/endpoint";
@@ -6,7 +7,7 @@ import type { ProblemList } from "./problems";
 import { nameOf, setFirstPassword } from "./read";
 import type { ReadKeys } from "./read";
 import { cronText, ownPathPattern, ownPathText } from "./schema";
-import type { Account, ConfigSource, Consumer } from "./settings";
+import type { Account, ConfigSource, Consumer, Settings } from "./settings";
 
 const mostGapHours = 12;
 
@@ -259,6 +260,22 @@ export function checkFirstPasswords(
       `remove it with ${problems.remove(name === undefined ? path : [...path, name])}`,
     );
   }
+}
+
+/** Policies that name every account have an end: known here, not when Vault refuses them half-way. */
+export function checkPolicySizes(settings: Settings, problems: ProblemList): void {
+  const found = tooLargePolicy(settings);
+  if (found === undefined) return;
+  const { policy, bytes, accountsThatFit } = found;
+  const own = settings.createMount
+    ? `stop sharing the mount with ${problems.set(["shareMount"], "false")} if no other stack uses it, or `
+    : "";
+  problems.add(
+    ["accounts"],
+    `are ${settings.accounts.length}: policy ${policy} would have ${bytes} bytes, and Vault keeps at most 1 MiB`,
+    `at most ${accountsThatFit} of these accounts in one stack`,
+    `${settings.shareMount ? own : ""}give the others a stack of their own with \`pulumi stack init\``,
+  );
 }
 
 /** Where Vault finds GitLab's keys: one place. */

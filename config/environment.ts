@@ -2,6 +2,7 @@ import { readEndpoint } from "../net/endpoint";
 import { readVaultTls } from "../net/vaultTls";
 import type { VaultTls } from "../net/vaultTls";
 import { proxyFor, proxyProblem } from "../net/proxy";
+import { quote } from "./problems";
 import type { ProblemList } from "./problems";
 import { urlText } from "./schema";
 import type { ConfigSource } from "./settings";
@@ -98,6 +99,14 @@ function readTls(source: ConfigSource, problems: ProblemList): VaultTls {
     );
   }
   return tls;
+}
+
+/** Node itself would print every request, with the tokens in it: nothing that runs later can turn that off. */
+export function checkDebugging({ env }: ConfigSource, problems: ProblemList): void {
+  const value = env["NODE_DEBUG"] ?? "";
+  if (value === "") return;
+  const expected = "no output of Node's own, which shows tokens and passwords";
+  problems.addOther("NODE_DEBUG", `is ${quote(value)}`, expected, "`unset NODE_DEBUG`");
 }
 
 /** The ways to Vault and to every APIsec host: a proxy that no way leads through is a problem. */

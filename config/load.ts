@@ -46,10 +46,14 @@ export function settingsFrom(code: SettingsInCode): Settings {
 }
 
 function stackSource(): ConfigSource {
+  const values = pulumi.runtime.allConfig();
+  // The SDK has its own copy by now. Left there, first passwords and secret addresses would reach every child
+  // process, and whatever prints its environment.
+  delete process.env["PULUMI_CONFIG"];
   return {
     project: pulumi.getProject(),
     stack: pulumi.getStack(),
-    values: pulumi.runtime.allConfig(),
+    values,
     secretKeys: JSON.parse(process.env["PULUMI_CONFIG_SECRET_KEYS"] ?? "[]") as string[],
     env: process.env,
     hasTokenFile: existsSync(vaultTokenFile()),

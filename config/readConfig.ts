@@ -5,10 +5,11 @@ import {
   checkFirstPasswords,
   checkKeySource,
   checkOwnPaths,
+  checkPolicySizes,
   checkSchedule,
   checkSecretAddresses,
 } from "./checks";
-import { checkProxies, readGitlab, readVault } from "./environment";
+import { checkDebugging, checkProxies, readGitlab, readVault } from "./environment";
 import { problemList, quote } from "./problems";
 import { readAccounts, readApisecPaths, readConsumers, readKeys } from "./read";
 import { namePattern, nameText } from "./schema";
@@ -38,6 +39,7 @@ export function readConfig(source: ConfigSource): Settings {
   checkFirstPasswords(keys, accounts, source, problems);
   checkConsumers(consumers, accounts, problems);
   checkProxies([vault.address, ...accounts.map(({ host }) => host)], source, problems);
+  checkDebugging(source, problems);
   checkOwnPaths(keys, problems);
   checkKeySource(keys, problems);
   checkSecretAddresses(keys, accounts, source, problems);
@@ -45,7 +47,7 @@ export function readConfig(source: ConfigSource): Settings {
   if (problems.lines.length > 0) throw configError(source.stack, problems.lines);
   // Without a problem every key has been read.
   const { firstPasswords, ...rest } = keys as Keys;
-  return {
+  const settings: Settings = {
     ...rest,
     project: source.project,
     stack: source.stack,
@@ -60,6 +62,9 @@ export function readConfig(source: ConfigSource): Settings {
     gitlabUrl,
     warnings,
   };
+  checkPolicySizes(settings, problems);
+  if (problems.lines.length > 0) throw configError(source.stack, problems.lines);
+  return settings;
 }
 
 function configError(stack: string, problems: readonly string[]): UserError {

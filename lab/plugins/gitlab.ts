@@ -8,6 +8,7 @@ import { serve } from "./server";
 serve({
   version: "10.1.1",
   config: ["token", "baseUrl", "earlyAuthCheck", "retries"],
+  secretConfig: ["token"],
   configure,
   types: {
     "gitlab:index/pipelineSchedule:PipelineSchedule": pipelineSchedule,

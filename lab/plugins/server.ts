@@ -12,7 +12,7 @@ import { Any } from "google-protobuf/google/protobuf/any_pb";
 import { Empty } from "google-protobuf/google/protobuf/empty_pb";
 import { Struct, type JavaScriptValue } from "google-protobuf/google/protobuf/struct_pb";
 import { handlerFor, type Handler } from "./handler";
-import { text, type HalfMade, type Log, type Props, type ResourceType } from "./resource";
+import { secretOf, text, type HalfMade, type Log, type Props, type ResourceType } from "./resource";
 
 /** A stand-in plugin: tables of what it can do. */
 export interface Plugin {
@@ -21,8 +21,8 @@ export interface Plugin {
   /** Known keys of the provider's configuration. */
   config: readonly string[];
   configure(config: Record<string, string>): Promise<void>;
-  /** Secrets of the configuration come back without their mark. */
-  losesSecrets?: true;
+  /** Keys of the configuration that come back as secrets, and no others; else as they were given. */
+  secretConfig?: readonly string[];
   types: Record<string, ResourceType | Handler>;
   functions?: Record<string, (args: Props) => Promise<Props>>;
   cancel?(): void;
@@ -80,8 +80,8 @@ export function serve(plugin: Plugin): void {
     checkConfig: unary(async (request: proto.CheckRequest) => {
       const known = [...plugin.config, "version", "pluginDownloadURL"];
       const answer = new proto.CheckResponse();
-      // Handed back untouched: a secret stays marked as one, but with plugins that lose the mark.
-      answer.setInputs(plugin.losesSecrets ? unmarked(request.getNews()) : request.getNews());
+      const { secretConfig } = plugin;
+      answer.setInputs(secretConfig ? marked(request.getNews(), secretConfig) : request.getNews());
       for (const key of Object.keys(plain(request.getNews()))) {
         if (!known.includes(key) && !key.startsWith("__")) {
           answer.addFailures(failure(key, "this stand-in does not know the configuration key"));
@@ -256,6 +256,15 @@ function failure(property: string, reason: string): proto.CheckFailure {
 }
 
 /** A configuration without the marks of its secrets. */
+/** With these keys marked as secrets, and no others. */
+function marked(config: Struct | undefined, secret: readonly string[]): Struct {
+  const all = Object.entries(plain(unmarked(config))).map(([key, value]) => [
+    key,
+    secret.includes(key) ? secretOf(value) : value,
+  ]);
+  return struct(Object.fromEntries(all) as Props);
+}
+
 function unmarked(config: Struct | undefined): Struct {
   const all = Object.entries(plain(config)).map(([key, value]) => {
     const { value: secret } = value as { value?: unknown };

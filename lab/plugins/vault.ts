@@ -12,7 +12,7 @@ serve({
     ...["address", "token", "namespace", "caCertFile"],
     ...["skipChildToken", "maxLeaseTtlSeconds", "maxRetries"],
   ],
-  losesSecrets: true,
+  secretConfig: [],
   async configure(config) {
     configure(config);
   },

@@ -22,7 +22,7 @@ export interface Bench {
   wants?: Record<string, Props>;
   /** Inputs whose creation ends half-made, for operations that begin there. */
   halfMadeBy?: Props;
-  /** Placeholders for what the server makes up, in outputs that are read. */
+  /** Placeholders for what the server makes up, and for what the recorder wrote as one. */
   mask?(outputs: Props): Props;
 }
 
@@ -134,7 +134,7 @@ export function replayer(bench: Bench, recording: Recording) {
     call: Call,
   ): Promise<Kept | undefined> => {
     const name = one.operation;
-    const wanted = places.fill(one.inputs ?? bench.wants?.[name] ?? first?.inputs ?? {});
+    const wanted = places.fill(bench.wants?.[name] ?? one.inputs ?? first?.inputs ?? {});
     if (first === undefined) return invoke(wanted, seen, call);
     if (name.startsWith("create")) return create(wanted, seen, call, "main");
     if (before === undefined) throw new Error(`${name} begins with nothing`);
@@ -235,7 +235,7 @@ export function replayer(bench: Bench, recording: Recording) {
   const tidy = (seen: Seen): Seen => {
     const text = (value: unknown) => places.mask(written(value));
     const { requests, created, diff, failed, gone, deleted, before, ...rest } = seen;
-    for (const part of ["preview", "outputs"] as const) {
+    for (const part of ["checked", "preview", "outputs", "inputs"] as const) {
       if (rest[part] && bench.mask) rest[part] = bench.mask(rest[part]);
     }
     const flags = { ...(failed && { failed }), ...(gone && { gone }), ...(deleted && { deleted }) };
@@ -244,7 +244,7 @@ export function replayer(bench: Bench, recording: Recording) {
       ...flags,
       ...(before && {
         before: text({
-          ...before,
+          inputs: bench.mask?.(before.inputs) ?? before.inputs,
           outputs: bench.mask?.(before.outputs) ?? before.outputs,
         }) as State,
       }),

@@ -24,8 +24,14 @@ export interface OpenBaoOptions {
   clientCertificates?: boolean;
   /** Let the server outlive this process; otherwise it ends when this process exits. */
   detached?: boolean;
-  /** Its place in a cluster: a name of its own, and the addresses of the nodes that it may join. */
-  cluster?: { node: string; join: string[] };
+  cluster?: ClusterMember;
+}
+
+/** A node's place in a cluster: a name of its own, which nodes it may join, and the keys that they have. */
+interface ClusterMember {
+  node: string;
+  join: string[];
+  keys?: Keys;
 }
 
 export interface OpenBao {
@@ -131,7 +137,7 @@ interface Settings {
   tls: boolean;
   names: string[];
   clientCertificates: boolean;
-  cluster?: { node: string; join: string[] };
+  cluster?: ClusterMember;
 }
 
 interface Keys {
@@ -174,6 +180,7 @@ export async function startOpenBao(options: OpenBaoOptions): Promise<OpenBao> {
   };
   const cluster = options.cluster ?? last?.cluster;
   if (cluster) settings.cluster = cluster;
+  if (cluster?.keys) putKeys(dir, cluster.keys);
   if (settings.tls) await ensureCertificates(dir, [settings.listen, ...settings.names]);
   const detached = options.detached ?? false;
   for (let attempt = 1; ; attempt++) {
@@ -327,21 +334,33 @@ async function initialise(dir: string, settings: Settings): Promise<Keys> {
   if (status !== 200) throw new Error(`its initialisation answered ${status}`);
   const answer = body as { keys_base64: string[]; root_token: string };
   const keys = { rootToken: answer.root_token, unsealKeys: answer.keys_base64 };
-  // Renamed into place, so that a kill in between leaves no half file.
-  fs.writeFileSync(`${keysFile}.new`, JSON.stringify(keys, undefined, 2), { mode: 0o600 });
-  fs.renameSync(`${keysFile}.new`, keysFile);
+  putKeys(dir, keys);
   return keys;
 }
 
+function putKeys(dir: string, keys: Keys): void {
+  const keysFile = path.join(dir, files.keys);
+  // Renamed into place, so that a kill in between leaves no half file.
+  fs.writeFileSync(`${keysFile}.new`, JSON.stringify(keys, undefined, 2), { mode: 0o600 });
+  fs.renameSync(`${keysFile}.new`, keysFile);
+}
+
 async function unseal(dir: string, settings: Settings, keys: Keys): Promise<void> {
+  const { cluster } = settings;
   for (const key of keys.unsealKeys) {
-    const { status } = await ask(dir, settings, "PUT", "sys/unseal", { key });
+    let status = 0;
+    // A node of a cluster can be unsealed only once it has reached another.
+    await waitFor("unsealing", 60_000, async () => {
+      ({ status } = await ask(dir, settings, "PUT", "sys/unseal", { key }));
+      return status === 200 || !cluster ? true : undefined;
+    });
     if (status !== 200) throw new Error(`unsealing OpenBao answered ${status}`);
   }
-  // 429: unsealed, but not the active server yet.
-  await waitFor("OpenBao as the active server", 15_000, async () => {
+  // 429: unsealed, but not the active server, or not yet.
+  const ready = cluster ? [200, 429] : [200];
+  await waitFor("OpenBao as the active server", 60_000, async () => {
     const { status } = await ask(dir, settings, "GET", "sys/health");
-    return status === 200 ? true : undefined;
+    return ready.includes(status) ? true : undefined;
   });
 }
 

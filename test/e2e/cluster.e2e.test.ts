@@ -9,6 +9,7 @@ import { newPassword } from "../../core/newPassword";
 import { changePassword } from "../../core/passwordChange";
 import { startApisec } from "../../lab/apisec/server";
 import type { OpenBao } from "../../lab/openbao";
+import { run } from "../../lab/process";
 import { systemClock as clock } from "../../net/http";
 import { nodeSend } from "../../net/transport";
 import { startCluster } from "../support/cluster";
@@ -204,17 +205,15 @@ test.each(rotations)(
     );
     writeFileSync(join(dir, "accounts"), `${names.join("\n")}\n`);
     const { address } = await cluster.standby();
-    const child = spawn(process.execPath, [join(root, "dist/rotate.mjs")], {
-      cwd: dir,
-      env: {
-        PATH: process.env["PATH"],
-        VAULT_ADDR: address,
-        VAULT_TOKEN: cluster.rootToken,
-        APISEC_MOUNT: "apisec",
-        APISEC_ACCOUNTS_FILE: join(dir, "accounts"),
-        APISEC_CONCURRENCY: "4",
-      },
-    });
+    const env = {
+      PATH: process.env["PATH"],
+      VAULT_ADDR: address,
+      VAULT_TOKEN: cluster.rootToken,
+      APISEC_MOUNT: "apisec",
+      APISEC_ACCOUNTS_FILE: join(dir, "accounts"),
+      APISEC_CONCURRENCY: "4",
+    };
+    const child = spawn(process.execPath, [join(root, "dist/rotate.mjs")], { cwd: dir, env });
     let printed = "";
     let struck: Promise<() => Promise<void>> | undefined;
     for (const stream of [child.stdout, child.stderr]) {
@@ -231,8 +230,14 @@ test.each(rotations)(
     await (
       await struck
     )?.();
-    const others = printed.split("\n").filter((line) => /^a\d+ +(?!rotated|warning)/.test(line));
-    expect([code, others, printed.match(/^a\d+ +rotated/gm)?.length]).toEqual([0, [], 50]);
+    const rotated = printed.match(/^a\d+ +rotated/gm)?.length ?? 0;
+    const failed = printed.match(/^a\d+ +failed .*/gm) ?? [];
+    // Without a quorum for longer than the job waits, an account may fail, and says so; the next run has it.
+    if (fault === "no quorum for 10 s") expect(rotated + failed.length).toBe(50);
+    else expect([code, failed, rotated]).toEqual([0, [], 50]);
+    rows.push(`  rotated ${rotated}, failed ${failed.length}`);
+    const again = await run(process.execPath, [join(root, "dist/rotate.mjs")], { cwd: dir, env });
+    expect([again.code, again.code === 0 ? "" : again.stdout]).toEqual([0, ""]);
     expect(struck).toBeDefined();
     for (const name of names) {
       expect((await recordOf(`${name}/token`))["username"]).toBe(username(name));

@@ -22,6 +22,8 @@ const internal: Record<string, string> = {
   timeout: "ends a request to a proxy, which says so in its own words",
   "A policy placeholder cannot be filled: …": "config/checks.ts lets no such value through",
   "cannot write the pipeline file: bad …": "config/checks.ts lets no such value through",
+  'CHANGELOG.md: no section "## … (YYYY-MM-DD)": write what is new, and give it a date':
+    "for who makes a release",
   "docs/security.md has lost the comments that mark its access table": "for who edits it",
   "docs/security.md: the access table is out of date: npm run access-table": "for who edits it",
 };

@@ -2,11 +2,9 @@ import { differences } from "../core/differences";
 import { eachOf } from "../core/eachOf";
 import { isObject, jsonObject } from "../net/http";
 import type { HttpResponse } from "../net/http";
+import type { KeySettings } from "../desired/keySettings";
 import { encodePath, refused, vaultCall, vaultErrors } from "./vault";
 import type { VaultConnection } from "./vault";
-
-/** Settings of a KV version 2 key, as its metadata names them. */
-export type KeySettings = Readonly<Record<string, boolean | number | string>>;
 
 const requestsAtOnce = 16;
 /** How often a standby is asked that does not know a new mount yet, once in 0.1 s. */

@@ -33,7 +33,7 @@ export class FirstTokens extends pulumi.ComponentResource {
         environment: onceEnvironment(settings, args.minLifetimeSeconds),
         addPreviousOutputInEnv: false,
         triggers: accounts.map(
-          (account) => pulumi.interpolate`${account.accountName} ${account.generation}`,
+          (account) => pulumi.interpolate`${account.accountName} ${account.currentGeneration}`,
         ),
       },
       { parent: this, dependsOn: [...accounts], deleteBeforeReplace: true },

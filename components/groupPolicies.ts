@@ -1,12 +1,12 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as vault from "@pulumi/vault";
+import type { GroupAccess } from "../desired/state";
 
 export interface GroupPoliciesArgs {
-  /** Vault identity groups by name, and their ids. */
-  groupIds: ReadonlyMap<string, string>;
-  adminGroups: readonly string[];
-  developerGroups: readonly string[];
-  policies: { admin: pulumi.Input<string>; developer: pulumi.Input<string> };
+  /** Groups that Vault knows, and the policies that their members are given. */
+  groups: readonly GroupAccess[];
+  /** The policies, which are there before anybody is given them. */
+  policies: readonly pulumi.Resource[];
 }
 
 /**
@@ -16,20 +16,13 @@ export interface GroupPoliciesArgs {
 export class GroupPolicies extends pulumi.ComponentResource {
   constructor(name: string, args: GroupPoliciesArgs, opts?: pulumi.ComponentResourceOptions) {
     super("apisec:index:GroupPolicies", name, {}, opts);
-    const { adminGroups, developerGroups, policies } = args;
-    for (const [group, groupId] of args.groupIds) {
+    for (const { group, id, policies } of args.groups) {
+      if (id === undefined) throw new Error(`The id of identity group ${group} is not known.`);
       new vault.identity.GroupPolicies(
         // By id: under a new name the policies would be given once more, and then taken away with the old one.
-        `${name}-${groupId}`,
-        {
-          groupId,
-          exclusive: false,
-          policies: [
-            ...(adminGroups.includes(group) ? [policies.admin] : []),
-            ...(developerGroups.includes(group) ? [policies.developer] : []),
-          ],
-        },
-        { parent: this },
+        `${name}-${id}`,
+        { groupId: id, exclusive: false, policies: [...policies] },
+        { parent: this, dependsOn: [...args.policies] },
       );
     }
     this.registerOutputs({});

@@ -1,19 +1,23 @@
 import * as gitlab from "@pulumi/gitlab";
 import * as pulumi from "@pulumi/pulumi";
 import * as vault from "@pulumi/vault";
-import type { Settings } from "../config/settings";
-import type { RotationProject } from "../desired/facts";
 import type { CiVariable } from "../desired/ciVariables";
+import type { RotationProject } from "../desired/facts";
 import type { ProjectFile } from "../desired/projectFiles";
-import { desiredState } from "../desired/state";
 import type { DesiredState } from "../desired/state";
 import { jobLogin } from "./jobLogin";
 
-export interface TokenRotationArgs {
-  settings: Settings;
+type Wanted = DesiredState["vault"] & DesiredState["gitlab"];
+
+export interface TokenRotationArgs extends Pick<
+  Wanted,
+  "schedule" | "variables" | "authMount" | "rotator"
+> {
   project: RotationProject;
-  mount: pulumi.Input<string>;
-  /** The policy of the job's Vault token. */
+  files: readonly ProjectFile[];
+  /** The KV mount, once it is there. */
+  mountPath: pulumi.Input<string>;
+  /** The policy of the job's Vault token, once it is there. */
   policy: pulumi.Input<string>;
 }
 
@@ -27,23 +31,21 @@ export class TokenRotation extends pulumi.ComponentResource {
 
   constructor(name: string, args: TokenRotationArgs, opts?: pulumi.ComponentResourceOptions) {
     super("apisec:index:TokenRotation", name, {}, opts);
-    const { settings, project } = args;
-    const facts = { project, claims: new Map(), groupIds: new Map() };
-    const { gitlab: wanted, vault: login } = desiredState(settings, facts);
+    const project = args.project.id;
     const schedule = new gitlab.PipelineSchedule(
       name,
-      { project: project.id, ...wanted.schedule, takeOwnership: true },
-      { parent: this, dependsOn: this.createFiles(name, project.id, wanted.files ?? []) },
+      { project, ...args.schedule, takeOwnership: true },
+      { parent: this, dependsOn: this.createFiles(name, project, args.files) },
     );
     this.scheduleId = schedule.pipelineScheduleId;
-    this.createVariables(name, args, wanted.variables);
-    this.authPath = login.authMount.owned
-      ? this.createAuth(name, login.authMount)
-      : pulumi.output(login.authMount.path);
+    this.createVariables(name, args);
+    this.authPath = args.authMount.owned
+      ? this.createAuth(name, args.authMount)
+      : pulumi.output(args.authMount.path);
     this.role = jobLogin(
       name,
       {
-        role: login.rotator,
+        role: args.rotator,
         claims: { user_id: schedule.owner.apply(String) },
         backend: this.authPath,
         policy: args.policy,
@@ -73,12 +75,17 @@ export class TokenRotation extends pulumi.ComponentResource {
 
   private createVariables(
     name: string,
-    { project, mount }: TokenRotationArgs,
-    variables: readonly CiVariable[],
+    {
+      project,
+      mountPath,
+      variables,
+    }: Pick<TokenRotationArgs, "project" | "mountPath"> & {
+      variables: readonly CiVariable[];
+    },
   ): void {
     for (const { value, ...variable } of variables) {
       // The mount is there before the variable that names it.
-      const known = variable.key === "APISEC_MOUNT" ? mount : value;
+      const known = variable.key === "APISEC_MOUNT" ? mountPath : value;
       new gitlab.ProjectVariable(
         `${name}-${variable.key.toLowerCase().replaceAll("_", "-")}`,
         {
@@ -93,7 +100,7 @@ export class TokenRotation extends pulumi.ComponentResource {
 
   private createAuth(
     name: string,
-    { path, description, keys }: DesiredState["vault"]["authMount"],
+    { path, description, keys }: Wanted["authMount"],
   ): pulumi.Output<string> {
     const auth = new vault.jwt.AuthBackend(
       name,

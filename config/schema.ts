@@ -97,12 +97,6 @@ const secretAddress = () =>
       .refine((value) => isWebhook(value.replaceAll(shardPlaceholder, "1")), webhookText),
   );
 
-/** What a program without a rotation project says of itself. */
-export const ownerShape = text(
-  "a name such as gitlab.example.com/22: letters, digits and . : / @ _ -",
-  /^[\w[][\w.:/@[\]-]*$/,
-).optional();
-
 export const accountShape = {
   name: key(text(nameText, namePattern), "its folder in Vault"),
   username: key(

@@ -13,6 +13,8 @@ export type ConsumerClaim = { project_id: string } | { namespace_id: string };
 /** What GitLab and Vault say, and the desired state depends on; what is not there is not known (yet). */
 export interface Facts {
   project?: RotationProject | undefined;
+  /** In place of a project, what makes the marks of a program without one unique, such as `security.acme.example`. */
+  instance?: string | undefined;
   /** The id of the schedule's owner, as whom its pipelines run. */
   owner?: string | undefined;
   /** By the consumer's name. */

@@ -1,5 +1,7 @@
-import type { KeySettings } from "../clients/keySettings";
 import { formatDuration } from "../core/duration";
+
+/** Settings of a KV version 2 key, as its metadata names them. */
+export type KeySettings = Readonly<Record<string, boolean | number | string>>;
 
 /** Ten versions of a password: an older change that lands late is found among them. None of them ends. */
 export const passwordKeySettings: KeySettings = {

@@ -6,14 +6,11 @@ import type { Owner } from "./names";
 /** This stack as the owner of what it makes. The project is known once GitLab has been asked. */
 export function ownerOf(
   { project, stack, gitlabUrl }: Pick<Settings, "project" | "stack" | "gitlabUrl">,
-  facts: Pick<Facts, "project">,
+  facts: Pick<Facts, "project" | "instance">,
 ): Owner {
   const host = gitlabUrl.replace(/^https?:\/\//, "");
-  return {
-    project,
-    stack,
-    instance: facts.project === undefined ? undefined : `${host}/${facts.project.id}`,
-  };
+  const instance = facts.project === undefined ? facts.instance : `${host}/${facts.project.id}`;
+  return { project, stack, instance };
 }
 
 /** The owner that a first line or a description names; undefined where it names none. */

@@ -8,12 +8,12 @@ import type { PolicyValues } from "./policies";
 /** What a stack's policies are filled with. What is not known of GitLab and Vault is not in them. */
 export function policyValues(
   settings: Settings,
-  facts: Partial<Pick<Facts, "project" | "groupIds">> = {},
+  facts: Partial<Pick<Facts, "project" | "instance" | "groupIds">> = {},
 ): PolicyValues {
   const { accounts } = settings;
   const { groupIds } = facts;
   return {
-    ...ownerOf(settings, { project: facts.project }),
+    ...ownerOf(settings, facts),
     prefix: settings.policyPrefix,
     mount: settings.mount,
     ownsMount: settings.createMount,

@@ -1,9 +1,13 @@
 import type { Settings } from "../config/settings";
+import { desiredAccounts } from "./accounts";
+import type { DesiredAccount } from "./accounts";
 import { authKeys } from "./authMount";
 import { ciVariables } from "./ciVariables";
 import type { CiVariable } from "./ciVariables";
+import { readingJob } from "./consumerJob";
 import type { Facts } from "./facts";
 import { passwordKeySettings, tokenKeySettings } from "./keySettings";
+import type { KeySettings } from "./keySettings";
 import { authDescription, consumerName, mountDescription, policyName } from "./names";
 import type { Owner } from "./names";
 import { ownerOf } from "./ownership";
@@ -37,6 +41,8 @@ export interface ConsumerAccess {
   accounts: readonly string[];
   policy: Policy;
   role: LoginRole;
+  /** What a job's `.gitlab-ci.yml` needs to read the first of the tokens. */
+  snippet: string;
 }
 
 /** A Vault identity group and the policies that its members are given. */
@@ -49,9 +55,7 @@ export interface GroupAccess {
 
 /** The settings of the accounts' keys, and which keys each account has. */
 export interface Keys {
-  settings: Readonly<
-    Record<"password" | "token", Readonly<Record<string, boolean | number | string>>>
-  >;
+  settings: Readonly<Record<"password" | "token", KeySettings>>;
   accounts: Readonly<Record<string, readonly ("password" | "token")[]>>;
 }
 
@@ -60,6 +64,8 @@ export interface DesiredState {
   /** Whose all of it is. */
   owner: Owner;
   vault: {
+    vaultAddress: string;
+    vaultNamespace: string | undefined;
     mount: Mount;
     authMount: Mount & { keys: ReturnType<typeof authKeys> };
     policies: Readonly<Record<"admin" | "developer" | "rotator", Policy>>;
@@ -75,6 +81,8 @@ export interface DesiredState {
     /** In the order in which they are written; undefined where the project is not known. */
     files: readonly ProjectFile[] | undefined;
   };
+  /** Each after the one that changes its password. */
+  accounts: readonly DesiredAccount[];
 }
 
 /**
@@ -87,6 +95,8 @@ export function desiredState(settings: Settings, facts: Facts): DesiredState {
   return {
     owner,
     vault: {
+      vaultAddress: settings.vaultAddress,
+      vaultNamespace: settings.vaultNamespace,
       mount: {
         path: settings.mount,
         owned: settings.createMount,
@@ -107,8 +117,9 @@ export function desiredState(settings: Settings, facts: Facts): DesiredState {
     gitlab: {
       schedule: pipelineSchedule(settings),
       variables: ciVariables(settings, published, owner),
-      files: filesOf(settings, facts, published),
+      files: filesOf(settings, facts, published, owner),
     },
+    accounts: desiredAccounts(settings, owner),
   };
 }
 
@@ -116,16 +127,16 @@ function filesOf(
   settings: Settings,
   { project }: Facts,
   published: readonly string[],
+  owner: Owner,
 ): ProjectFile[] | undefined {
   if (!settings.manageProjectFiles) return [];
-  const owner = ownerOf(settings, { project });
   return project && projectFiles(settings, project.pipelineFile, published, owner);
 }
 
 /** The policies of the stack's three roles. */
 export function stackPolicies(
   settings: Settings,
-  facts: Pick<Facts, "project">,
+  facts: Pick<Facts, "project" | "instance">,
 ): DesiredState["vault"]["policies"] {
   const values = policyValues(settings, facts);
   const policy = (role: "admin" | "developer" | "rotator"): Policy => ({
@@ -156,12 +167,13 @@ export function accountKeys(
 /** Each consumer's policy and role. */
 export function consumerAccess(
   settings: Settings,
-  facts: Pick<Facts, "project" | "claims">,
+  facts: Pick<Facts, "project" | "instance" | "claims">,
 ): ConsumerAccess[] {
   const values = policyValues(settings, facts);
   return settings.consumers.map((consumer) => {
     const { name } = consumer;
     const accounts = consumer.accounts ?? values.publishedAccounts;
+    const role = consumerRole(settings, consumer, facts.claims.get(name));
     return {
       name,
       accounts,
@@ -169,7 +181,8 @@ export function consumerAccess(
         name: consumerName(settings.policyPrefix, settings.stack, name),
         text: renderPolicy("consumer", { ...values, consumerAccounts: accounts }),
       },
-      role: consumerRole(settings, consumer, facts.claims.get(name)),
+      role,
+      snippet: readingJob(settings, role, accounts[0] ?? ""),
     };
   });
 }

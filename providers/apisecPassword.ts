@@ -1,25 +1,13 @@
 import * as pulumi from "@pulumi/pulumi";
-import { code } from "./code";
+import type { AccountInputs } from "../desired/accounts";
 import "./endWithEngine";
-import type { PasswordInputs, Stored } from "./passwordMethods";
-
-// As a value of this file it is captured without the module that it comes from: less text in the state.
-const load = code;
+import { loadedProvider } from "./loaded";
 
 /**
- * The dynamic provider: functions only. `delete` leaves account and secret alone: an account cannot
+ * The dynamic provider: see passwordMethods.ts. Its `delete` leaves account and secret alone: an account cannot
  * lose its password, and what Vault holds is the only copy.
  */
-export const passwordProvider: pulumi.dynamic.ResourceProvider<PasswordInputs, Stored> = {
-  configure: (request) => load().passwordMethods.configure(request),
-  diff: (id, olds, news) => load().passwordMethods.diff(id, olds, news),
-  create: (inputs) => load().passwordMethods.create(inputs),
-  update: (id, olds, news) => load().passwordMethods.update(id, olds, news),
-  read: (id, stored) => load().passwordMethods.read(id, stored as Stored),
-  delete: (id, stored) => load().passwordMethods.delete(id, stored),
-};
-
-type Wrapped<T> = { [K in keyof T]: pulumi.Input<T[K]> };
+export const passwordProvider = loadedProvider("passwordMethods");
 
 /** One account's password, changed with APIsec and kept in Vault. */
 export class ApisecPassword extends pulumi.dynamic.Resource {
@@ -30,15 +18,15 @@ export class ApisecPassword extends pulumi.dynamic.Resource {
 
   /**
    * @param name Resource name.
-   * @param args See `PasswordInputs`; the first password is no input, it comes from the stack config.
+   * @param inputs See `AccountInputs`; the first password is no input, it comes from the stack config.
    * @param opts `dependsOn` everything that must be good before the first remote change.
    */
-  constructor(name: string, args: Wrapped<PasswordInputs>, opts: pulumi.CustomResourceOptions) {
+  constructor(name: string, inputs: AccountInputs, opts: pulumi.CustomResourceOptions) {
     super(
       passwordProvider,
       name,
       {
-        ...args,
+        ...inputs,
         currentGeneration: undefined,
         recordVersion: undefined,
         changeOpen: undefined,

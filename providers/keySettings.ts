@@ -1,16 +1,9 @@
 import * as pulumi from "@pulumi/pulumi";
-import { code } from "./code";
-import type { KeySettingsInputs, KeySettingsState } from "./keySettingsMethods";
+import type { KeySettingsInputs } from "./keySettingsMethods";
+import { loadedProvider } from "./loaded";
 
-const load = code;
-
-/** The dynamic provider: functions only. It has no `delete`: keys keep their settings as they keep their values. */
-const keySettingsProvider: pulumi.dynamic.ResourceProvider<KeySettingsInputs, KeySettingsState> = {
-  diff: (id, olds, news) => load().keySettingsMethods.diff(id, olds, news),
-  create: (inputs) => load().keySettingsMethods.create(inputs),
-  update: (id, olds, news) => load().keySettingsMethods.update(id, olds, news),
-  read: (id, stored) => load().keySettingsMethods.read(id, stored as KeySettingsState),
-};
+/** The dynamic provider: see keySettingsMethods.ts. It has no `delete`: keys keep their settings as they keep their values. */
+const keySettingsProvider = loadedProvider("keySettingsMethods");
 
 /**
  * The settings of all keys of a stack's accounts. One resource for all of them: the engine writes its

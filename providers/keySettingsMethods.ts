@@ -1,5 +1,5 @@
 import { differingKeys, mountReady, setKeys } from "../clients/keySettings";
-import type { KeySettings } from "../clients/keySettings";
+import type { KeySettings } from "../desired/keySettings";
 import { passwordKey, tokenKey } from "../core/passwordRecord";
 import { connect } from "../clients/connect";
 import type { VaultPlace } from "../clients/connect";
@@ -72,6 +72,7 @@ function needsWork(olds: KeySettingsState, news: KeySettingsInputs): boolean {
  * read nor written, and nothing is ever deleted.
  */
 export const keySettingsMethods = {
+  configure: async () => undefined,
   diff: async (_id: string, olds: KeySettingsState, news: KeySettingsInputs) => ({
     changes: needsWork(olds, news),
   }),

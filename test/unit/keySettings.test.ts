@@ -2,7 +2,7 @@ import http from "node:http";
 import type { AddressInfo } from "node:net";
 import fc from "../support/fastCheck";
 import { passwordKeySettings, tokenKeySettings } from "../../desired/keySettings";
-import type { KeySettings } from "../../clients/keySettings";
+import type { KeySettings } from "../../desired/keySettings";
 import { keySettingsMethods } from "../../providers/keySettingsMethods";
 import type { KeySettingsInputs, KeySettingsState } from "../../providers/keySettingsMethods";
 import { asVaultKeeps } from "../support/rotationServers";

@@ -107,8 +107,11 @@ export function framework(type: FrameworkType): Handler {
     },
     async previewUpdate(was, now) {
       const { said, opened } = await plan(was, now);
-      const { __meta, ...state } = was;
-      return { ...state, ...said, ...Object.fromEntries(opened.map((key) => [key, unknown])) };
+      return {
+        ...withoutMarks(was),
+        ...said,
+        ...Object.fromEntries(opened.map((key) => [key, unknown])),
+      };
     },
     async update(id, was, now) {
       const planned = { ...withoutMarks(was), ...(await wanted(now)) };

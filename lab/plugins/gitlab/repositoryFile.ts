@@ -146,7 +146,7 @@ export const repositoryFile: Handler = {
     if (!real) return undefined;
     const isImport = Object.keys(known).length === 0;
     const all = { ...(isImport ? meta({ schema_version: "0" }) : {}), ...state, ...real, id };
-    const { __defaults, ...said } = known;
+    const said = Object.fromEntries(Object.entries(known).filter(([key]) => !key.startsWith("__")));
     return { state: all, inputs: inputsRead(type, all, isImport ? {} : said) };
   },
   async previewUpdate(was, now) {

@@ -19,9 +19,15 @@ shortenStackTraces();
 export = async () => {
   const settings = loadConfig();
   for (const warning of settings.warnings) void pulumi.log.warn(warning);
+  const inGitlab = findInGitlab(settings);
+  // Its problems are listed below; whose things in Vault are can be said only with it.
+  const rotationProject = inGitlab.then(
+    (found) => found.project,
+    () => undefined,
+  );
   const [{ mountExists, groupIds }, { project, consumers: claims }] = await bothOf(
-    preflight(settings),
-    findInGitlab(settings),
+    preflight(settings, rotationProject),
+    inGitlab,
   );
   const { vault, gitlab, accounts } = desiredState(settings, { project, claims, groupIds });
 

@@ -16,7 +16,9 @@ import {
   ownerMark,
   policyName,
 } from "../desired/names";
+import type { RotationProject } from "../desired/facts";
 import { ownerOf, ownershipOf } from "../desired/ownership";
+import { problemsOfMarks } from "./ownership";
 import { groupNames } from "../desired/policyValues";
 import { proxyTo } from "../net/proxy";
 import { nodeSend } from "../net/transport";
@@ -34,8 +36,18 @@ export interface VaultFindings {
  * a policy or auth mount of that name belong to somebody else, are the groups there? Reads only, in
  * `preview` and in `up`. Throws one RunError that lists every conflict.
  */
-export async function preflight(settings: Settings): Promise<VaultFindings> {
-  const { problems, ...findings } = await lookAtVault(connect(settings), settings);
+export async function preflight(
+  settings: Settings,
+  rotation: Promise<RotationProject | undefined> = Promise.resolve(undefined),
+): Promise<VaultFindings> {
+  const vault = connect(settings);
+  const { problems: found, ...findings } = await lookAtVault(vault, settings);
+  const project = await rotation;
+  const marks =
+    found.length > 0 || project === undefined
+      ? []
+      : await problemsOfMarks((path) => look(vault, path), settings, project);
+  const problems = [...found, ...marks];
   if (problems.length === 0) return findings;
   throw runError(
     `Vault at ${settings.vaultAddress} is not ready for stack ${settings.stack}; nothing was touched.\n` +

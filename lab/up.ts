@@ -85,7 +85,13 @@ async function tokenOf(world: World, role: "deployer" | "monitor"): Promise<stri
   const policy = await inRoot(
     process.execPath,
     ["-r", "ts-node/register", "cli/policy.ts", role, "--stack", "dev"],
-    process.env,
+    // As the lab's Vault admin: where config names groups, Vault is asked for them.
+    {
+      ...cleanEnvironment(),
+      PATH: process.env["PATH"],
+      VAULT_ADDR: world.vault.address,
+      VAULT_TOKEN: world.vault.rootToken,
+    },
   );
   const name = `apisec-dev-${role}`;
   await asRoot(world, "PUT", `sys/policies/acl/${name}`, { policy });

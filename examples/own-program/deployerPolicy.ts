@@ -12,6 +12,7 @@ const text = renderPolicy("deployer", {
   prefix: "apisec",
   mount: "apisec",
   ownsMount: true,
+  sharesMount: false,
   authPath: "gitlab",
   ownsAuth: true,
   accounts: [admin.name, scanner.name],
@@ -19,5 +20,6 @@ const text = renderPolicy("deployer", {
   oldAccounts: [],
   consumers: [],
   groups: [],
+  tokenKept: "23h30m0s",
 });
 process.stdout.write(text);

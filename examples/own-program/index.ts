@@ -1,8 +1,9 @@
 import { FirstTokens } from "apisec-credentials/components/firstTokens";
 import { SecretStore } from "apisec-credentials/components/secretStore";
-import { ServiceAccount } from "apisec-credentials/components/serviceAccount";
+import { serviceAccounts } from "apisec-credentials/components/serviceAccount";
 import { TokenRotation } from "apisec-credentials/components/tokenRotation";
 import { settingsFrom } from "apisec-credentials/config";
+import { desiredState } from "apisec-credentials/desiredState";
 import { findInGitlab } from "apisec-credentials/findInGitlab";
 import { preflight } from "apisec-credentials/preflight";
 import { admin, scanner } from "./accounts";
@@ -11,32 +12,27 @@ export = async () => {
   const accounts = [admin, scanner];
   const settings = settingsFrom({ accounts, gitlabProject: "platform/apisec-rotation" });
   // Both only read, and stop the program before anything is registered.
-  const { mountExists } = await preflight(settings);
-  const { project } = await findInGitlab(settings);
+  const { mountExists, groupIds } = await preflight(settings);
+  const { project, consumers } = await findInGitlab(settings);
+  const wanted = desiredState(settings, { project, claims: consumers, groupIds });
 
-  const store = new SecretStore("apisec", {
-    accounts,
-    mountExists,
-    vaultAddress: settings.vaultAddress,
-    vaultNamespace: settings.vaultNamespace,
-  });
-  const minLifetimeSeconds = store.tokenKeptSeconds;
+  const store = new SecretStore("apisec", { ...wanted.vault, mountExists });
   const rotation = new TokenRotation("apisec", {
-    settings,
+    ...wanted.vault,
+    ...wanted.gitlab,
     project,
-    mount: store.mount,
+    files: wanted.gitlab.files ?? [],
+    mountPath: store.mount,
     policy: store.policies.rotator,
   });
+  // Passwords come last: by then what they need is known good.
+  const made = serviceAccounts(wanted.accounts, [...store.ready, rotation]);
+  const published = made.filter(({ token }) => token !== undefined);
+  new FirstTokens("apisec", {
+    settings,
+    accounts: published,
+    minLifetimeSeconds: settings.tokenLifetime - 30 * 60,
+  });
 
-  const common = {
-    store,
-    host: settings.apisecUrl,
-    // Passwords come last: by then what they need is known good.
-    after: [rotation],
-  };
-  const changer = new ServiceAccount(admin.name, { ...common, ...admin });
-  const account = new ServiceAccount(scanner.name, { ...common, ...scanner, changer });
-  new FirstTokens("apisec", { settings, accounts: [account], minLifetimeSeconds });
-
-  return { tokenPath: account.tokenPath, scheduleId: rotation.scheduleId };
+  return { tokenPath: published[0]?.token?.path, scheduleId: rotation.scheduleId };
 };

@@ -1,6 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
 import { Consumer } from "./components/consumer";
-import { FirstTokens } from "./components/firstTokens";
 import { GroupPolicies } from "./components/groupPolicies";
 import { SecretStore } from "./components/secretStore";
 import { ServiceAccount, askToForget } from "./components/serviceAccount";
@@ -78,14 +77,6 @@ export = async () => {
   const accounts = [...made.values()];
   askToForget(accounts.filter((a) => settings.firstPasswordsFor.includes(a.accountName)));
   const readable = accounts.filter(({ tokenPath }) => tokenPath !== undefined);
-
-  if (readable.length > 0) {
-    new FirstTokens("first-tokens", {
-      settings,
-      accounts: readable,
-      minLifetimeSeconds: kept,
-    });
-  }
 
   const inNamespace = vaultNamespace === undefined ? "" : ` -namespace=${vaultNamespace}`;
   return {

@@ -7,6 +7,8 @@ import { passwordKey, tokenKey } from "../core/passwordRecord";
 import { formatDuration } from "../core/duration";
 import { passwordKeySettings, tokenKeySettings } from "../desired/keySettings";
 import { mountDescription, policyName } from "../desired/names";
+import type { Owner } from "../desired/names";
+import type { KeySettings as VaultKeySettings } from "../clients/keySettings";
 import { renderPolicy } from "../desired/policies";
 import type { PolicyValues } from "../desired/policies";
 import { tokenKeptSeconds } from "../desired/tokenLife";
@@ -50,6 +52,13 @@ export interface StoredAccount extends VaultPlace {
   passwordPath: string;
   /** API path of the access token; undefined where it is not published. */
   tokenPath: string | undefined;
+  /** Whose stack this is, as marks in Vault name it, and whether others use the mount. */
+  owner: Owner;
+  sharedMount: boolean;
+  /** What is set on the token's key. */
+  tokenSettings: VaultKeySettings;
+  /** A token with a shorter life is not published, in seconds. */
+  minLifetimeSeconds: number;
   /** What must be there before the password is changed. */
   ready: pulumi.Resource[];
 }
@@ -63,6 +72,7 @@ export class SecretStore extends pulumi.ComponentResource {
   public readonly tokenKeptSeconds: number;
   private readonly place: VaultPlace;
   private readonly values: PolicyValues;
+  private readonly tokenSettings: VaultKeySettings;
   private readonly ready: pulumi.Resource[];
 
   constructor(name: string, args: SecretStoreArgs, opts?: pulumi.ComponentResourceOptions) {
@@ -87,6 +97,7 @@ export class SecretStore extends pulumi.ComponentResource {
     });
     // A mount that is there need not be waited for: two plugins start at once.
     const deletedAfter = args.tokenEndsInVault === false ? undefined : kept;
+    this.tokenSettings = tokenKeySettings(deletedAfter);
     const keys = this.setKeys(
       name,
       policy,
@@ -100,6 +111,7 @@ export class SecretStore extends pulumi.ComponentResource {
   /** What the store holds of this account. Throws a RunError where it was not given that account. */
   public account(name: string): StoredAccount {
     const { mount, accounts, publishedAccounts } = this.values;
+    const { project, stack, instance, sharesMount, ownsMount } = this.values;
     if (!accounts.includes(name)) {
       throw runError(
         `The secret store has no account ${name}: name it in the store's \`accounts\`.`,
@@ -111,6 +123,10 @@ export class SecretStore extends pulumi.ComponentResource {
       mount,
       passwordPath: `${mount}/data/${passwordKey(name)}`,
       tokenPath: published ? `${mount}/data/${tokenKey(name)}` : undefined,
+      owner: { project, stack, instance },
+      sharedMount: sharesMount || !ownsMount,
+      tokenSettings: this.tokenSettings,
+      minLifetimeSeconds: this.tokenKeptSeconds,
       ready: this.ready,
     };
   }

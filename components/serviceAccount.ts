@@ -88,6 +88,14 @@ export class ServiceAccount extends pulumi.ComponentResource {
         vaultAddress: stored.vaultAddress,
         vaultNamespace: stored.vaultNamespace,
         apisecPaths: args.apisecPaths ?? defaultApisecPaths,
+        owner: stored.owner,
+        sharedMount: stored.sharedMount,
+        ...(this.tokenPath === undefined
+          ? {}
+          : {
+              minLifetimeSeconds: stored.minLifetimeSeconds,
+              tokenSettings: stored.tokenSettings,
+            }),
       },
       {
         parent: this,

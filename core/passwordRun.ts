@@ -28,10 +28,10 @@ export interface PasswordWish {
   previousHost?: string | undefined;
   /** The name this account had in this stack before: its record is copied if the new name has none. */
   renamedFrom?: string | undefined;
-  /** Whose stack this is, as the mark names it: a record of another owner is refused. */
+  /** Whose stack this is, for the mark. */
   owner?: string | undefined;
-  /** A record without an owner is refused: the mount is shared, and this state does not know the record. */
-  ownersOnly?: boolean | undefined;
+  /** Why a record must be left alone whose mark names this owner, or none. */
+  useOf?: ((owner: string | undefined) => "another's" | "nobody's" | undefined) | undefined;
 }
 
 /** What a key holds beside its values. */

@@ -84,14 +84,12 @@ function checkRead(run: Run, name: string, read: SecretRead): PasswordRecord | u
 }
 
 function checkOwner(run: Run, path: string, found: string | undefined): void {
-  const { owner, ownersOnly = false, firstPassword } = run.wish;
-  const isOther = found !== undefined && owner !== undefined && found !== owner;
-  const isStrange = found === undefined && ownersOnly && firstPassword === undefined;
-  if (!isOther && !isStrange) return;
+  const use = run.wish.useOf?.(found);
+  if (use === undefined) return;
   throw stop(
     run,
     "other-owner",
-    `has a record that belongs to ${isOther ? `"${found}"` : "nobody known"}: ${path}`,
+    `has a record that belongs to ${use === "another's" ? `"${found}"` : "nobody known"}: ${path}`,
     `${observed(run)}Choose another account name. If the account is this stack's, set its first password with ${firstPasswordCommand(run)}, or hand the record over with \`npm run policy -- --hand-over\`.`,
   );
 }

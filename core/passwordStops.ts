@@ -135,7 +135,7 @@ export function adminToken(run: Run): Error {
   return stop(
     run,
     "admin-token",
-    `has a token with ${adminScope}, and developers would read it: any of them could reset the password`,
+    `has a token with ROLE_ADMIN, and developers would read it: any of them could reset the password`,
     `The token was not published. ${observed(run)}Take the role from the account and let another one change it (changedBy), do not publish its token (publishToken: false), or accept the risk (acceptAdminToken: true for ${name}).`,
   );
 }

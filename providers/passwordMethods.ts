@@ -5,6 +5,10 @@ import { jsonObject, systemClock } from "../net/http";
 import { differingKeys, passwordKeys, setKeys } from "../clients/keySettings";
 import type { KeySettings } from "../clients/keySettings";
 import { passwordKeySettings } from "../desired/keySettings";
+import { ownerText } from "../desired/names";
+import type { Owner } from "../desired/names";
+import { useOfRecord } from "../desired/ownership";
+import type { PasswordWish } from "../core/passwordRun";
 import { newPassword } from "../core/newPassword";
 import { changePassword } from "../core/passwordChange";
 import type { LoginBook } from "../core/logins";
@@ -31,7 +35,7 @@ export interface PasswordInputs extends VaultPlace {
   mount: string;
   apisecPaths: ApisecPaths;
   /** Whose stack this is, as marks in Vault name it. */
-  owner?: string | undefined;
+  owner?: Owner | undefined;
   /** Whether other stacks use the mount: then a record without an owner is not taken over. */
   sharedMount?: boolean | undefined;
   /** A token with a shorter life is not published, in seconds. */
@@ -82,6 +86,20 @@ function runBy(): string {
   return process.env["CI_PIPELINE_URL"] ?? userInfo().username;
 }
 
+/** What is said of the owner in a mark, and which record is left alone. */
+function ownership(
+  { name, owner, sharedMount = false }: PasswordInputs,
+  isInState: boolean,
+): Pick<PasswordWish, "owner" | "useOf"> {
+  if (owner === undefined) return {};
+  const isKnown = isInState || !sharedMount;
+  const hasFirstPassword = firstPasswordOf(name) !== undefined;
+  return {
+    owner: ownerText(owner),
+    useOf: (found) => useOfRecord(owner, { owner: found, isKnown, hasFirstPassword }),
+  };
+}
+
 /** What `state` is known of the account before: nothing where it is new to it. */
 async function ensure(
   vault: VaultConnection,
@@ -103,8 +121,7 @@ async function ensure(
       previousHost: state?.host,
       renamedFrom: inputs.renamedFrom,
       minLifetimeSeconds: inputs.minLifetimeSeconds,
-      owner: inputs.owner,
-      ownersOnly: inputs.sharedMount === true && state === undefined,
+      ...ownership(inputs, state !== undefined),
     },
     {
       store: kvStore(vault, inputs.mount),
@@ -207,8 +224,7 @@ function oneLine(error: Error): Error {
 /** Why `up` has work although no input differs: what the last refresh saw in Vault. */
 function unfinished(olds: Stored): string | undefined {
   if (olds.recordDeleted) return "the last refresh found its password record deleted or unreadable";
-  if (olds.changeOpen)
-    return "its password change is not finished, as far as its mark in Vault says";
+  if (olds.changeOpen) return "as far as Vault says, a change of its password is not finished";
   if (olds.tokenStale) return "its readers have no token of the newest password";
   if (olds.currentGeneration < olds.generation) {
     return `the last refresh found generation ${olds.currentGeneration} of its password, not ${olds.generation}`;

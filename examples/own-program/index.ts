@@ -1,4 +1,3 @@
-import { FirstTokens } from "apisec-credentials/components/firstTokens";
 import { SecretStore } from "apisec-credentials/components/secretStore";
 import { ServiceAccount } from "apisec-credentials/components/serviceAccount";
 import { TokenRotation } from "apisec-credentials/components/tokenRotation";
@@ -20,7 +19,6 @@ export = async () => {
     vaultAddress: settings.vaultAddress,
     vaultNamespace: settings.vaultNamespace,
   });
-  const minLifetimeSeconds = store.tokenKeptSeconds;
   const rotation = new TokenRotation("apisec", {
     settings,
     project,
@@ -36,7 +34,6 @@ export = async () => {
   };
   const changer = new ServiceAccount(admin.name, { ...common, ...admin });
   const account = new ServiceAccount(scanner.name, { ...common, ...scanner, changer });
-  new FirstTokens("apisec", { settings, accounts: [account], minLifetimeSeconds });
 
   return { tokenPath: account.tokenPath, scheduleId: rotation.scheduleId };
 };

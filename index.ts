@@ -1,7 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { findInGitlab } from "./checks/findInGitlab";
 import { preflight } from "./checks/preflight";
-import { FirstTokens } from "./components/firstTokens";
 import { GroupPolicies } from "./components/groupPolicies";
 import { stackOutputs } from "./components/outputs";
 import { SecretStore } from "./components/secretStore";
@@ -12,7 +11,6 @@ import { TokenRotation } from "./components/tokenRotation";
 import { loadConfig } from "./config/load";
 import { bothOf } from "./config/runError";
 import { desiredState } from "./desired/state";
-import { tokenKeptSeconds } from "./desired/tokenLife";
 
 shortenStackTraces();
 
@@ -49,11 +47,5 @@ export = async () => {
   );
   const made = serviceAccounts(accounts, [...store.ready, rotation, ...groups, ...consumers]);
   askToForget(made.filter((account) => settings.firstPasswordsFor.includes(account.accountName)));
-
-  const published = made.filter(({ token }) => token !== undefined);
-  if (published.length > 0) {
-    const minLifetimeSeconds = tokenKeptSeconds(settings);
-    new FirstTokens("first-tokens", { settings, accounts: published, minLifetimeSeconds });
-  }
   return stackOutputs(store, rotation, made, consumers);
 };

@@ -1,5 +1,5 @@
 import { isObject, jsonObject, retryAfterMs } from "../net/http";
-import type { Clock, HttpRequest, HttpResponse, Send } from "../net/http";
+import type { Clock, HttpRequest, HttpResponse, Send, TransportCode } from "../net/http";
 
 /** Paths of the four calls below an APIsec host. `{orgId}` and `{userId}` are filled in. */
 export interface ApisecPaths {
@@ -27,7 +27,9 @@ export interface Identity {
 
 /** `why` and `text` may hold foreign text: pass them through `foreignText` before they are shown. */
 export type Unknown = { kind: "unknown"; why: string };
-export type LoginAnswer = { kind: "yes"; token: string } | { kind: "no"; text: string } | Unknown;
+/** `notSent`: no connection was made, so that APIsec has counted nothing. */
+export type LoginAnswer =
+  { kind: "yes"; token: string } | { kind: "no"; text: string } | (Unknown & { notSent?: boolean });
 export type WhoAnswer = { kind: "yes"; who: Identity } | { kind: "no"; text: string } | Unknown;
 export type ChangeAnswer = { kind: "changed" } | { kind: "refused"; text: string } | Unknown;
 export type ProbeAnswer = { kind: "yes" } | { kind: "no"; text: string } | Unknown;
@@ -49,18 +51,22 @@ const longestWaitMs = 30_000;
 
 /** How the calls below are made. */
 function callsTo(send: Send, host: string, clock: Clock, tries: number) {
-  async function exchange(request: HttpRequest): Promise<HttpResponse | Unknown> {
+  async function exchange(request: HttpRequest): Promise<HttpResponse | Unanswered> {
     try {
       return await send(request);
     } catch (error) {
-      return { kind: "unknown", why: (error as Error).message };
+      const { code, message } = error as Error & { code: TransportCode };
+      return { kind: "unknown", why: message, notSent: notSent.includes(code) };
     }
   }
 
-  /** Repeats a call that changes nothing while the other side is only passing busy. */
-  async function patiently(request: HttpRequest): Promise<HttpResponse | Unknown> {
+  /** Repeats a call that changes nothing: by default while the other side is only passing busy. */
+  async function patiently(
+    request: HttpRequest,
+    isAgain: (answer: HttpResponse | Unanswered) => boolean = isPassing,
+  ): Promise<HttpResponse | Unanswered> {
     let answer = await exchange(request);
-    for (let attempt = 1; attempt < tries && isPassing(answer); attempt += 1) {
+    for (let attempt = 1; attempt < tries && isAgain(answer); attempt += 1) {
       const asked = "status" in answer ? answer.headers["retry-after"] : undefined;
       const wait = retryAfterMs(asked, clock.now(), longestWaitMs);
       await clock.sleep(wait > 0 ? wait : 500 * 2 ** attempt);
@@ -102,9 +108,9 @@ export function apisecLoginAt(
   const { patiently, call } = callsTo(send, host, clock, tries);
   return {
     async login(username, password) {
-      return readLogin(
-        await patiently(call("POST", paths.login, undefined, { username, password })),
-      );
+      const request = call("POST", paths.login, undefined, { username, password });
+      // APIsec counts every login that it was sent: only a connection that was not made is tried again.
+      return readLogin(await patiently(request, (answer) => "notSent" in answer && answer.notSent));
     },
     async probe(token) {
       return readProbe(await patiently(call("GET", paths.probe, token)));
@@ -114,7 +120,8 @@ export function apisecLoginAt(
 
 /**
  * The real APIsec at `host` (origin, no trailing slash). Calls that change nothing are tried up to
- * `tries` times while the answer is `unknown` for a passing reason; the change call is sent once.
+ * `tries` times while the answer is `unknown` for a passing reason, a login only where no connection was made; the
+ * change call is sent once.
  */
 export function apisecAt(
   send: Send,
@@ -139,6 +146,11 @@ export function apisecAt(
   };
 }
 
+/** No answer came. `notSent`: nor was the request sent. */
+type Unanswered = Unknown & { notSent: boolean };
+
+const notSent: readonly TransportCode[] = ["refused", "dns", "tls", "client-certificate", "proxy"];
+
 function isPassing(answer: HttpResponse | Unknown): boolean {
   return !("status" in answer) || answer.status === 429 || answer.status >= 500;
 }
@@ -150,7 +162,7 @@ export function unknown(answer: HttpResponse | Unknown): Unknown {
 }
 
 /** *no* is only a 400, 401 or 403 that carries APIsec's own JSON `message`. */
-function readLogin(answer: HttpResponse | Unknown): LoginAnswer {
+function readLogin(answer: HttpResponse | Unanswered): LoginAnswer {
   if (!("status" in answer)) return answer;
   const body = jsonObject(answer.body);
   const token = body?.["token"];

@@ -5,6 +5,7 @@ import type { HttpResponse } from "../net/http";
 import type { KeySettings } from "../desired/keySettings";
 import { encodePath, refused, vaultCall, vaultErrors } from "./vault";
 import type { VaultConnection } from "./vault";
+import type { PasswordKeys } from "../core/passwordRun";
 
 const requestsAtOnce = 16;
 /** How often a standby is asked that does not know a new mount yet, once in 0.1 s. */
@@ -72,6 +73,30 @@ export async function differingKeys(
     if (wrong.length > 0) differing.set(key, wrong.join(", "));
   });
   return differing;
+}
+
+/** What a password's key holds beside its values: see `PasswordKeys`. */
+export function passwordKeys(
+  vault: VaultConnection,
+  mount: string,
+  settings: KeySettings,
+): PasswordKeys {
+  return {
+    async mark(key) {
+      const path = metadataPath(mount, key);
+      const answer = await vaultCall(vault, "GET", path);
+      if (answer.status === 404) return undefined;
+      const found = jsonObject(answer.body)?.["data"];
+      if (answer.status !== 200 || !isObject(found)) throw refused(vault, "GET", path, answer);
+      return found["custom_metadata"];
+    },
+    async note(key, texts) {
+      const path = metadataPath(mount, key);
+      const answer = await vaultCall(vault, "POST", path, { custom_metadata: texts });
+      if (!isDone(answer)) throw refused(vault, "POST", path, answer);
+    },
+    prepare: (key) => setKeys(vault, mount, new Map([[key, settings]])),
+  };
 }
 
 /** API path of what Vault says of a key without its value. */

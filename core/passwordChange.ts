@@ -1,21 +1,35 @@
 import type { PasswordRecord } from "./passwordRecord";
-import type { PasswordResult, PasswordWish, PasswordWorld, Run } from "./passwordRun";
+import { runOf } from "./passwordRun";
+import type {
+  Candidate,
+  PasswordResult,
+  PasswordWish,
+  PasswordWorld,
+  Run,
+  Staged,
+} from "./passwordRun";
+import { tryLogin } from "./passwordLogin";
+import type { Proof } from "./logins";
 import {
+  adopt,
   anyToken,
+  candidatesOf,
   checkIdentity,
   copyRenamed,
   hasMoved,
-  loginWithCurrent,
-  loginWithOlder,
+  isRemembered,
+  lastResorts,
   moveHost,
   movesHost,
-  pendingWorks,
+  pendingOnceMore,
+  wasTried,
   promoteFound,
   readRecord,
+  restoreLost,
   stageAndChange,
   verify,
 } from "./passwordSteps";
-import { nothingWorks, stop } from "./passwordStops";
+import { loginsSpent, nothingWorks, stop } from "./passwordStops";
 
 /*
  * The steps of a password change, each a function of passwordSteps.ts:
@@ -26,8 +40,11 @@ import { nothingWorks, stop } from "./passwordStops";
  * 4 stage     write the current and a new pending with check-and-set
  * 5 change    with the token of this account, or of another one
  * 6 prove     log in with the pending, whatever APIsec answered
- * 7 promote   the proven pending becomes the password
- * 8 recover   nothing logs in: older versions' values, a token, the first password
+ * 7 promote   the proven pending becomes the password, and the key's mark says so
+ * 8 recover   nothing logs in: a token, the first password, the former name's record, older versions' values
+ * 9 publish   readers get a token of the login that proved the password (passwordToken.ts)
+ *
+ * Each login goes through passwordLogin.ts, which keeps the budget of logins.ts.
  */
 
 const mostRounds = 12;
@@ -42,16 +59,7 @@ export async function changePassword(
   wish: PasswordWish,
   world: PasswordWorld,
 ): Promise<PasswordResult> {
-  const run: Run = {
-    wish,
-    world,
-    api: world.apisec(wish.host),
-    refused: new Set(),
-    refusedOlder: new Set(),
-    refusedChanger: new Set(),
-    pendingRefused: new Map(),
-    secrets: new Set(),
-  };
+  const run = runOf(wish, world);
   for (let round = 0; round < mostRounds; round += 1) {
     const result = await attempt(run);
     if (result !== "again") return result;
@@ -64,44 +72,59 @@ export async function changePassword(
   );
 }
 
-/** Steps 1 to 8 once; "again" where somebody else wrote the record in between. */
+/** Steps 1 to 9 once; "again" where somebody else wrote the record in between. */
 async function attempt(run: Run): Promise<PasswordResult | "again"> {
   const { wish } = run;
   const record = await readRecord(run);
-  if (record === undefined && (await copyRenamed(run))) return "again";
+  if (record === undefined && ((await restoreLost(run)) || (await copyRenamed(run)))) {
+    return "again";
+  }
   if (record !== undefined) {
     if (movesHost(run, record)) return moveHost(run, record);
     checkIdentity(run, record);
     if (isSettled(record, wish.generation)) return verify(run, record);
-    const { pending } = record;
-    // A pending that this run drew was not sent to APIsec yet, or its answer is being judged below.
-    if (pending !== undefined && pending.password !== run.drawn) {
-      if (await pendingWorks(run, record, pending.password)) return promoteFound(run, record);
-    }
   }
-  const current = await loginWithCurrent(run, record);
-  if (current !== undefined) return stageAndChange(run, record, current);
+  const candidates = candidatesOf(run, record);
+  const isNews = candidates.some((one) => one.isPending === true && !isRemembered(run, one));
+  for (const candidate of candidates) {
+    const proof = await tryLogin(run, record, candidate);
+    if (proof !== undefined) return goOn(run, record, candidate, proof);
+  }
+  if (await hasMoved(run, record)) return "again";
+  const onceMore = isNews ? pendingOnceMore(run, record, candidates) : undefined;
+  const proof = onceMore && (await tryLogin(run, record, onceMore));
+  if (onceMore !== undefined && proof !== undefined) return goOn(run, record, onceMore, proof);
   return recover(run, record);
+}
+
+function goOn(run: Run, record: PasswordRecord | undefined, candidate: Candidate, proof: Proof) {
+  return candidate.isPending === true
+    ? promoteFound(run, record as Staged, proof)
+    : stageAndChange(run, record, proof);
 }
 
 function isSettled(record: PasswordRecord, wanted: number): boolean {
   return record.generation >= 1 && record.pending === undefined && record.generation >= wanted;
 }
 
-/** The rest of step 3 and step 8: what else could log in, and what else could change the password. */
+/** Step 8, where a change of ours is open or asked for: a record without either was only verified. */
 async function recover(
   run: Run,
   record: PasswordRecord | undefined,
 ): Promise<PasswordResult | "again"> {
-  if (await hasMoved(run, record)) return "again";
-  if (record?.pending !== undefined) {
-    if (await pendingWorks(run, record, record.pending.password)) return promoteFound(run, record);
+  // Without a record there is nothing to go back to: which password a token would stage is not known.
+  if (record === undefined) throw nothingWorks(run, record);
+  const token = await anyToken(run, record);
+  if (token !== undefined) return stageAndChange(run, record, token);
+  const resorts = await lastResorts(run, record);
+  for (const candidate of resorts) {
+    const proof = await tryLogin(run, record, candidate);
+    if (proof === undefined) continue;
+    if (await adopt(run, record, candidate)) return "again";
+    return stageAndChange(run, record, proof);
   }
-  // A change of ours is open or asked for: a record without either was only verified.
-  const older = record === undefined ? undefined : await loginWithOlder(run, record);
-  const proof = older ?? (await anyToken(run, record));
-  if (proof !== undefined) return stageAndChange(run, record, proof);
   // Another run may have ended meanwhile: no alarm over a record that is no longer the newest.
   if (await hasMoved(run, record)) return "again";
-  throw nothingWorks(run, record);
+  const isLeft = [...candidatesOf(run, record), ...resorts].some((one) => !wasTried(run, one));
+  throw isLeft ? loginsSpent(run) : nothingWorks(run, record);
 }

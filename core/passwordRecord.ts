@@ -13,6 +13,11 @@ export interface PasswordRecord {
   generation: number;
   changedAt: string;
   pending?: { password: string; generation: number } | undefined;
+  /** What a person has added to it. */
+  added?: Readonly<Record<string, unknown>> | undefined;
+  /** When Vault wrote this version, and when it will delete it: RFC 3339, or "". */
+  createdTime?: string | undefined;
+  deletionTime?: string | undefined;
 }
 
 /** The key of an account's password and of its token, below the mount. */
@@ -21,8 +26,8 @@ export const tokenKey = (name: string) => `${name}/token`;
 
 /** Reads the fields of a stored record; undefined where a field is missing or of another type. */
 export function parseRecord(read: SecretRead & { state: "found" }): PasswordRecord | undefined {
-  const { username, password, host, organization, generation, changed_at } = read.data;
-  const { pending_password, pending_generation } = read.data;
+  const { username, password, host, organization, generation, changed_at, ...rest } = read.data;
+  const { pending_password, pending_generation, ...added } = rest;
   const texts = [username, password, host, organization];
   if (!texts.every((text) => typeof text === "string") || !isGeneration(generation)) {
     return undefined;
@@ -40,6 +45,9 @@ export function parseRecord(read: SecretRead & { state: "found" }): PasswordReco
     pending: hasPending
       ? { password: pending_password, generation: pending_generation }
       : undefined,
+    added,
+    createdTime: read.createdTime,
+    deletionTime: read.deletionTime,
   };
 }
 
@@ -50,6 +58,7 @@ function isGeneration(value: unknown): value is number {
 /** The data of a record as it is written. */
 export function recordData(record: PasswordRecord): Record<string, unknown> {
   return {
+    ...record.added,
     username: record.username,
     password: record.password,
     host: record.host,

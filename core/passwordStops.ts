@@ -1,29 +1,34 @@
 import type { ChangeAnswer, Identity } from "../clients/apisec";
-import { isAdminToken } from "./jwt";
+import { adminScope, isAdminToken } from "./jwt";
+import type { Proof } from "./logins";
 import { passwordKey } from "./passwordRecord";
 import type { PasswordRecord } from "./passwordRecord";
-import type { Proof, Run } from "./passwordRun";
+import type { Run, Staged } from "./passwordRun";
 import { foreignText } from "./redact";
 
 /** Each way in which a run stops; the messages begin alike and have their rows in docs/troubleshooting.md. */
 export type StopCode =
   | "deleted"
   | "unreadable-record"
+  | "other-owner"
   | "other-identity"
   | "changed-outside"
   | "first-password-missing"
   | "first-password-refused"
   | "nothing-works"
+  | "logins-spent"
+  | "logins-paused"
   | "admin-token"
   | "changer"
   | "not-proven"
   | "refused"
   | "unknown-answer"
+  | "ends-in-vault"
   | "contended";
 
 /** An error that says which account, what, and what to do next; never a secret. */
 export function stop(
-  run: Run,
+  run: Pick<Run, "wish">,
   code: StopCode,
   what: string,
   next: string,
@@ -34,13 +39,34 @@ export function stop(
   });
 }
 
+/** What this run did until now, as far as it saw: the end of a message, or nothing. */
+export function observed({ hasWritten, logins }: Run): string {
+  if (logins.changeSent) return "";
+  return hasWritten
+    ? "APIsec was not asked for a change. "
+    : "No password was written, and APIsec was not asked for a change. ";
+}
+
+export function firstPasswordCommand({ wish }: Pick<Run, "wish">): string {
+  return `\`pulumi config set --secret --path 'firstPasswords.${wish.name}'\``;
+}
+
+export function changedOutside(run: Run, record: PasswordRecord): Error {
+  return stop(
+    run,
+    "changed-outside",
+    `was changed outside: the password in ${pathOf(run)}, version ${record.version}, no longer logs in`,
+    `${observed(run)}It may be incident response. To take the account back, raise its passwordGeneration to ${record.generation + 1} and run \`pulumi up\`.`,
+  );
+}
+
 export function nothingWorks(run: Run, record: PasswordRecord | undefined): Error {
   if (record === undefined) {
     return stop(
       run,
       "first-password-refused",
       `was refused with its first password at ${run.wish.host}`,
-      `Nothing was written. Correct it with \`pulumi config set --secret --path 'firstPasswords.${run.wish.name}'\`.`,
+      `${observed(run)}Correct it with ${firstPasswordCommand(run)}.`,
     );
   }
   const pending = record.pending === undefined ? "" : " nor its pending one";
@@ -48,27 +74,41 @@ export function nothingWorks(run: Run, record: PasswordRecord | undefined): Erro
     run,
     "nothing-works",
     `cannot log in with the password${pending} in ${pathOf(run)}, version ${record.version}, nor with an older version's`,
-    "Nothing was deleted. If another `pulumi up` of this account is at work, let it end and run this one again. If not, have APIsec's support reset the account, put the password they give you into firstPasswords, and run `pulumi up` again.",
+    "If another `pulumi up` of this account is at work, let it end and run this one again. If not, have APIsec's support reset the account, put the password they give you into firstPasswords, and run `pulumi up` again.",
   );
 }
 
-export function notProven(
-  run: Run,
-  staged: PasswordRecord,
-  proof: Proof,
-  answer: ChangeAnswer,
-): Error {
+/** Not all could be tried: the next run goes on with the others. */
+export function loginsSpent(run: Run): Error {
+  return stop(
+    run,
+    "logins-spent",
+    `was refused ${run.logins.refused} logins at ${run.wish.host}, as many as one run may send`,
+    `${observed(run)}Wait 15 minutes, so that APIsec does not lock the account, and run \`pulumi up\` again: it tries the others that it knows. If none works, have APIsec's support reset the account and put the password they give you into firstPasswords.`,
+  );
+}
+
+export function loginsPaused(run: Run, until: string): Error {
+  return stop(
+    run,
+    "logins-paused",
+    `was refused ${run.row.count} logins in a row at ${run.wish.host}`,
+    `So that APIsec does not lock it, no login is sent before ${until}. ${observed(run)}Run \`pulumi up\` again after that.`,
+  );
+}
+
+export function notProven(run: Run, staged: Staged, proof: Proof, answer: ChangeAnswer): Error {
   const where = `The pending password is kept in ${pathOf(run)}, version ${staged.version}.`;
   if (answer.kind === "refused") {
     const needsAdmin = run.wish.changedBy === undefined && !isAdminToken(proof.token);
     const next = needsAdmin
-      ? "Its token has no ROLE_ADMIN: name an account that has one in `changedBy` and run `pulumi up`."
-      : "To draw another, raise its passwordGeneration and run `pulumi up`.";
+      ? `Its token has no ${adminScope}: name an account that has one in \`changedBy\` and run \`pulumi up\`.`
+      : `To draw another, raise its passwordGeneration to ${staged.pending.generation + 1} and run \`pulumi up\`.`;
     return stop(
       run,
       "refused",
       `was refused its new password: ${clean(run, answer.text)}`,
-      `${where} The old password is untouched. ${next}`,
+      `${where} ${next}`,
     );
   }
   const said = answer.kind === "unknown" ? clean(run, answer.why) : "APIsec reported success";
@@ -85,7 +125,27 @@ export function otherUser(run: Run, who: Identity): Error {
     run,
     "other-identity",
     `logs in as ${clean(run, who.username)} of ${clean(run, who.orgName)}, not as the configured user and organization`,
-    "Nothing was changed. Correct `username` or `organization`.",
+    `${observed(run)}Correct \`username\` or \`organization\`.`,
+  );
+}
+
+/** What to do about a published token that could reset passwords. */
+export function adminToken(run: Run): Error {
+  const { name } = run.wish;
+  return stop(
+    run,
+    "admin-token",
+    `has a token with ROLE_ADMIN, and developers would read it: any of them could reset the password`,
+    `The token was not published. ${observed(run)}Take the role from the account and let another one change it (changedBy), do not publish its token (publishToken: false), or accept the risk (acceptAdminToken: true for ${name}).`,
+  );
+}
+
+export function endsInVault(run: Run, version: number, deletionTime: string): Error {
+  return stop(
+    run,
+    "ends-in-vault",
+    `has a password that Vault will delete at ${deletionTime}: ${pathOf(run)}, version ${version}`,
+    `${observed(run)}Vault keeps no password for good where the mount has a delete_version_after: set it back with \`vault write ${run.world.mount}/config delete_version_after=0s\` and run \`pulumi up\` again.`,
   );
 }
 
@@ -102,7 +162,7 @@ export function clean(run: Run, text: string): string {
   return foreignText(text, [...run.secrets]);
 }
 
-export function pathOf(run: Run): string {
+export function pathOf(run: Pick<Run, "wish" | "world">): string {
   return `${run.world.mount}/${passwordKey(run.wish.name)}`;
 }
 

@@ -2,7 +2,6 @@ import type { Settings } from "../config/settings";
 import { passwordKey, tokenKey } from "../core/passwordRecord";
 import { tokenKeySettings } from "./keySettings";
 import type { KeySettings } from "./keySettings";
-import { ownerText } from "./names";
 import type { Owner } from "./names";
 import { deletedAfterSeconds, tokenKeptSeconds } from "./tokenLife";
 
@@ -22,7 +21,7 @@ export interface AccountInputs {
   vaultNamespace?: string | undefined;
   apisecPaths: Settings["apisecPaths"];
   /** Whose stack this is, as its marks in Vault name it. */
-  owner: string;
+  owner: Owner;
   /** Whether other stacks use the mount, too. */
   sharedMount: boolean;
   /** A token with a shorter life is not published, in seconds. */
@@ -49,7 +48,7 @@ export function desiredAccounts(settings: Settings, owner: Owner): DesiredAccoun
     vaultAddress,
     vaultNamespace,
     apisecPaths,
-    owner: ownerText(owner),
+    owner,
     sharedMount: settings.shareMount || !settings.createMount,
     minLifetimeSeconds: tokenKeptSeconds(settings),
     tokenSettings: tokenKeySettings(deletedAfterSeconds(settings)),

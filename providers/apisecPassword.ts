@@ -15,6 +15,7 @@ export class ApisecPassword extends pulumi.dynamic.Resource {
   declare public readonly recordVersion: pulumi.Output<number>;
   declare public readonly changeOpen: pulumi.Output<boolean>;
   declare public readonly recordDeleted: pulumi.Output<boolean>;
+  declare public readonly tokenStale: pulumi.Output<boolean>;
 
   /**
    * @param name Resource name.
@@ -31,6 +32,7 @@ export class ApisecPassword extends pulumi.dynamic.Resource {
         recordVersion: undefined,
         changeOpen: undefined,
         recordDeleted: undefined,
+        tokenStale: undefined,
       },
       opts,
       "apisec",

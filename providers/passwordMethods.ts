@@ -1,11 +1,19 @@
+import { userInfo } from "node:os";
 import { apisecAt } from "../clients/apisec";
 import type { ApisecPaths } from "../clients/apisec";
 import { jsonObject, systemClock } from "../net/http";
-import { differingKeys, setKeys } from "../clients/keySettings";
+import { differingKeys, passwordKeys, setKeys } from "../clients/keySettings";
 import { passwordKeySettings } from "../desired/keySettings";
+import type { KeySettings } from "../desired/keySettings";
+import { ownerText } from "../desired/names";
+import type { Owner } from "../desired/names";
+import { useOfRecord } from "../desired/ownership";
+import type { PasswordWish } from "../core/passwordRun";
 import { newPassword } from "../core/newPassword";
 import { changePassword } from "../core/passwordChange";
-import { parseRecord, passwordKey } from "../core/passwordRecord";
+import type { LoginBook } from "../core/logins";
+import { parseMark } from "../core/mark";
+import { parseRecord, passwordKey, tokenKey } from "../core/passwordRecord";
 import { kvStore } from "../clients/vault";
 import type { VaultConnection } from "../clients/vault";
 import { proxyTo } from "../net/proxy";
@@ -26,6 +34,14 @@ export interface PasswordInputs extends VaultPlace {
   renamedFrom?: string | undefined;
   mount: string;
   apisecPaths: ApisecPaths;
+  /** Whose stack this is, as marks in Vault name it. */
+  owner?: Owner | undefined;
+  /** Whether other stacks use the mount: then a record without an owner is not taken over. */
+  sharedMount?: boolean | undefined;
+  /** A token with a shorter life is not published, in seconds. */
+  minLifetimeSeconds?: number | undefined;
+  /** What is set on the key of a published token before its first value. */
+  tokenSettings?: KeySettings | undefined;
 }
 
 /** What Vault's record says; never the password. */
@@ -33,9 +49,11 @@ export interface PasswordState {
   /** The generation of the password in the record, 0 while it is still APIsec's first one. */
   currentGeneration: number;
   recordVersion: number;
-  /** A change was staged and not proven yet: the next `up` goes on with it. */
+  /** A change was staged and not proven yet, or the key's mark does not say that it is over: the next `up` sees to it. */
   changeOpen: boolean;
   recordDeleted: boolean;
+  /** The password was changed, and readers have no token of it. */
+  tokenStale?: boolean | undefined;
 }
 
 export type Stored = PasswordInputs & PasswordState;
@@ -43,8 +61,11 @@ export type Stored = PasswordInputs & PasswordState;
 /** The stack config's `firstPasswords` as JSON text: it comes this way and never as an input. */
 let firstPasswords: string | undefined;
 
-/** A login is tried this often while APIsec is passing busy. */
-const loginTries = 3;
+/** The logins of this process, which serves one `up`: APIsec counts them by user. */
+const book: LoginBook = new Map();
+
+/** A call of APIsec's is tried this often while it is passing busy; a login only where no connection was made. */
+const apisecTries = 3;
 
 /** The account's first password, from the stack config that `configure` was given. */
 function firstPasswordOf(name: string): string | undefined {
@@ -60,10 +81,30 @@ function tell({ name }: PasswordInputs, what: string): void {
   console.log(`Account ${name}: ${what}`);
 }
 
+/** Who runs this, for the mark in Vault: the pipeline, or the user. */
+function runBy(): string {
+  return process.env["CI_PIPELINE_URL"] ?? userInfo().username;
+}
+
+/** What is said of the owner in a mark, and which record is left alone. */
+function ownership(
+  { name, owner, sharedMount = false }: PasswordInputs,
+  isInState: boolean,
+): Pick<PasswordWish, "owner" | "useOf"> {
+  if (owner === undefined) return {};
+  const isKnown = isInState || !sharedMount;
+  const hasFirstPassword = firstPasswordOf(name) !== undefined;
+  return {
+    owner: ownerText(owner),
+    useOf: (found) => useOfRecord(owner, { owner: found, isKnown, hasFirstPassword }),
+  };
+}
+
+/** What `state` is known of the account before: nothing where it is new to it. */
 async function ensure(
   vault: VaultConnection,
   inputs: PasswordInputs,
-  previousHost?: string,
+  state?: Stored,
 ): Promise<Stored> {
   const send = axiosSend({ proxyFor: proxyTo });
   const result = await changePassword(
@@ -77,28 +118,44 @@ async function ensure(
       published: inputs.published,
       acceptAdminToken: inputs.acceptAdminToken,
       changedBy: inputs.changedBy,
-      previousHost,
+      previousHost: state?.host,
       renamedFrom: inputs.renamedFrom,
+      minLifetimeSeconds: inputs.minLifetimeSeconds,
+      ...ownership(inputs, state !== undefined),
     },
     {
       store: kvStore(vault, inputs.mount),
+      keys: passwordKeys(vault, inputs.mount, passwordKeySettings),
       mount: inputs.mount,
-      apisec: (host) => apisecAt(send, host, inputs.apisecPaths, systemClock, loginTries),
+      apisec: (host) => apisecAt(send, host, inputs.apisecPaths, systemClock, apisecTries),
+      book,
       newPassword,
       clock: systemClock,
+      by: runBy(),
     },
   );
+  for (const warning of result.warnings) tell(inputs, `warning: ${warning}`);
   tell(
     inputs,
     `its password, generation ${result.generation}, logs in; Vault holds it at ${inputs.mount}/${passwordKey(inputs.name)}, version ${result.version}.`,
   );
-  return {
+  const { tokenFailure } = result;
+  const stored: Stored = {
     ...inputs,
     currentGeneration: result.generation,
     recordVersion: result.version,
-    changeOpen: false,
+    changeOpen: result.changeOpen,
     recordDeleted: false,
+    tokenStale: tokenFailure !== undefined,
   };
+  if (tokenFailure === undefined) return stored;
+  // The engine keeps the state of a resource whose error says what it is, and updates it in the next `up`.
+  const { message } = tokenFailure;
+  throw Object.assign(new Error(message), {
+    id: passwordKey(inputs.name),
+    properties: stored,
+    reasons: [message],
+  });
 }
 
 /** Only what Vault's record says: one GET, no login. Unreachable is an error, never "gone". */
@@ -108,23 +165,25 @@ async function observe(stored: Stored): Promise<Stored> {
     return { ...stored, recordDeleted: true };
   }
   const record = parseRecord(read);
+  const { version: seen } = parseMark(read.custom);
   return {
     ...stored,
     currentGeneration: record?.generation ?? 0,
     recordVersion: read.version,
-    changeOpen: record?.pending !== undefined,
+    // Without a mark nothing but a pending says so: records of older versions have none.
+    changeOpen: record?.pending !== undefined || (seen !== undefined && seen !== read.version),
     recordDeleted: record === undefined,
   };
 }
 
-/** An `up` of this resource alone (`--target`) leaves the settings of its key out: no first value without them. */
-async function setKey(
-  vault: VaultConnection,
-  { name, mount }: Pick<PasswordInputs, "name" | "mount">,
-): Promise<void> {
-  const key = new Map([[passwordKey(name), passwordKeySettings]]);
-  const differing = await differingKeys(vault, mount, key);
-  if (differing.size > 0) await setKeys(vault, mount, key);
+/** An `up` of this resource alone (`--target`) leaves the settings of its keys out: no first value without them. */
+async function setAccountKeys(vault: VaultConnection, inputs: PasswordInputs): Promise<void> {
+  const { name, mount, published, tokenSettings } = inputs;
+  const keys = new Map([[passwordKey(name), passwordKeySettings]]);
+  if (published && tokenSettings !== undefined) keys.set(tokenKey(name), tokenSettings);
+  const differing = await differingKeys(vault, mount, keys);
+  const wrong = [...keys].filter(([key]) => differing.has(key));
+  if (wrong.length > 0) await setKeys(vault, mount, new Map(wrong));
 }
 
 const decisive = [
@@ -142,10 +201,31 @@ const decisive = [
   "apisecPaths",
 ] as const;
 
+/**
+ * Raised to a number that the record has already, a generation would do nothing. A record that is ahead of the
+ * state only is a killed run's: that change is done.
+ */
+function refuseUsedGeneration(olds: Stored, news: PasswordInputs): void {
+  const { currentGeneration } = olds;
+  if (news.generation <= olds.generation || news.generation > currentGeneration) return;
+  throw oneLine(
+    new Error(
+      `Account ${news.name} has generation ${currentGeneration} of its password already, so that passwordGeneration ${news.generation} would change nothing. Set it to ${currentGeneration + 1}.`,
+    ),
+  );
+}
+
+/** The engine says an error once more: its host need not print ten lines of stack before. */
+function oneLine(error: Error): Error {
+  error.stack = "";
+  return error;
+}
+
 /** Why `up` has work although no input differs: what the last refresh saw in Vault. */
 function unfinished(olds: Stored): string | undefined {
   if (olds.recordDeleted) return "the last refresh found its password record deleted or unreadable";
-  if (olds.changeOpen) return "the last refresh found a password change that is not finished";
+  if (olds.changeOpen) return "as far as Vault says, a change of its password is not finished";
+  if (olds.tokenStale) return "its readers have no token of the newest password";
   if (olds.currentGeneration < olds.generation) {
     return `the last refresh found generation ${olds.currentGeneration} of its password, not ${olds.generation}`;
   }
@@ -171,24 +251,23 @@ export const passwordMethods = {
   configure: async (request: { config: { get(key: string): string | undefined } }) => {
     firstPasswords = request.config.get("firstPasswords");
   },
-  diff: async (_id: string, olds: Stored, news: PasswordInputs) => ({
-    changes: needsWork(olds, news),
-  }),
+  diff: async (_id: string, olds: Stored, news: PasswordInputs) => {
+    refuseUsedGeneration(olds, news);
+    return { changes: needsWork(olds, news) };
+  },
   create: async (inputs: PasswordInputs) => {
     const vault = connect(inputs);
-    await setKey(vault, inputs);
+    await setAccountKeys(vault, inputs);
     return { id: passwordKey(inputs.name), outs: await ensure(vault, inputs) };
   },
   update: async (_id: string, olds: Stored, news: PasswordInputs) => ({
-    outs: await ensure(connect(news), news, olds.host),
+    outs: await ensure(connect(news), news, olds),
   }),
   read: async (id: string, stored: Stored) => {
     try {
       return { id, props: await observe(stored) };
     } catch (error) {
-      // The engine says it once more: its host need not print ten lines of stack before.
-      (error as Error).stack = "";
-      throw error;
+      throw oneLine(error as Error);
     }
   },
   delete: async (_id: string, stored: Stored) => {

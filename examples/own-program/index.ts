@@ -1,4 +1,3 @@
-import { FirstTokens } from "apisec-credentials/components/firstTokens";
 import { SecretStore } from "apisec-credentials/components/secretStore";
 import { serviceAccounts } from "apisec-credentials/components/serviceAccount";
 import { TokenRotation } from "apisec-credentials/components/tokenRotation";
@@ -27,12 +26,7 @@ export = async () => {
   });
   // Passwords come last: by then what they need is known good.
   const made = serviceAccounts(wanted.accounts, [...store.ready, rotation]);
-  const published = made.filter(({ token }) => token !== undefined);
-  new FirstTokens("apisec", {
-    settings,
-    accounts: published,
-    minLifetimeSeconds: settings.tokenLifetime - 30 * 60,
-  });
+  const published = made.find(({ token }) => token !== undefined);
 
-  return { tokenPath: published[0]?.token?.path, scheduleId: rotation.scheduleId };
+  return { tokenPath: published?.token?.path, scheduleId: rotation.scheduleId };
 };

@@ -6,6 +6,9 @@ import { apisecAt, defaultApisecPaths } from "../../clients/apisec";
 import { kvStore } from "../../clients/vault";
 import type { SecretStore } from "../../clients/vault";
 import { newPassword } from "../../core/newPassword";
+import { passwordKeys } from "../../clients/keySettings";
+import type { PasswordKeys } from "../../core/passwordRun";
+import { passwordKeySettings } from "../../desired/keySettings";
 import { changePassword } from "../../core/passwordChange";
 import { startApisec } from "../../lab/apisec/server";
 import type { OpenBao } from "../../lab/openbao";
@@ -73,23 +76,41 @@ async function recordOf(key: string): Promise<Record<string, unknown>> {
   return (body as { data: { data: Record<string, unknown> } }).data.data;
 }
 
-const storeAt = ({ address }: OpenBao): SecretStore =>
-  kvStore({ send, clock, address, token: cluster.rootToken }, "apisec");
+/** What a password change has of Vault. */
+interface Outside {
+  store: SecretStore;
+  keys: PasswordKeys;
+}
 
-/** The store, with something done to the cluster directly before its n-th call. */
-function disturbed(store: SecretStore, nth: number, fault: () => Promise<unknown>) {
+function outsideAt(node: OpenBao): Outside {
+  const vault = { send, clock, address: node.address, token: cluster.rootToken, met: {} };
+  return {
+    store: kvStore(vault, "apisec"),
+    keys: passwordKeys(vault, "apisec", passwordKeySettings),
+  };
+}
+
+/** The same, with something done to the cluster directly before its n-th call. */
+function disturbed({ store, keys }: Outside, nth: number, fault: () => Promise<unknown>) {
   let calls = 0;
   const before = async () => {
     if ((calls += 1) === nth) await fault();
   };
-  const wrapped: SecretStore = {
-    read: async (...args) => (await before(), store.read(...args)),
-    write: async (...args) => (await before(), store.write(...args)),
+  const wrapped: Outside = {
+    store: {
+      read: async (...args) => (await before(), store.read(...args)),
+      write: async (...args) => (await before(), store.write(...args)),
+    },
+    keys: {
+      mark: async (...args) => (await before(), keys.mark(...args)),
+      note: async (...args) => (await before(), keys.note(...args)),
+      prepare: async (...args) => (await before(), keys.prepare(...args)),
+    },
   };
-  return { store: wrapped, calls: () => calls };
+  return { outside: wrapped, calls: () => calls };
 }
 
-function change(name: string, store: SecretStore, firstPassword: string) {
+function change(name: string, outside: Outside, firstPassword: string) {
   return changePassword(
     {
       name,
@@ -102,9 +123,10 @@ function change(name: string, store: SecretStore, firstPassword: string) {
       acceptAdminToken: false,
     },
     {
-      store,
+      ...outside,
       mount: "apisec",
       apisec: (host) => apisecAt(send, host, defaultApisecPaths, clock, 3),
+      book: new Map(),
       newPassword,
       clock,
     },
@@ -153,8 +175,9 @@ async function timed<T>(fault: Fault, moment: string, work: () => Promise<T>): P
 test("without a fault, a client that knows a standby only changes a password", async () => {
   const first = newPassword();
   const name = await account(first, ["ROLE_USER", "ROLE_ADMIN"]);
-  const { store, calls } = disturbed(storeAt(await cluster.standby()), 0, async () => undefined);
-  await change(name, store, first);
+  const standby = outsideAt(await cluster.standby());
+  const { outside, calls } = disturbed(standby, 0, async () => undefined);
+  await change(name, outside, first);
   const { password, generation } = await recordOf(`${name}/password`);
   expect([generation, await isLive(name, password)]).toEqual([1, true]);
   expect(calls()).toBeGreaterThanOrEqual(3);
@@ -175,10 +198,10 @@ test.each(moments)(
     const first = newPassword();
     const name = await account(first, ["ROLE_USER", "ROLE_ADMIN"]);
     let repair: (() => Promise<void>) | undefined;
-    const { store } = disturbed(storeAt(await cluster.standby()), nth, async () => {
+    const { outside } = disturbed(outsideAt(await cluster.standby()), nth, async () => {
       repair = await strike(fault);
     });
-    await timed(fault, `call ${nth} of a password change`, () => change(name, store, first));
+    await timed(fault, `call ${nth} of a password change`, () => change(name, outside, first));
     await repair?.();
     const { password, generation } = await recordOf(`${name}/password`);
     expect([generation, await isLive(name, password)]).toEqual([1, true]);

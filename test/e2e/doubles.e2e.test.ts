@@ -4,6 +4,9 @@ import type { Apisec as ApisecClient, Identity } from "../../clients/apisec";
 import { systemClock as clock, transportError } from "../../net/http";
 import type { Send } from "../../net/http";
 import { readToken } from "../../core/jwt";
+import { passwordKeys } from "../../clients/keySettings";
+import type { PasswordKeys } from "../../core/passwordRun";
+import { passwordKeySettings } from "../../desired/keySettings";
 import { kvStore } from "../../clients/vault";
 import type { SecretStore } from "../../clients/vault";
 import { startApisec } from "../../lab/apisec/server";
@@ -58,6 +61,11 @@ afterEach(async () => {
 function realStore(through: Send = send): SecretStore {
   const { address } = lab.vault;
   return kvStore({ send: through, clock, address, token: lab.vaultToken }, "apisec");
+}
+
+function realKeys(): PasswordKeys {
+  const vault = { send, clock, address: lab.vault.address, token: lab.vaultToken };
+  return passwordKeys(vault, "apisec", passwordKeySettings);
 }
 
 /** What is done to a key, on either side. */
@@ -443,7 +451,10 @@ test("20 random sequences against the real ones", async () => {
   await fc.assert(
     fc.asyncProperty(events(40), async (sequence) => {
       const fresh = await lab.account("first-password");
-      const played = await playEvents(sequence, realBackend(lab, fresh, realStore(), apisec));
+      const played = await playEvents(
+        sequence,
+        realBackend(lab, fresh, realStore(), realKeys(), apisec),
+      );
       calls += played.calls;
       faults += played.faults;
     }),

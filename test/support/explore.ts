@@ -7,6 +7,8 @@ import type { Way, World } from "./world";
 export interface Actor {
   title: string;
   main: (outside: Outside) => Promise<unknown>;
+  /** Its clock, which stands still; default `nowMs`. */
+  nowMs?: number;
 }
 
 /** Where one actor stands after one history of answers; `facts` is what the checks keep of it. */
@@ -160,7 +162,9 @@ export async function explore<F>(exploration: Exploration<F>): Promise<Report> {
 
   /** Walks one schedule at random with all actors really at once and without any memory. */
   async function walkForReal(from: State<F>, random: () => number): Promise<void> {
-    const stepped = await Promise.all(actors.map((actor) => startStepped(actor.main, () => nowMs)));
+    const stepped = await Promise.all(
+      actors.map((actor) => startStepped(actor.main, () => actor.nowMs ?? nowMs)),
+    );
     let state = from;
     for (let moves = movesOf(state, worlds); moves.length > 0; moves = movesOf(state, worlds)) {
       const move = moves[Math.floor(random() * moves.length)];
@@ -367,7 +371,7 @@ function realCode<F>(checks: Checks<F>) {
     if (latest?.node === node) return latest.stepped;
     const answers: { index: number; answer: Answer }[] = [];
     for (let at = node.from; at !== undefined; at = at.node.from) answers.push(at);
-    const stepped = await startStepped(node.actor.main, () => nowMs);
+    const stepped = await startStepped(node.actor.main, () => node.actor.nowMs ?? nowMs);
     for (const { index, answer } of answers.reverse()) await stepped.answer(index, answer);
     return stepped;
   }
@@ -377,7 +381,11 @@ function realCode<F>(checks: Checks<F>) {
     async start(actor: Actor): Promise<Local<F>> {
       const known = roots.get(actor);
       if (known !== undefined) return known;
-      const root = nodeOf(actor, await startStepped(actor.main, () => nowMs), checks.noFacts);
+      const root = nodeOf(
+        actor,
+        await startStepped(actor.main, () => actor.nowMs ?? nowMs),
+        checks.noFacts,
+      );
       roots.set(actor, root);
       return root;
     },

@@ -9,6 +9,8 @@ export interface KvKey extends KvSettings {
   readonly current: number;
   /** The versions that are kept, oldest first; the last one is `current`. */
   readonly versions: readonly KvVersion[];
+  /** The key's `custom_metadata`. */
+  readonly custom?: Readonly<Record<string, string>>;
 }
 
 export interface KvSettings {
@@ -21,6 +23,7 @@ interface KvVersion {
   readonly data: Readonly<Record<string, unknown>>;
   /** RFC 3339, or "". */
   readonly deletionTime: string;
+  readonly createdTime?: string;
   readonly destroyed: boolean;
 }
 
@@ -28,14 +31,15 @@ const noKey: KvKey = { maxVersions: 10, deleteAfterMs: 0, current: 0, versions: 
 
 /** `version` undefined or 0: the newest one. */
 export function kvRead(kv: Kv, key: string, nowMs: number, version = 0): SecretRead {
-  const { current, versions } = kv[key] ?? noKey;
+  const { current, versions, custom = null } = kv[key] ?? noKey;
   const number = version === 0 ? current : version;
   const found = versions[number - current + versions.length - 1];
   if (found === undefined) return { state: "absent" };
-  const { data, deletionTime, destroyed } = found;
+  const { data, deletionTime, createdTime, destroyed } = found;
+  const facts = { deletionTime, createdTime, custom };
   const isDeleted = destroyed || (deletionTime !== "" && Date.parse(deletionTime) <= nowMs);
-  if (isDeleted) return { state: "deleted", version: number, deletionTime };
-  return { state: "found", version: number, data, deletionTime };
+  if (isDeleted) return { state: "deleted", version: number, ...facts };
+  return { state: "found", version: number, data, ...facts };
 }
 
 /** A write with check-and-set: the mount after it, and Vault's answer. */
@@ -51,17 +55,23 @@ export function kvWrite(
   const version = old.current + 1;
   const deletionTime =
     old.deleteAfterMs === 0 ? "" : new Date(nowMs + old.deleteAfterMs).toISOString();
-  const versions = [...old.versions, { data, deletionTime, destroyed: false }];
+  const createdTime = new Date(nowMs).toISOString();
+  const versions = [...old.versions, { data, deletionTime, createdTime, destroyed: false }];
   const kept = versions.slice(-old.maxVersions);
   return {
     kv: { ...kv, [key]: { ...old, current: version, versions: kept } },
-    answer: { state: "written", version, deletionTime },
+    answer: { state: "written", version, deletionTime, createdTime },
   };
 }
 
 /** What Pulumi sets on a key before its first value. */
 export function kvConfigure(kv: Kv, key: string, settings: Partial<KvSettings>): Kv {
   return { ...kv, [key]: { ...(kv[key] ?? noKey), ...settings } };
+}
+
+/** Writes `custom_metadata`, whole; a key comes to be by it. */
+export function kvNote(kv: Kv, key: string, custom: Readonly<Record<string, string>>): Kv {
+  return { ...kv, [key]: { ...(kv[key] ?? noKey), custom } };
 }
 
 /** `vault kv delete` of the newest version. */

@@ -1,6 +1,7 @@
 import type { LoginAnswer } from "../../clients/apisec";
 import type { PasswordResult, PasswordWish } from "../../core/passwordRun";
 import type { StopCode } from "../../core/passwordStops";
+import { parseMark } from "../../core/mark";
 import { parseRecord, passwordKey } from "../../core/passwordRecord";
 import type { PasswordRecord } from "../../core/passwordRecord";
 import type { Rotation } from "../../core/tokenRotation";
@@ -26,6 +27,15 @@ export interface Facts {
   sent: ReadonlyMap<string, "answered" | "unknown">;
   /** Whether this run tried older versions' values: one that was pending is another candidate there. */
   triedOlder: boolean;
+  /** Logins that were sent and not answered with yes, by user; and how many there were before a change. */
+  spent: ReadonlyMap<string, { all: number; beforeChange: number }>;
+  changeSent: boolean;
+  /** A refusal that has not been noted yet. */
+  isUnnoted: boolean;
+  /** The most refusals in a row that this run has read or noted. */
+  mostNoted: number;
+  /** The last login, if its answer proved nothing. */
+  unsure?: { username: string; password: string } | undefined;
   /** Kinds of answers that allow this run to stop. */
   heard: ReadonlySet<"unknown" | "refused" | "vault error">;
 }
@@ -37,6 +47,10 @@ export const noFacts: Facts = {
   isSuperseded: false,
   sent: new Map(),
   triedOlder: false,
+  spent: new Map(),
+  changeSent: false,
+  isUnnoted: false,
+  mostNoted: 0,
   heard: new Set(),
 };
 
@@ -86,9 +100,10 @@ export function codeOf(error: Error): StopCode | undefined {
   return (error as Error & { code?: StopCode }).code;
 }
 
-export function learn(facts: Facts, call: Call, answer: Answer): Facts {
+export function learn(before: Facts, call: Call, answer: Answer): Facts {
+  const facts = spend(before, call, answer);
   if ("error" in answer) return { ...facts, heard: new Set([...facts.heard, "vault error"]) };
-  const { kind } = answer.value as { kind?: string };
+  const { kind } = (answer.value ?? {}) as { kind?: string };
   // Another run's change may end the token between a login and its who-am-I.
   const isTokenEnded = kind === "no" && (call.to === "whoAmI" || call.to === "probe");
   if (isTokenEnded) return { ...facts, heard: new Set([...facts.heard, "unknown"]) };
@@ -99,7 +114,8 @@ export function learn(facts: Facts, call: Call, answer: Answer): Facts {
   if (call.to === "read") {
     const pending = pendingOf(answer.value);
     const isOlder = call.version !== undefined;
-    const isUntried = pending !== undefined && !known.refusals.has(pending);
+    const isUntried =
+      pending !== undefined && !known.refusals.has(pending) && !isNoted(answer.value);
     return {
       ...known,
       pendings: new Set([...known.pendings, ...(pending === undefined ? [] : [pending])]),
@@ -112,8 +128,14 @@ export function learn(facts: Facts, call: Call, answer: Answer): Facts {
     return { ...known, sent: new Map([...known.sent, [call.password, how]]) };
   }
   if (call.to !== "login") return known;
-  if (call.password === known.untried) return learn({ ...known, untried: undefined }, call, answer);
   const { password } = call;
+  if (password === known.untried) return learnLogin({ ...known, untried: undefined }, call, answer);
+  return learnLogin(known, call, answer);
+}
+
+function learnLogin(known: Facts, call: Call & { to: "login" }, answer: { value: unknown }): Facts {
+  const { password } = call;
+  const { kind } = (answer.value ?? {}) as { kind?: string };
   if ((answer.value as LoginAnswer).kind === "yes") {
     return { ...known, proven: new Set([...known.proven, password]) };
   }
@@ -134,8 +156,75 @@ function pendingOf(read: unknown): string | undefined {
   return typeof pending === "string" ? pending : undefined;
 }
 
+/** What a login costs the user's budget, and what must come next. */
+function spend(facts: Facts, call: Call, answer: Answer): Facts {
+  if (call.to === "note") {
+    const { refusedCount } = parseMark(call.texts);
+    const mostNoted = Math.max(facts.mostNoted, refusedCount);
+    return { ...facts, isUnnoted: false, mostNoted };
+  }
+  if (call.to === "read" && "value" in answer) {
+    const { custom } = answer.value as { custom?: unknown };
+    return { ...facts, mostNoted: Math.max(facts.mostNoted, parseMark(custom).refusedCount) };
+  }
+  if (call.to === "change") return { ...facts, changeSent: true };
+  if (call.to !== "login" || "error" in answer) return facts;
+  const { username, password } = call;
+  const { kind } = answer.value as LoginAnswer;
+  const unsure = kind === "unknown" ? { username, password } : undefined;
+  if (kind === "yes") return { ...facts, unsure };
+  const { all, beforeChange } = facts.spent.get(username) ?? { all: 0, beforeChange: 0 };
+  const counted = { all: all + 1, beforeChange: beforeChange + (facts.changeSent ? 0 : 1) };
+  const spent = new Map([...facts.spent, [username, counted]]);
+  return { ...facts, unsure, spent, isUnnoted: kind === "no" };
+}
+
+/** Whether the mark says that the pending of this very version was refused. */
+function isNoted(read: unknown): boolean {
+  const { version, custom } = read as { version?: number; custom?: Record<string, string> | null };
+  return (custom?.["refused"] ?? "").split(" ").includes(`${version}p`);
+}
+
+/** What a run may not send with what it knows. */
+export function wrongLogin({ unsure, isUnnoted }: Facts, call: Call): string | undefined {
+  if (call.to !== "login") return undefined;
+  if (isUnnoted) return `${call.password} was tried before the refusal of another was noted`;
+  const isOther = unsure?.username === call.username && unsure.password !== call.password;
+  return isOther ? `${call.password} was tried after a login that proved nothing` : undefined;
+}
+
+/** Three refused logins a user before a change, four in all. */
+export function overspent({ spent }: Facts): string | undefined {
+  for (const [username, { all, beforeChange }] of spent) {
+    if (all > 4 || beforeChange > 3) {
+      return `sent ${all} refused logins of ${username}, ${beforeChange} of them before a change`;
+    }
+  }
+  return undefined;
+}
+
 /**
- * One a candidate, one more for a pending, and one more for it as an older version's value; after the change one, or four if its answer was unknown,
+ * What readers of metadata are told is never better than the truth: a mark that speaks of the newest version
+ * speaks of one with nothing open, whose password logs in or yields to an older change of ours.
+ */
+export function wrongMark(world: World, wish: PasswordWish, isCrowd: boolean): string | undefined {
+  const key = world.kv[passwordKey(wish.name)];
+  const mark = parseMark(key?.custom);
+  if (key === undefined || mark.version !== key.current) return undefined;
+  const record = recordAt(world, wish.name, 0);
+  if (record === undefined) return undefined;
+  if (record.pending !== undefined) return "the mark hides an open change";
+  if (record.generation !== mark.generation) return "the mark names another generation";
+  if (record.changedAt !== mark.changedAt && record.changedAt !== "") {
+    return "the mark names another time of the change";
+  }
+  const live = livePassword(world.apisec, wish.username);
+  if (live === record.password || whereLive(world, wish, isCrowd) === "older") return undefined;
+  return `the mark says that ${record.password} is settled, and ${live} logs in`;
+}
+
+/**
+ * One a candidate, one more for a pending, and one more for it as an older version's value; after the change one, or three if its answer was unknown,
  * and one more where the proven value lost a race.
  */
 export function tooManyRefusals({
@@ -146,7 +235,7 @@ export function tooManyRefusals({
 }: Facts): string | undefined {
   for (const [password, { asFound, asSent }] of refusals) {
     const mostFound = pendings.has(password) ? (triedOlder ? 3 : 2) : 1;
-    const mostSent = (sent.get(password) === "unknown" ? 4 : 1) + 1;
+    const mostSent = (sent.get(password) === "unknown" ? 3 : 1) + 1;
     if (asFound > mostFound || asSent > mostSent) {
       return `was refused too often with ${password}: ${asFound} times, then ${asSent} times`;
     }
@@ -236,15 +325,17 @@ export function wrongStop(
 ): string | undefined {
   const alarm = `raised a false alarm: ${error.message}`;
   const live = livePassword(world.apisec, wish.username);
+  // A change that comes to effect between the refused proof and the run's end is not seen.
+  const isProvable = facts.sent.has(live) && !facts.refusals.get(live)?.asSent;
   switch (codeOf(error)) {
     case undefined:
       return facts.heard.size > 0 ? undefined : alarm;
     case "unknown-answer":
       return facts.heard.has("unknown") ? undefined : alarm;
     case "not-proven":
-      return facts.heard.has("unknown") || !facts.sent.has(live) ? undefined : alarm;
+      return facts.heard.has("unknown") || !isProvable ? undefined : alarm;
     case "refused":
-      return facts.heard.has("refused") && (facts.heard.has("unknown") || !facts.sent.has(live))
+      return facts.heard.has("refused") && (facts.heard.has("unknown") || !isProvable)
         ? undefined
         : alarm;
     case "nothing-works":
@@ -254,6 +345,10 @@ export function wrongStop(
         : whereLive(world, wish, isCrowd) === "older"
           ? undefined
           : alarm;
+    case "logins-spent":
+      return [...facts.spent.values()].some(({ all }) => all >= 3) ? undefined : alarm;
+    case "logins-paused":
+      return facts.mostNoted >= 4 ? undefined : alarm;
     case "changed-outside":
       return whereLive(world, wish, isCrowd) === "older" ? undefined : alarm;
     default:
@@ -288,6 +383,7 @@ export function notConverged(last: Alone, wish: PasswordWish, another: Alone): s
   }
   if (record.generation < wish.generation) return "a plain run afterwards ends too early";
   const calls = another.calls.map(({ to }) => to).join(" ");
-  if (calls !== "read login") return `a second plain run still does: ${calls}`;
+  const most = wish.published ? "read login note read" : "read login note";
+  if (calls !== most) return `a second plain run still does: ${calls}`;
   return droppedPending(versionsOf(last.world, wish));
 }

@@ -1,5 +1,6 @@
 import type { Apisec } from "../../clients/apisec";
 import { passwordKey, tokenKey } from "../../core/passwordRecord";
+import type { PasswordKeys } from "../../core/passwordRun";
 import { vaultError } from "../../clients/vault";
 import type { SecretStore } from "../../clients/vault";
 import type { FaultLab, TestAccount } from "./faultLab";
@@ -17,6 +18,7 @@ export function realBackend(
   lab: FaultLab,
   account: TestAccount,
   store: SecretStore,
+  passwordKeys: PasswordKeys,
   apisec: Apisec,
 ): Backend {
   const passwords = new Set<string>(["first-password"]);
@@ -38,6 +40,12 @@ export function realBackend(
           if (typeof password === "string") passwords.add(password);
         }
         return { value: await store.write(call.key, call.data, call.cas) };
+      case "mark":
+        return { value: await passwordKeys.mark(call.key) };
+      case "note":
+        return { value: await passwordKeys.note(call.key, call.texts) };
+      case "prepare":
+        return { value: await passwordKeys.prepare(call.key) };
       case "login":
         return { value: await apisec.login(call.username, call.password) };
       case "whoAmI":
@@ -64,7 +72,14 @@ export function realBackend(
     };
     switch (call.to) {
       case "read":
+      case "mark":
+      case "prepare":
         return [["vault is down", answered(down)]];
+      case "note":
+        return [
+          ["vault is down", answered(down)],
+          ["written, then the answer is lost", done(down)],
+        ];
       case "write":
         return [
           ["vault is down", answered(down)],
@@ -107,7 +122,8 @@ export function realBackend(
       if (!values.has(name)) values.set(name, (await lab.read(key, number))?.data ?? {});
       versions.push({ data: values.get(name) ?? {}, deletionTime: deletion_time, destroyed });
     }
-    return { maxVersions: 10, deleteAfterMs: 0, current: data.current_version, versions };
+    const custom = data.custom_metadata ?? {};
+    return { maxVersions: 10, deleteAfterMs: 0, current: data.current_version, versions, custom };
   }
 
   async function look(): Promise<World> {
@@ -140,7 +156,7 @@ export function realBackend(
       const chosen = faults[(fault ?? 0) % Math.max(faults.length, 1)];
       const [name, perform] = chosen ?? ["", () => plain(call)];
       const answer = await perform();
-      if (call.to === "write" || call.to === "change") snapshot = undefined;
+      if (["write", "change", "note", "prepare"].includes(call.to)) snapshot = undefined;
       return { fault: name, answer };
     },
     async land(index) {
@@ -162,5 +178,6 @@ export function realBackend(
 
 interface Metadata {
   current_version: number;
+  custom_metadata: Record<string, string> | null;
   versions: Record<string, { deletion_time: string; destroyed: boolean }>;
 }

@@ -120,7 +120,9 @@ export async function startVault(): Promise<TestVault> {
     const key = keys.get(name);
     const metadata = (version: number) => ({
       version,
-      deletion_time: new Date(Date.now() + 3600_000).toISOString(),
+      created_time: new Date().toISOString(),
+      deletion_time: name.endsWith("/token") ? new Date(Date.now() + 3600_000).toISOString() : "",
+      custom_metadata: settings.get(name)?.["custom_metadata"] ?? null,
     });
     if (method === "GET") {
       if (key === undefined) return { status: 404, body: { errors: [] } };

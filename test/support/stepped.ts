@@ -1,6 +1,7 @@
 import type { Apisec, Identity } from "../../clients/apisec";
 import type { Clock } from "../../net/http";
 import type { SecretStore } from "../../clients/vault";
+import type { PasswordKeys } from "../../core/passwordRun";
 
 /** One call of a run on the outside, on which the run waits until it is answered. */
 export type Call =
@@ -9,7 +10,10 @@ export type Call =
   | { to: "login"; username: string; password: string }
   | { to: "whoAmI"; token: string }
   | { to: "change"; token: string; user: Identity; password: string }
-  | { to: "probe"; token: string };
+  | { to: "probe"; token: string }
+  | { to: "mark"; key: string }
+  | { to: "note"; key: string; texts: Record<string, string> }
+  | { to: "prepare"; key: string };
 
 export type Answer = { value: unknown } | { error: Error };
 export type Ended = { result: unknown } | { error: Error };
@@ -17,6 +21,7 @@ export type Ended = { result: unknown } | { error: Error };
 /** The outside as one run gets it. */
 export interface Outside {
   store: SecretStore;
+  keys: PasswordKeys;
   apisec: (host: string) => Apisec;
   clock: Clock;
 }
@@ -74,6 +79,11 @@ export async function startStepped(
     store: {
       read: (key, version) => ask({ to: "read", key, version }),
       write: (key, data, cas) => ask({ to: "write", key, data, cas }),
+    },
+    keys: {
+      mark: (key) => ask({ to: "mark", key }),
+      note: (key, texts) => ask({ to: "note", key, texts }),
+      prepare: (key) => ask({ to: "prepare", key }),
     },
     apisec: () => apisec,
     clock: { now, sleep: async () => undefined },

@@ -2,7 +2,7 @@ import type { ChangeAnswer } from "../../clients/apisec";
 import { vaultError } from "../../clients/vault";
 import { apisecChange, apisecLogin, apisecProbe, apisecWhoAmI, withPassword } from "./memoryApisec";
 import type { ApisecData } from "./memoryApisec";
-import { kvRead, kvWrite } from "./memoryVault";
+import { kvConfigure, kvNote, kvRead, kvWrite } from "./memoryVault";
 import type { Kv } from "./memoryVault";
 import type { Answer, Call } from "./stepped";
 
@@ -38,6 +38,14 @@ export function plainWay(world: World, call: Call, nowMs: number): Way {
       const written = kvWrite(kv, call.key, call.data, call.cas, nowMs);
       return { ...same(written.answer), world: { ...world, kv: written.kv } };
     }
+    case "mark":
+      return same(kv[call.key]?.custom);
+    case "note":
+      return { ...same(undefined), world: { ...world, kv: kvNote(kv, call.key, call.texts) } };
+    case "prepare": {
+      const prepared = kvConfigure(kv, call.key, { maxVersions: 10, deleteAfterMs: 0 });
+      return { ...same(undefined), world: { ...world, kv: prepared } };
+    }
     case "login":
       return same(apisecLogin(apisec, call.username, call.password, nowMs));
     case "whoAmI":
@@ -58,7 +66,16 @@ const unknown: Answer = { value: { kind: "unknown", why: "fault" } };
 export function faultyWays(world: World, call: Call, nowMs: number): Way[] {
   switch (call.to) {
     case "read":
+    case "mark":
+    case "prepare":
       return [{ fault: "vault is down", world, answer: down }];
+    case "note": {
+      const plain = plainWay(world, call, nowMs);
+      return [
+        { fault: "vault is down", world, answer: down },
+        { fault: "written, then the answer is lost", world: plain.world, answer: down },
+      ];
+    }
     case "write": {
       const before: Way = { fault: "vault is down", world, answer: down };
       const plain = plainWay(world, call, nowMs);
@@ -128,6 +145,11 @@ export function describeCall(call: Call): string {
       return `logs in as ${call.username} with ${call.password}`;
     case "change":
       return `changes ${call.user.username} to ${call.password}`;
+    case "note":
+      return `notes ${call.key}: ${JSON.stringify(call.texts)}`;
+    case "mark":
+    case "prepare":
+      return `${call.to} ${call.key}`;
     case "whoAmI":
     case "probe":
       return call.to;
@@ -136,6 +158,7 @@ export function describeCall(call: Call): string {
 
 export function describeAnswer(answer: Answer): string {
   if ("error" in answer) return `error: ${answer.error.message}`;
+  if (answer.value === undefined || answer.value === null) return "done";
   const { state, kind, version, data } = answer.value as Record<string, string | number | object>;
   const shown = typeof data === "object" ? ` ${describeData(data)}` : "";
   const numbered = typeof version === "number" ? ` version ${version}` : "";

@@ -210,6 +210,36 @@ describe("the probe", () => {
   });
 });
 
+describe("a login", () => {
+  const yes = { status: 200, body: { token: "t" } };
+
+  test.each<[string, Scripted]>([
+    ["429", { status: 429, headers: { "retry-after": "1" } }],
+    ["500", { status: 500 }],
+    ["a reset", transportError("reset", host)],
+    ["no answer in time", transportError("timeout", host)],
+    ["a 401", { status: 401, body: { message: "no" } }],
+  ])("that was sent is not sent again: %s", async (_, answer) => {
+    const { api, script } = apisecWith([answer, yes], 3);
+    await expect(api.login("a", "p")).resolves.not.toMatchObject({ kind: "yes" });
+    expect(script.sent).toHaveLength(1);
+  });
+
+  test.each(["refused", "dns", "tls", "proxy"] as const)(
+    "without a connection (%s) is tried again, and says that nothing was sent",
+    async (code) => {
+      const none = transportError(code, host);
+      const { api } = apisecWith([none, none, yes], 3);
+      await expect(api.login("a", "p")).resolves.toMatchObject({ kind: "yes" });
+      const still = apisecWith([none], 3);
+      await expect(still.api.login("a", "p")).resolves.toMatchObject({
+        kind: "unknown",
+        notSent: true,
+      });
+    },
+  );
+});
+
 describe("a call that changes nothing", () => {
   const busy: [string, Scripted][] = [
     ["429", { status: 429 }],
@@ -217,8 +247,9 @@ describe("a call that changes nothing", () => {
     ["a reset", transportError("reset", host)],
   ];
   test.each(busy)("is repeated after %s, as often as it may", async (_, answer) => {
-    const { api, script } = apisecWith([answer, answer, { status: 200, body: { token: "t" } }], 3);
-    await expect(api.login("a", "p")).resolves.toMatchObject({ kind: "yes" });
+    const fine = { status: 200, body: envelope({ data: [] }) };
+    const { api, script } = apisecWith([answer, answer, fine], 3);
+    await expect(api.probe("t")).resolves.toMatchObject({ kind: "yes" });
     expect(script.waits).toEqual([1_000, 2_000]);
     const still = apisecWith([answer], 3);
     expect((await still.api.probe("t")).kind).toBe("unknown");

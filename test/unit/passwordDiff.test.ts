@@ -40,13 +40,44 @@ test("nothing to do is nothing to say; a changed input is the engine's to show",
 });
 
 test.each([
-  [{ changeOpen: true }, "a password change that is not finished"],
-  [{ recordDeleted: true }, "its password record deleted or unreadable"],
-  [{ currentGeneration: 1 }, "generation 1 of its password, not 2"],
+  [{ changeOpen: true }, "as far as Vault says, a change of its password is not finished"],
+  [{ tokenStale: true }, "its readers have no token of the newest password"],
+  [{ recordDeleted: true }, "the last refresh found its password record deleted or unreadable"],
+  [{ currentGeneration: 1 }, "the last refresh found generation 1 of its password, not 2"],
 ])("work that no input shows is said: %j", async (seen, what) => {
   expect(await diff(seen)).toEqual({
     changes: true,
-    said: [`Account scanner: the last refresh found ${what}: \`pulumi up\` sees to it.`],
+    said: [`Account scanner: ${what}: \`pulumi up\` sees to it.`],
+  });
+});
+
+test("a state of an older version, which knows nothing of marks, owners and tokens, has no work", async () => {
+  const wished = { owner: { project: "p", stack: "s" }, sharedMount: false, minLifetimeSeconds: 1 };
+  expect(await diff({}, wished)).toEqual({ changes: false, said: [] });
+});
+
+describe("a generation that is raised", () => {
+  test.each([2, 3])(
+    "to one that the record has (%d of 3) is refused, with the next one",
+    async (raised) => {
+      const olds = { generation: 1, currentGeneration: 3 };
+      const error: unknown = await diff(olds, { generation: raised }).catch(
+        (thrown: unknown) => thrown,
+      );
+      expect(error).toMatchObject({ stack: "" });
+      expect((error as Error).message).toBe(
+        `Account scanner has generation 3 of its password already, so that passwordGeneration ${raised} would change nothing. Set it to 4.`,
+      );
+    },
+  );
+
+  test("to a new one is work", async () => {
+    const olds = { generation: 1, currentGeneration: 3 };
+    expect(await diff(olds, { generation: 4 })).toMatchObject({ changes: true });
+  });
+
+  test("by a run that was killed is taken as done: the record is ahead, and the config as it was", async () => {
+    expect(await diff({ generation: 2, currentGeneration: 3 })).toMatchObject({ changes: false });
   });
 });
 

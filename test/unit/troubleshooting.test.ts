@@ -18,7 +18,7 @@ const internal: Record<string, string> = {
   "Claim … of role … is not known.": "index.ts looks for every consumer first",
   "A key of the schema has no description.": "for who adds a key",
   "The id of identity group … is not known.": "index.ts asks Vault for every group first",
-  "promote needs a pending password": "the state machine comes there with one only",
+  "a record needs a password to be staged": "the state machine comes there with one only",
   "Account … …. …": "the frame of the lines that have rows",
   timeout: "ends a request to a proxy, which says so in its own words",
   "A policy placeholder cannot be filled: …": "config/checks.ts lets no such value through",

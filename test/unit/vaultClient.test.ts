@@ -13,7 +13,13 @@ function vaultWith(...answers: Scripted[]) {
   return { script, vault, store: kvStore(vault, "team/apisec") };
 }
 
-const metadata = (version: number, deletion_time = "") => ({ version, deletion_time });
+const created = "2026-01-01T00:00:00.123456789Z";
+const metadata = (version: number, deletion_time = "") => ({
+  version,
+  deletion_time,
+  created_time: created,
+  custom_metadata: { version: "3" },
+});
 const value = (version: number) => ({
   status: 200,
   body: { data: { data: { password: "p" }, metadata: metadata(version) } },
@@ -37,6 +43,8 @@ describe("a read", () => {
       version: 7,
       data: { password: "p" },
       deletionTime: "",
+      createdTime: created,
+      custom: { version: "3" },
     });
     expect(script.sent).toEqual([
       {
@@ -63,6 +71,8 @@ describe("a read", () => {
       state: "deleted",
       version: 3,
       deletionTime: time,
+      createdTime: created,
+      custom: { version: "3" },
     });
     const absent = vaultWith({ status: 404, body: { errors: [] } });
     await expect(absent.store.read("a/token")).resolves.toEqual({ state: "absent" });
@@ -118,6 +128,7 @@ describe("a write", () => {
       state: "written",
       version: 8,
       deletionTime: "2026-01-02T00:00:00Z",
+      createdTime: created,
     });
     const [request] = script.sent;
     expect(request).toMatchObject({

@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { findInGitlab } from "./checks/findInGitlab";
+import type { RotationProject } from "./desired/facts";
 import { preflight } from "./checks/preflight";
 import { GroupPolicies } from "./components/groupPolicies";
 import { stackOutputs } from "./components/outputs";
@@ -21,7 +22,7 @@ export = async () => {
   // Its problems are listed below; whose things in Vault are can be said only with it.
   const rotationProject = inGitlab.then(
     (found) => found.project,
-    () => undefined,
+    (refused: { project?: RotationProject }) => refused.project,
   );
   const [{ mountExists, groupIds }, { project, consumers: claims }] = await bothOf(
     preflight(settings, rotationProject),

@@ -53,10 +53,12 @@ export async function findInGitlab(settings: Settings): Promise<GitlabFindings> 
     problems.push(...(await projectProblems(settings, rotation, read, warn)));
   }
   if (rotation !== undefined && problems.length === 0) return { project: rotation, consumers };
-  throw runError(
+  const refused = runError(
     `GitLab at ${gitlabUrl} is not ready for stack ${stack}; nothing was touched.\n` +
       problems.map((problem) => `  - ${problem}`).join("\n"),
   );
+  // Whose things in Vault are can be said all the same.
+  throw Object.assign(refused, { project: rotation });
 }
 
 /** The project of GitLab's answer. */

@@ -17,7 +17,8 @@ import {
   policyName,
 } from "../desired/names";
 import type { RotationProject } from "../desired/facts";
-import { ownerOf, ownershipOf } from "../desired/ownership";
+import type { Owner } from "../desired/names";
+import { ownerNamed, ownerOf, ownershipOf } from "../desired/ownership";
 import { problemsOfMarks } from "./ownership";
 import { groupNames } from "../desired/policyValues";
 import { proxyTo } from "../net/proxy";
@@ -41,7 +42,7 @@ export async function preflight(
   rotation: Promise<RotationProject | undefined> = Promise.resolve(undefined),
 ): Promise<VaultFindings> {
   const vault = connect(settings);
-  const { problems: found, ...findings } = await lookAtVault(vault, settings);
+  const { problems: found, ...findings } = await lookAtVault(vault, settings, rotation);
   const project = await rotation;
   const marks =
     found.length > 0 || project === undefined
@@ -71,14 +72,15 @@ function together(problems: readonly string[], stack: string): string[] {
 export async function lookAtVault(
   vault: VaultConnection,
   settings: Settings,
+  rotation?: Promise<RotationProject | undefined>,
 ): Promise<VaultFindings & { problems: string[] }> {
   const { policyPrefix, stack, consumers } = settings;
   let groupIds: ReadonlyMap<string, string> = new Map();
   const mount = look(vault, `sys/mounts/${encodePath(settings.mount)}`);
-  const mountProblems = checkMount(vault, settings, mount);
+  const mountProblems = checkMount(vault, settings, mount, rotation);
   const checks = await Promise.all([
     mountProblems,
-    checkAuth(vault, settings),
+    checkAuth(vault, settings, rotation),
     mountProblems.then((found) =>
       found.length > 0 ? [] : checkFirstPasswords(vault, settings, mount),
     ),
@@ -173,8 +175,9 @@ export function checkMount(
   vault: VaultConnection,
   settings: Settings,
   looked: ReturnType<typeof look>,
+  rotation?: Promise<RotationProject | undefined>,
 ): Promise<string[]> {
-  const { mount, createMount, project, stack } = settings;
+  const { mount, createMount } = settings;
   return problemsOf(async () => {
     const found = await looked;
     if (found === undefined) {
@@ -190,10 +193,11 @@ export function checkMount(
         `mount ${mount}/ is not KV version 2 (it is ${JSON.stringify({ type: found["type"], options })}): choose another \`mount\`, or upgrade it with \`vault kv enable-versioning ${mount}/\``,
       ];
     }
-    const description = mountDescription({ project, stack });
     if (createMount && !isOurs(settings, found["description"])) {
+      const owner = ownerOf(settings, { project: await rotation });
+      const description = mountDescription(owner, settings.shareMount);
       return [
-        `mount ${mount}/ exists and is not this stack's: set createMount to false to use it, or choose another \`mount\`${handOver(found, description, `secrets tune -description="${description}" ${mount}/`)}`,
+        `mount ${mount}/ exists and is not this stack's: set createMount to false to use it, or choose another \`mount\`${handOver(found, owner, `secrets tune -description="${description}" ${mount}/`)}`,
       ];
     }
     const config = await look(vault, `${encodePath(mount)}/config`);
@@ -207,8 +211,12 @@ export function checkMount(
 }
 
 /** Problems of the auth mount. */
-export function checkAuth(vault: VaultConnection, settings: Settings): Promise<string[]> {
-  const { authPath, createAuth, project, stack } = settings;
+export function checkAuth(
+  vault: VaultConnection,
+  settings: Settings,
+  rotation?: Promise<RotationProject | undefined>,
+): Promise<string[]> {
+  const { authPath, createAuth } = settings;
   return problemsOf(async () => {
     const found = await look(vault, `sys/mounts/auth/${encodePath(authPath)}`);
     if (found === undefined) {
@@ -223,10 +231,11 @@ export function checkAuth(vault: VaultConnection, settings: Settings): Promise<s
         `auth mount ${authPath}/ is of type ${String(found["type"])}, expected jwt: choose another authPath`,
       ];
     }
-    const description = authDescription({ project, stack });
+    const owner = ownerOf(settings, { project: await rotation });
+    const description = authDescription(owner);
     return createAuth && !isOurs(settings, found["description"])
       ? [
-          `auth mount ${authPath}/ exists and is not this stack's: set createAuth to false to use it, or choose another authPath${handOver(found, description, `auth tune -description="${description}" ${authPath}/`)}`,
+          `auth mount ${authPath}/ exists and is not this stack's: set createAuth to false to use it, or choose another authPath${handOver(found, owner, `auth tune -description="${description}" ${authPath}/`)}`,
         ]
       : [];
   });
@@ -239,11 +248,10 @@ function isOurs(settings: Settings, text: unknown): boolean {
 }
 
 /** A renamed stack looks like another one of this program: somebody has to say that it is the same. */
-function handOver(found: Record<string, unknown>, ours: string, command: string): string {
-  const [before] = ours.split(/[^/]+$/);
-  const theirs = String(found["description"]);
-  return before !== undefined && theirs.startsWith(before)
-    ? `. If ${foreignText(theirs.slice(before.length), [])} is this stack's former name: \`vault ${command}\``
+function handOver(found: Record<string, unknown>, { project }: Owner, command: string): string {
+  const named = ownerNamed(String(found["description"])) ?? "";
+  return named.startsWith(`${project}/`)
+    ? `. If ${foreignText(named.slice(project.length + 1), [])} is this stack's former name: \`vault ${command}\``
     : "";
 }
 

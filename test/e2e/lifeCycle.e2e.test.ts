@@ -224,8 +224,8 @@ test("a renamed stack: its mounts are handed over, policies and role get its nam
     await lab.asRoot("POST", `sys/mounts/${mount}/tune`, { description });
   }
   const told = textOf(await pulumi("preview", "--color", "never"));
-  expect(told).toContain(
-    '.gitlab-ci.yml in project platform/apisec-rotation does not begin with "# managed by apisec-credentials/next" but with "# managed by apisec-credentials/dev"',
+  expect(told).toMatch(
+    /\.gitlab-ci\.yml in project platform\/apisec-rotation does not begin with "# managed by apisec-credentials\/next for (\S+\/\d+)" but with "# managed by apisec-credentials\/dev for \1"/,
   );
   const path = "repository/files/.gitlab-ci.yml";
   const file = await (await lab.gitlab("GET", `${path}/raw?ref=main`)).text();

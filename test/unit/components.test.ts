@@ -100,6 +100,8 @@ describe("the program", () => {
   beforeAll(async () => {
     const warn = jest.spyOn(pulumi.log, "warn").mockResolvedValue();
     const run = await runProgram({ firstPasswords: { scanner: canary } });
+    // What outputs lead to comes some ticks after the program.
+    await new Promise((resolve) => setImmediate(resolve));
     warnings = warn.mock.calls.map(([text]) => text);
     warn.mockRestore();
     resources = run.resources;

@@ -170,6 +170,7 @@ describe("create", () => {
       recordVersion: 2,
       changeOpen: false,
       recordDeleted: false,
+      tokenStale: false,
     });
     const { data, version } = record(inputs.name);
     expect(version).toBe(2);
@@ -188,11 +189,12 @@ describe("create", () => {
         .filter(({ method, path }) => method === "POST" && path.endsWith(key))
         .map(({ path }) => path);
     const [value, settings] = [`/v1/apisec/data/${key}`, `/v1/apisec/metadata/${key}`];
-    expect(writes()).toEqual([settings, value, value]);
+    // The value is staged and promoted, and the mark says so.
+    expect(writes()).toEqual([settings, value, value, settings]);
     expect(vault.settings.get(key)).toMatchObject({ cas_required: true, max_versions: 10 });
     // Usually the whole stack's keys have been set by then.
     await host.create(inputs);
-    expect(writes()).toEqual([settings, value, value]);
+    expect(writes()).toEqual([settings, value, value, settings, settings]);
   });
 
   test("again, as after a lost state, changes nothing", async () => {

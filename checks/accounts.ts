@@ -1,66 +1,116 @@
-import { timeoutMinutes } from "../desired/roles";
 import type { Account, Settings } from "../config/settings";
+import { encodePath } from "../clients/vault";
 import { differences } from "../core/differences";
 import { eachOf } from "../core/eachOf";
-import { passwordKeySettings, tokenKeySettings } from "../desired/keySettings";
-import { deletedAfterSeconds, tokenKeptSeconds } from "../desired/tokenLife";
 import { passwordKey, tokenKey } from "../core/passwordRecord";
+import { passwordKeySettings, tokenKeySettings } from "../desired/keySettings";
+import { timeoutMinutes } from "../desired/roles";
 import { nextRuns, scheduleGaps } from "../desired/schedule";
-import type { VaultConnection } from "../clients/vault";
-import { attempt } from "./attempt";
+import { deletedAfterSeconds, tokenKeptSeconds } from "../desired/tokenLife";
+import { askVault } from "./attempt";
+import { about } from "./finding";
 import type { Finding } from "./finding";
 import { keyState } from "./keys";
 import type { KeyState } from "./keys";
 import { span, timeText } from "./time";
-import { monitorAdvice } from "./vault";
+import type { World } from "./world";
 
 const dayMs = 24 * 3_600_000;
 const requestsAtOnce = 8;
 /** Between a version's own times and what they should be: Vault's clock, and a second that was rounded. */
 const slackMs = 60_000;
 
-/** Is a token there for who reads it, is a password there, and how old is it? Asks for metadata only. */
-export async function checkAccounts(
-  vault: VaultConnection,
-  settings: Settings,
-  passwordAgeDays: number,
-  now: number,
+/** A finding of each key of an account: it is asked about metadata only. */
+async function ofKeys(
+  world: World,
+  id: string,
+  keyOf: (account: Account) => string | undefined,
+  judge: (account: Account, state: KeyState) => Finding[],
 ): Promise<Finding[]> {
-  const { accounts, mount } = settings;
-  const needed = neededUntil(settings, now);
   const rows: Finding[][] = [];
-  const wrongKeys: Finding[][] = [];
-  let keys = 0;
-  await eachOf([...accounts.entries()], requestsAtOnce, async ([index, account]) => {
-    const of = (kind: string, key: string, judge: (state: KeyState) => Finding) =>
-      attempt(
-        `${kind} ${account.name}`,
-        async () => {
-          const state = await keyState(vault, mount, key);
-          keys += 1;
-          wrongKeys[index] = [...(wrongKeys[index] ?? []), ...keyFindings(settings, key, state)];
-          return [judge(state)];
-        },
-        monitorAdvice(settings),
-      );
-    const found = await of("password", passwordKey(account.name), (state) =>
-      passwordFinding(settings, account, state, passwordAgeDays, now),
-    );
-    if (account.publishToken) {
-      const token = await of("token", tokenKey(account.name), (state) =>
-        tokenFinding(settings, account.name, state, needed, now),
-      );
-      found.push(...token);
-    }
-    rows[index] = found;
+  await eachOf([...world.settings.accounts.entries()], requestsAtOnce, async ([index, account]) => {
+    const key = keyOf(account);
+    if (key === undefined) return;
+    const it = about(id, `${id} ${account.name}`, account.name);
+    rows[index] = await askVault(world, it, async () => judge(account, await keyState(world, key)));
   });
-  const wrong = wrongKeys.flat();
-  const asDeclared: Finding = {
-    what: "key settings",
-    state: "ok",
-    found: `${keys - wrong.length} of ${keys} keys are as declared`,
+  return rows.flat();
+}
+
+const passwordOf = ({ name }: Account) => passwordKey(name);
+const tokenOf = ({ name, publishToken }: Account) => (publishToken ? tokenKey(name) : undefined);
+
+/** Is a token there for who reads it, and until when? */
+export function checkTokens(world: World): Promise<Finding[]> {
+  const needed = neededUntil(world.settings, world.now);
+  return ofKeys(world, "token", tokenOf, (account, state) => [
+    tokenFinding(world, account.name, state, needed),
+  ]);
+}
+
+/** Is a password there, and how old is it? */
+export function checkPasswords(world: World): Promise<Finding[]> {
+  return ofKeys(world, "password", passwordOf, (account, state) => [
+    passwordFinding(world, account, state),
+  ]);
+}
+
+/** Check-and-set, versions and end of life of each key, as declared. */
+export async function checkKeySettings(world: World): Promise<Finding[]> {
+  let keys = 0;
+  const judgeBy = (keyOf: typeof tokenOf) => (account: Account, state: KeyState) => {
+    keys += 1;
+    return keyFindings(world, account, keyOf(account) ?? "", state);
   };
-  return [...(wrong.length < keys ? [asDeclared] : []), ...wrong, ...rows.flat()];
+  // What cannot be read is said where the password or the token is.
+  const readable = ({ id }: Finding) => id === "key-settings";
+  const wrong = (
+    await Promise.all([
+      ofKeys(world, "password", passwordOf, judgeBy(passwordOf)),
+      ofKeys(world, "token", tokenOf, judgeBy(tokenOf)),
+    ])
+  )
+    .flat()
+    .filter(readable);
+  const it = about("key-settings", "key settings");
+  const asDeclared = it.ok(`${keys - wrong.length} of ${keys} keys are as declared`);
+  return [...(wrong.length < keys ? [asDeclared] : []), ...wrong];
+}
+
+/**
+ * Every account needs a record in Vault or a first password in config: known before another account's password is
+ * changed.
+ */
+export async function checkFirstPasswords(world: World): Promise<Finding[]> {
+  const { settings, print, isPreview, time } = world;
+  const of = ({ name }: Account) => about("first-password", `account ${name}`, name);
+  // Who previews may not look at any key.
+  if (time === "in" && isPreview) return [];
+  const mountExists = await world.look(`sys/mounts/${encodePath(settings.mount)}`).then(
+    (mount) => mount !== undefined,
+    () => false,
+  );
+  const needsNone = ({ name, renamedFrom }: Account) =>
+    renamedFrom !== undefined || settings.firstPasswordsFor.includes(name);
+  const missing = (account: Account) =>
+    of(account).problem(
+      "has no password in Vault and no first password in config",
+      `set what APIsec mailed with \`${print.pulumi(`config set --secret --path 'firstPasswords.${account.name}'`)}\``,
+    );
+  const rows: Finding[][] = [];
+  await eachOf([...settings.accounts.entries()], requestsAtOnce, async ([index, account]) => {
+    if (needsNone(account)) return;
+    rows[index] = await askVault(world, of(account), async () => {
+      const isRecorded =
+        mountExists && (await keyState(world, passwordKey(account.name))).versions > 0;
+      return isRecorded ? [] : [missing(account)];
+    });
+  });
+  const problems = rows.flat();
+  const it = about("first-password", "passwords");
+  return problems.length > 0
+    ? problems
+    : [it.ok("each account has a record in Vault or a first password in config")];
 }
 
 /** Until when a token must be readable: past the next run, and past the one after it where the schedule has one to spare. */
@@ -74,16 +124,22 @@ export function neededUntil(settings: Settings, now: number): number {
 }
 
 export function tokenFinding(
-  settings: Settings,
+  { settings, print, now }: Pick<World, "settings" | "print" | "now">,
   name: string,
   { newest }: KeyState,
   needed: number,
-  now: number,
 ): Finding {
-  const what = `token ${name}`;
-  const fix = `npm run rotate -- --stack ${settings.stack} --account ${name}`;
-  const problem = (found: string): Finding => ({ what, state: "problem", found, fix });
-  const warning = (found: string): Finding => ({ what, state: "warning", found, fix });
+  const it = about("token", `token ${name}`, name);
+  const fix = print.own("rotate", { options: `--account ${name}` });
+  const values =
+    newest === undefined
+      ? {}
+      : {
+          issued: timeText(newest.createdAt),
+          ...(newest.endsAt === undefined ? {} : { readable_until: timeText(newest.endsAt) }),
+        };
+  const problem = (found: string) => it.problem(found, fix, values);
+  const warning = (found: string) => it.warning(found, fix, values);
   if (newest === undefined) return problem("there is none");
   const { version, createdAt, destroyed } = newest;
   if (destroyed) return problem(`version ${version} was destroyed`);
@@ -106,67 +162,62 @@ export function tokenFinding(
   const left = `${issued}, readable for ${span(endsAt - now)}, until ${timeText(endsAt)}`;
   return endsAt < needed
     ? warning(`${left}; runs may be needed until ${timeText(needed)}`)
-    : { what, state: "ok", found: left };
+    : it.ok(left, values);
 }
 
 export function passwordFinding(
-  { stack, mount, accounts }: Settings,
+  {
+    settings,
+    print,
+    now,
+    passwordAgeDays,
+  }: Pick<World, "settings" | "print" | "now" | "passwordAgeDays">,
   account: Account,
   { newest }: KeyState,
-  passwordAgeDays: number,
-  now: number,
 ): Finding {
+  const { mount, accounts } = settings;
   const { name, passwordGeneration } = account;
-  const what = `password ${name}`;
-  if (newest === undefined) {
-    const found = "there is no record";
-    return { what, state: "problem", found, fix: `pulumi up --stack ${stack}` };
-  }
+  const it = about("password", `password ${name}`, name);
+  if (newest === undefined) return it.problem("there is no record", print.pulumi("up"));
   const { version, createdAt, endsAt, destroyed } = newest;
+  const values = { version, written: timeText(createdAt) };
   if (destroyed) {
     const found = `version ${version} was destroyed; older ones may be left`;
-    return {
-      what,
-      state: "problem",
-      found,
-      fix: `vault kv metadata get -mount=${mount} ${name}/password`,
-    };
+    return it.problem(found, `vault kv metadata get -mount=${mount} ${name}/password`, values);
   }
   if (endsAt !== undefined) {
     const found = `version ${version} ${endsAt <= now ? "was deleted" : "will be deleted"} at ${timeText(endsAt)}`;
     const fix = `vault kv undelete -mount=${mount} -versions=${version} ${name}/password`;
-    return { what, state: "problem", found, fix };
+    return it.problem(found, fix, values);
   }
   const found = `written ${span(now - createdAt)} ago`;
   if (passwordAgeDays === 0 || now - createdAt <= passwordAgeDays * dayMs) {
-    return { what, state: "ok", found };
+    return it.ok(found, values);
   }
   const path = `accounts[${accounts.indexOf(account)}].passwordGeneration`;
-  return {
-    what,
-    state: "warning",
-    found: `${found}, expected at most ${passwordAgeDays} days`,
-    fix: `pulumi config set --path '${path}' ${passwordGeneration + 1} --stack ${stack} && pulumi up --stack ${stack}`,
-  };
+  const raise = print.pulumi(`config set --path '${path}' ${passwordGeneration + 1}`);
+  return it.warning(
+    `${found}, expected at most ${passwordAgeDays} days`,
+    `${raise} && ${print.pulumi("up")}`,
+    values,
+  );
 }
 
 /** The settings of a key, where they are not as declared. */
-function keyFindings(settings: Settings, key: string, { settings: found }: KeyState): Finding[] {
-  const { mount } = settings;
+function keyFindings(
+  { settings }: World,
+  { name }: Account,
+  key: string,
+  { settings: found }: KeyState,
+): Finding[] {
   const declared = key.endsWith("/token")
     ? tokenKeySettings(deletedAfterSeconds(settings))
     : passwordKeySettings;
   const wrong = differences(declared, found);
   if (wrong.length === 0) return [];
   const options = Object.entries(declared).map(
-    ([name, value]) => `-${name.replaceAll("_", "-")}=${value}`,
+    ([option, value]) => `-${option.replaceAll("_", "-")}=${value}`,
   );
-  return [
-    {
-      what: `key settings ${key}`,
-      state: "problem",
-      found: wrong.join("; "),
-      fix: `vault kv metadata put -mount=${mount} ${options.join(" ")} ${key}`,
-    },
-  ];
+  const fix = `vault kv metadata put -mount=${settings.mount} ${options.join(" ")} ${key}`;
+  return [about("key-settings", `key settings ${key}`, name).problem(wrong.join("; "), fix)];
 }

@@ -1,70 +1,77 @@
-// What `check` and `doctor` alike have to say of the rotation project.
-import type { Settings } from "../config/settings";
-import type { GitlabReader } from "../clients/gitlab";
-import { isObject } from "../net/http";
+import { askGitlab, gitlabFix, maintainerFix } from "./attempt";
+import { about } from "./finding";
 import type { Finding } from "./finding";
+import { projectOf, rawProject } from "./gitlabFacts";
+import type { Json } from "./gitlabFacts";
+import { quote } from "../config/problems";
+import type { World } from "./world";
+
+/** Whether the rotation project can be asked about: it is there and shown. */
+export async function isProjectOpen(world: World): Promise<boolean> {
+  try {
+    return (await projectOf(world)) !== undefined;
+  } catch {
+    return false;
+  }
+}
+
+/** The rotation project: shown, and one whose pipelines the job's login can name; then archived or public. */
+export function checkProject(world: World): Promise<Finding[]> {
+  const { settings, time } = world;
+  const it = about("project", "rotation project");
+  return askGitlab(world, it, async () => {
+    const project = await rawProject(world);
+    if (project === undefined) {
+      const found = `${settings.gitlabProject} is not there, or not shown to this token's user`;
+      return [it.problem(found, `correct gitlabProject; ${gitlabFix(world)}`)];
+    }
+    const root = (await projectOf(world))?.pipelineFile ?? "";
+    // Another project's file, or one at a URL, is none that an ID token names.
+    if (!/^(?!.*\.\.)[\w.-][\w./-]*$/.test(root)) {
+      return [
+        it.problem(
+          `${settings.gitlabProject} has its pipeline file at ${quote(root)}, which the job's login cannot name`,
+          "choose a file of the project: Settings > CI/CD > General pipelines",
+        ),
+      ];
+    }
+    // What is wrong with a project that `up` can still write to does not stop `up`.
+    return time === "in"
+      ? [it.ok(String(project["path_with_namespace"]))]
+      : [projectFinding(project, settings.gitlabUrl)];
+  });
+}
 
 /** `project` as GitLab's API describes it: not archived, and private. */
-export function projectFinding(project: Record<string, unknown>, gitlabUrl: string): Finding {
-  const what = "rotation project";
+export function projectFinding(project: Json, gitlabUrl: string): Finding {
+  const it = about("project", "rotation project");
   const name = `${String(project["path_with_namespace"])} at ${gitlabUrl}`;
   if (project["archived"] === true) {
     const fix = `glab api -X POST projects/${String(project["id"])}/unarchive`;
-    return { what, state: "problem", found: `${name} is archived: nothing runs in it`, fix };
+    return it.problem(`${name} is archived: nothing runs in it`, fix);
   }
   const visibility = String(project["visibility"]);
-  if (visibility === "private") return { what, state: "ok", found: `${name}, private` };
-  const fix = `glab api -X PUT projects/${String(project["id"])} -f visibility=private`;
-  return {
-    what,
-    state: "problem",
-    found: `${name} is ${visibility}: it holds what gets at passwords`,
-    fix,
-  };
+  if (visibility === "private") return it.ok(`${name}, private`);
+  return it.problem(
+    `${name} is ${visibility}: it holds what gets at passwords`,
+    `glab api -X PUT projects/${String(project["id"])} -f visibility=private`,
+  );
 }
 
-/** The branch that the schedule runs on: there, protected, and not the developers'. */
-export function branchFinding(
-  { gitlabBranch, manageProjectFiles }: Pick<Settings, "gitlabBranch" | "manageProjectFiles">,
-  branch: unknown,
-): Finding {
-  const what = `branch ${gitlabBranch}`;
-  const rules = "Settings > Repository > Protected branches";
-  if (!isObject(branch)) {
-    const fix = "push a first commit to it, and protect it";
-    return {
-      what,
-      state: "problem",
-      found: "is not there, or not shown to this token's user",
-      fix,
-    };
-  }
-  if (branch["protected"] !== true) {
-    const found = "is not protected: Vault refuses the job's login";
-    return { what, state: "problem", found, fix: `protect it: ${rules}` };
-  }
-  if (manageProjectFiles && branch["can_push"] === false) {
-    const found = "is protected from this token's user too, and `up` writes two files to it";
-    const fix = `allow Maintainers to push: ${rules}; or set manageProjectFiles to false`;
-    return { what, state: "problem", found, fix };
-  }
-  if (branch["developers_can_push"] === true || branch["developers_can_merge"] === true) {
-    const found = "is protected, but Developers may push or merge: they can get at the passwords";
-    return { what, state: "warning", found, fix: `leave that to Maintainers: ${rules}` };
-  }
-  return { what, state: "ok", found: "is there, and protected" };
+/** Who may give a pipeline variables of his own, which win over the project's. */
+export async function checkOverride(world: World): Promise<Finding[]> {
+  return [overrideFinding((await rawProject(world)) ?? {})];
 }
 
-/** Reads the project's files on a branch: a file's text, undefined where it is not there. */
-export function fileReader(
-  get: GitlabReader,
-  projectId: unknown,
-  branch: string,
-): (path: string) => Promise<string | undefined> {
-  return async (path) => {
-    const place = `projects/${String(projectId)}/repository/files/${encodeURIComponent(path)}`;
-    const file = await get(`${place}?ref=${encodeURIComponent(branch)}`);
-    if (!isObject(file)) return undefined;
-    return Buffer.from(String(file["content"]), "base64").toString("utf8");
-  };
+export function overrideFinding(project: Json): Finding {
+  const it = about("pipeline-variables", "pipeline variables");
+  const key = "ci_pipeline_variables_minimum_override_role";
+  const role = project[key];
+  if (typeof role !== "string") {
+    return it.warning("who may set them is not shown to this token's user", maintainerFix);
+  }
+  const found = `may be set by ${role === "no_one_allowed" ? "no one" : role}`;
+  return role === "developer"
+    ? it.warning(found, `glab api -X PUT projects/${String(project["id"])} -f ${key}=maintainer`)
+    : it.ok(found);
 }

@@ -1,55 +1,62 @@
-import type { Account, Settings } from "../config/settings";
+import type { Account } from "../config/settings";
 import { apisecAt } from "../clients/apisec";
 import { eachOf } from "../core/eachOf";
-import type { Send } from "../net/http";
 import { isAdminToken, readToken, sameUser } from "../core/jwt";
 import { tokenKey } from "../core/passwordRecord";
 import { foreignText } from "../core/redact";
 import { kvStore } from "../clients/vault";
-import type { VaultConnection } from "../clients/vault";
 import { attempt } from "./attempt";
+import { about } from "./finding";
 import type { Finding } from "./finding";
 import { timeText } from "./time";
+import type { World } from "./world";
 
 const atOnce = 8;
 const tries = 2;
 
-/** Reads the published tokens, with the developers' rights, and tries each at APIsec. */
-export async function checkPublishedTokens(
-  vault: VaultConnection,
-  send: Send,
-  settings: Settings,
-  now: number,
-): Promise<Finding[]> {
+/** Reads the published tokens, with the developers' rights, and tries each at APIsec; nothing where that is not asked. */
+export async function checkPublishedTokens({
+  vault,
+  apisec: send,
+  settings,
+  now,
+  print,
+}: World): Promise<Finding[]> {
+  if (send === undefined) return [];
   const store = kvStore(vault, settings.mount);
   const published = settings.accounts.filter(({ publishToken }) => publishToken);
   const rows: Finding[][] = [];
   await eachOf([...published.entries()], atOnce, async ([index, account]) => {
-    const what = `token ${account.name} at APIsec`;
+    const { name } = account;
+    const it = about("token-at-apisec", `token ${name} at APIsec`, name);
+    const fix = print.own("rotate", { options: `--account ${name}` });
     rows[index] = await attempt(
-      what,
+      it,
       async () => {
-        const read = await store.read(tokenKey(account.name));
+        const read = await store.read(tokenKey(name));
         const token = read.state === "found" ? read.data["token"] : undefined;
         const found = tokenProblem(account, token, now);
-        const fix = `npm run rotate -- --stack ${settings.stack} --account ${account.name}`;
-        if (found !== undefined) return [{ what, state: "problem", found, fix }];
+        if (found !== undefined) return [it.problem(found, fix)];
         if (isAdminToken(String(token)) && !account.acceptAdminToken) {
-          const found = "carries ROLE_ADMIN: whoever reads it can reset every password";
-          const fix =
-            "take the role from the account at APIsec, or see docs/get-started.md, `acceptAdminToken`";
-          return [{ what, state: "problem", found, fix }];
+          return [
+            it.problem(
+              "carries ROLE_ADMIN: whoever reads it can reset every password",
+              "take the role from the account at APIsec, or see docs/get-started.md, `acceptAdminToken`",
+            ),
+          ];
         }
         const apisec = apisecAt(send, account.host, settings.apisecPaths, vault.clock, tries);
         const answer = await apisec.probe(String(token));
-        if (answer.kind === "yes") return [{ what, state: "ok", found: "works" }];
+        if (answer.kind === "yes") return [it.ok("works")];
         const why = foreignText(answer.kind === "no" ? answer.text : answer.why, [String(token)]);
         return answer.kind === "no"
-          ? [{ what, state: "problem", found: `is refused: ${why}`, fix }]
-          : [{ what, state: "warning", found: `could not be tried: ${why}` }];
+          ? [it.problem(`is refused: ${why}`, fix)]
+          : [it.warning(`could not be tried: ${why}`)];
       },
-      ({ problem }) =>
-        problem === "denied" ? { fix: "use a token that has the policy of developers too" } : {},
+      ({ problem, message }) =>
+        problem === "denied"
+          ? it.problem(message, "use a token that has the policy of developers too")
+          : undefined,
     );
   });
   return rows.flat();

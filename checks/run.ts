@@ -1,106 +1,76 @@
-import type { Settings } from "../config/settings";
-import type { GitlabReader } from "../clients/gitlab";
-import type { Send } from "../net/http";
-import type { VaultConnection } from "../clients/vault";
-import { checkAccounts } from "./accounts";
+import { about } from "./finding";
 import type { Finding } from "./finding";
-import { checkGitlab } from "./gitlab";
-import type { GitlabFacts } from "./gitlab";
-import { checkPublishedTokens } from "./publishedTokens";
-import {
-  checkAuthOf,
-  checkGroups,
-  checkMountOf,
-  checkOwnRights,
-  checkPolicies,
-  checkRoles,
-} from "./vault";
+import type { Time, World } from "./world";
 
-/** Whom the check asks. */
-export interface CheckWorld {
-  vault: VaultConnection;
-  /** Undefined: there is no GITLAB_TOKEN. */
-  gitlab: GitlabReader | undefined;
-  /** The way to APIsec; given where tokens are to be read. */
-  apisec: Send | undefined;
-  /** Milliseconds since 1970. */
-  now: number;
+/** Whom a check asks. Where one of these gives no answer, those that need it are skipped: one line says why. */
+export type Source = "Vault" | "GitLab" | "rotation project";
+
+/** One entry of the list of checks. */
+export interface Check {
+  /** The id of its findings, or the common beginning of their ids. */
+  id: string;
+  /** What it is about, where it could not be asked. */
+  subject: string;
+  times: readonly Time[];
+  needs?: Source;
+  ask: (world: World) => Promise<Finding[]>;
 }
 
-export interface CheckOptions {
-  /** From how many days on a password is old; 0 = never. */
-  passwordAgeDays: number;
-  /** What is not known by then is a problem. */
-  timeoutMs: number;
-}
+/** Whether a source can be asked at all. */
+export type Gates = Readonly<Record<Source, (world: World) => Promise<boolean>>>;
 
-/** Looks at a stack in Vault and GitLab, and at its tokens. Reads only; never throws. */
-export async function checkStack(
-  settings: Settings,
-  world: CheckWorld,
-  { passwordAgeDays, timeoutMs }: CheckOptions,
+/**
+ * The findings of those checks whose time it is, in the order of the list. Reads only; never throws. What is not
+ * known after `timeoutMs` is a problem.
+ */
+export async function runChecks(
+  world: World,
+  list: readonly Check[],
+  gates: Gates,
+  timeoutMs?: number,
 ): Promise<Finding[]> {
-  const { vault, gitlab, apisec, now } = world;
-  const { late, stop } = deadline(timeoutMs);
-  const inTime = (what: string, found: Promise<Finding[]>) => Promise.race([found, late(what)]);
-  const asked = Promise.resolve(
-    gitlab === undefined ? noGitlab : checkGitlab(gitlab, settings, now),
-  );
-  const aboutVault = async () => {
-    const mount = await Promise.race([
-      checkMountOf(vault, settings),
-      late("Vault").then((findings) => ({ findings, isShown: false })),
-    ]);
-    if (!mount.isShown) return mount.findings;
-    const others = [
-      inTime("auth mount", checkAuthOf(vault, settings)),
-      inTime(
-        "policies",
-        asked.then(({ facts }) => checkPolicies(vault, settings, facts)),
-      ),
-      inTime(
-        "roles",
-        asked.then(({ facts }) => checkRoles(vault, settings, facts)),
-      ),
-      inTime("groups", checkGroups(vault, settings)),
-      inTime("this Vault token", checkOwnRights(vault, settings)),
-      inTime("accounts", checkAccounts(vault, settings, passwordAgeDays, now)),
-      ...(apisec === undefined
-        ? []
-        : [inTime("tokens at APIsec", checkPublishedTokens(vault, apisec, settings, now))]),
-    ];
-    return [...mount.findings, ...(await Promise.all(others)).flat()];
+  const open = new Map<Source, Promise<boolean>>();
+  const isOpen = (source: Source) => {
+    const known = open.get(source) ?? gates[source](world);
+    open.set(source, known);
+    return known;
   };
-  const findings = await Promise.all([
-    aboutVault(),
-    inTime(
-      "GitLab",
-      asked.then(({ findings: found }) => found),
-    ),
-  ]);
+  const { late, stop } = deadline(timeoutMs);
+  const findings = list
+    .filter(({ times }) => times.includes(world.time))
+    .map((check) => Promise.race([findingsOf(check, world, isOpen), late(check)]));
+  const all = (await Promise.all(findings)).flat();
   stop();
-  return findings.flat();
+  return all;
 }
 
-const noGitlab: { findings: Finding[]; facts: GitlabFacts } = {
-  findings: [
-    {
-      what: "GitLab",
-      state: "problem",
-      found: "was not asked: GITLAB_TOKEN is not set",
-      fix: "export GITLAB_TOKEN=…   (scope read_api, of a user who sees the rotation project)",
-    },
-  ],
-  facts: { claims: new Map() },
-};
+async function findingsOf(
+  { id, subject, needs, ask }: Check,
+  world: World,
+  isOpen: (source: Source) => Promise<boolean>,
+): Promise<Finding[]> {
+  const it = about(id, subject);
+  if (needs !== undefined && !(await isOpen(needs))) {
+    return [it.skipped(`not looked at: see the line about ${needs}`)];
+  }
+  try {
+    return await ask(world);
+  } catch (error) {
+    return [it.problem((error as Error).message)];
+  }
+}
 
 /** `late` gives, when the time is over, the line of what is not known by then. */
-function deadline(timeoutMs: number) {
+function deadline(timeoutMs: number | undefined) {
   let timer: NodeJS.Timeout | undefined;
-  const passed = new Promise<void>((resolve) => (timer = setTimeout(resolve, timeoutMs)));
-  const found = `did not end within ${timeoutMs / 1000} s`;
+  const passed = new Promise<void>((resolve) => {
+    if (timeoutMs !== undefined) timer = setTimeout(resolve, timeoutMs);
+  });
   return {
-    late: (what: string) => passed.then((): Finding[] => [{ what, state: "problem", found }]),
+    late: ({ id, subject }: Check) =>
+      passed.then(() => [
+        about(id, subject).problem(`did not end within ${(timeoutMs ?? 0) / 1000} s`),
+      ]),
     stop: () => clearTimeout(timer),
   };
 }

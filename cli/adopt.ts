@@ -7,14 +7,16 @@ import { readConfig } from "../config/readConfig";
 import type { Settings } from "../config/settings";
 import { jsonObject } from "../net/http";
 import { encodePath } from "../clients/vault";
-import { callersGitlab } from "../checks/doctor/gitlab";
-import { readStackFile } from "../checks/doctor/stackFile";
-import { connect, look } from "../checks/preflight";
-import { commandLine } from "./commandLine";
-import { chosenStack } from "./stackSettings";
+import { readStackFile } from "../checks/stackFile";
+import { callersGitlab, callersVault } from "../clients/callers";
+import { look } from "../clients/look";
+import { printed } from "../core/printed";
+import { programFolder, runner } from "../desired/packageFolder";
+import { calledFor, parsed } from "./command";
+import type { Command } from "./command";
+import { chosenStack, stackName } from "./stackSettings";
 
-const root = join(__dirname, "..");
-const usage = `npm run --silent adopt -- --stack prod
+const usage = `${calledFor.own("adopt", { isPiped: true })}
 For a stack whose state was lost: writes the list of what is there already in Vault and GitLab, and shows the
 command that takes it into a new state. Changes nothing itself.`;
 
@@ -40,20 +42,24 @@ interface Preview {
 /** How to find what is there, by resource type: the id to import it by, undefined where it is not. */
 type Finders = Record<string, (inputs: Inputs) => Promise<string | undefined>>;
 
-adopt().catch((error: Error) => {
-  console.error(error.message);
-  process.exitCode = 2;
-});
+export const adopt: Command = {
+  summary: "take what is there already into a new state",
+  usage,
+  async run(args) {
+    const { values } = parsed(usage, args, { options: { stack: { type: "string" } } });
+    await adoptStack(chosenStack(values.stack));
+    return 0;
+  },
+};
 
-async function adopt(): Promise<void> {
-  const { values } = commandLine(usage, { options: { stack: { type: "string" } } });
-  const stackName = chosenStack(values.stack);
+async function adoptStack(stack: string): Promise<void> {
+  const root = programFolder();
   mkdirSync(join(root, "dist"), { recursive: true });
-  const listFile = join("dist", `adopt-${stackName}.json`);
-  const previewed = preview(stackName, listFile);
+  const listFile = join("dist", `adopt-${stackName(stack)}.json`);
+  const previewed = preview(stack, listFile);
   const entries = (JSON.parse(readFileSync(join(root, listFile), "utf8")) as { resources: Entry[] })
     .resources;
-  const find = finders(settingsOf(stackName, previewed));
+  const find = finders(settingsOf(stackName(stack), previewed));
   const found: Entry[] = [];
   for (const entry of entries) {
     const inputs = previewed.steps.find((step) => isOf(step, entry))?.newState?.inputs;
@@ -62,7 +68,7 @@ async function adopt(): Promise<void> {
   }
   if (found.length === 0) {
     rmSync(join(root, listFile), { force: true });
-    console.log(`Stack ${stackName} has nothing to adopt: its state knows all that is there.`);
+    console.log(`Stack ${stack} has nothing to adopt: its state knows all that is there.`);
     return;
   }
   const parents = new Set(found.map(({ parent }) => parent));
@@ -71,19 +77,20 @@ async function adopt(): Promise<void> {
     join(root, listFile),
     `${JSON.stringify({ resources: [...components, ...found] }, undefined, 2)}\n`,
   );
+  const print = printed(stack, runner());
   for (const { type, id } of found) console.log(`${type.replace(/^.*:/, "").padEnd(18)}${id}`);
   console.log(
     `\nTo take these ${found.length} into the state, then the rest:\n` +
-      `  pulumi import --stack ${stackName} --file ${listFile} --protect=false --generate-code=false\n` +
-      `  pulumi up --stack ${stackName}`,
+      `  ${print.pulumi(`import --file ${listFile} --protect=false --generate-code=false`)}\n` +
+      `  ${print.pulumi("up")}`,
   );
 }
 
 /** What `up` would create; Pulumi writes the list with a placeholder for each id. */
-function preview(stackName: string, listFile: string): Preview {
-  const args = ["preview", "--stack", stackName, "--json", "--import-file", listFile];
+function preview(stack: string, listFile: string): Preview {
+  const args = ["preview", "--stack", stack, "--json", "--import-file", listFile];
   const { status, stdout, stderr, error } = spawnSync("pulumi", args, {
-    cwd: root,
+    cwd: programFolder(),
     encoding: "utf8",
     maxBuffer: 2 ** 30,
     stdio: ["ignore", "pipe", "pipe"],
@@ -99,13 +106,13 @@ function isOf({ op, urn, newState }: Preview["steps"][number], entry: Entry): bo
   return op === "create" && newState?.type === entry.type && urn.endsWith(`::${name}`);
 }
 
-function settingsOf(stackName: string, { config, steps }: Preview): Settings {
+function settingsOf(stack: string, { config, steps }: Preview): Settings {
   const project = steps[0]?.urn.split("::")[1] ?? "";
   // Secrets are shown as "[secret]", which is neither a password's nor a webhook's value.
   const values = Object.entries(config).filter(([, value]) => value !== "[secret]");
   return readConfig({
     project,
-    stack: stackName,
+    stack,
     values: Object.fromEntries(values),
     secretKeys: [],
     env: process.env,
@@ -116,12 +123,15 @@ function settingsOf(stackName: string, { config, steps }: Preview): Settings {
 }
 
 function finders(settings: Settings): Finders {
-  const vault = connect(settings);
+  const vault = callersVault(settings);
   const inVault = async (path: string, id: string) =>
     (await look(vault, encodePath(path))) === undefined ? undefined : id;
-  const token = process.env["GITLAB_TOKEN"] ?? "";
   const { caFile } = readStackFile(settings.stack).gitlab;
-  const gitlab = callersGitlab(settings.gitlabUrl, caFile, token);
+  const reader = callersGitlab(settings, process.env["GITLAB_TOKEN"], caFile);
+  const gitlab = (path: string) => {
+    if (reader === undefined) throw new Error("GITLAB_TOKEN is not set: GitLab is asked with it.");
+    return reader(path);
+  };
   return {
     "vault:index/policy:Policy": ({ name }) => inVault(`sys/policies/acl/${name}`, `${name}`),
     "vault:jwt/authBackend:AuthBackend": ({ path }) =>

@@ -1,64 +1,79 @@
-import { writeFileSync } from "node:fs";
-import { checkReport, shortened } from "../checks/report";
-import { checkStack } from "../checks/run";
-import type { Settings } from "../config/settings";
-import type { GitlabReader } from "../clients/gitlab";
-import { callersGitlab } from "../checks/doctor/gitlab";
-import { readStackFile } from "../checks/doctor/stackFile";
-import { connect } from "../checks/preflight";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { checks, gates } from "../checks/list";
+import { checkReport, exitCodeOf, shortened, table } from "../checks/report";
+import type { JsonReport } from "../checks/report";
+import { runChecks } from "../checks/run";
+import { readStackFile } from "../checks/stackFile";
+import { timeText } from "../checks/time";
+import { worldOf } from "../checks/world";
+import type { Finding } from "../checks/finding";
+import { callersGitlab, callersVault } from "../clients/callers";
+import { packageFolder } from "../desired/packageFolder";
 import { proxyTo } from "../net/proxy";
 import { nodeSend } from "../net/transport";
-import { commandLine } from "./commandLine";
-import { report } from "./findings";
+import { calledFor, parsed } from "./command";
+import type { Command } from "./command";
 import { chosenStack, stackSettings } from "./stackSettings";
 
-const usage = `npm run --silent check -- --stack prod
-  --json               all findings as a list of { what, state, found, fix? }; state: ok, warning, problem
+const usage = `${calledFor.own("check", { isPiped: true })}
+  --json               all that is known: { schema, project, stack, version, checkedAt, findings }
   --junit FILE         and as a JUnit report
   --password-age DAYS  from how many days on a password is old (90; 0 = never)
   --read-tokens        reads the published tokens, too, and tries each at APIsec
   --timeout SECONDS    what is not known by then is a problem (300)
 Is a stack healthy? Looks at Vault, GitLab and the age of every token and password; reads only, no secret.
-Exit code: 0 all ok, 1 warnings, 2 problems, or the check itself could not run.`;
+Exit code: 0 all well, 1 warnings, 2 problems, or the check itself could not run.`;
 
-check().then(
-  // What did not end in time is not waited for.
-  () => process.exit(),
-  (error: Error) => {
-    console.error(error.message);
-    process.exit(2);
+const options = {
+  stack: { type: "string" },
+  json: { type: "boolean", default: false },
+  junit: { type: "string" },
+  "password-age": { type: "string", default: "90" },
+  "read-tokens": { type: "boolean", default: false },
+  timeout: { type: "string", default: "300" },
+} as const;
+
+export const check: Command = {
+  summary: "is a stack healthy? tokens, passwords, Vault, GitLab",
+  usage,
+  async run(args) {
+    const { values } = parsed(usage, args, { options });
+    const stack = chosenStack(values.stack);
+    const settings = stackSettings(stack);
+    const passwordAgeDays = wholeNumber("--password-age", values["password-age"], 0);
+    const timeoutMs = wholeNumber("--timeout", values.timeout, 1) * 1000;
+    const { caFile } = readStackFile(settings.stack).gitlab;
+    const world = worldOf({
+      time: "after",
+      settings,
+      stack,
+      vault: callersVault(settings),
+      gitlab: callersGitlab(settings, process.env["GITLAB_TOKEN"], caFile),
+      apisec: values["read-tokens"] ? nodeSend({ proxyFor: proxyTo }) : undefined,
+      passwordAgeDays,
+    });
+    const findings = await runChecks(world, checks, gates, timeoutMs);
+    if (values.junit !== undefined) writeFileSync(values.junit, checkReport(findings));
+    console.log(
+      values.json ? jsonOf(settings, findings, world.now) : table(shortened(findings), findings),
+    );
+    return exitCodeOf(findings);
   },
-);
+};
 
-async function check(): Promise<void> {
-  const { values } = commandLine(usage, {
-    options: {
-      stack: { type: "string" },
-      json: { type: "boolean", default: false },
-      junit: { type: "string" },
-      "password-age": { type: "string", default: "90" },
-      "read-tokens": { type: "boolean", default: false },
-      timeout: { type: "string", default: "300" },
-    },
-  });
-  const settings = stackSettings(chosenStack(values.stack));
-  const passwordAgeDays = wholeNumber("--password-age", values["password-age"], 0);
-  const timeoutMs = wholeNumber("--timeout", values.timeout, 1) * 1000;
-  const world = {
-    vault: connect(settings),
-    gitlab: gitlabOf(settings),
-    apisec: values["read-tokens"] ? nodeSend({ proxyFor: proxyTo }) : undefined,
-    now: Date.now(),
+/** The findings of `--json`, with what they are of. */
+export function jsonOf(
+  { project, stack }: { project: string; stack: string },
+  findings: readonly Finding[],
+  now = Date.now(),
+): string {
+  const { version } = JSON.parse(readFileSync(join(packageFolder(), "package.json"), "utf8")) as {
+    version: string;
   };
-  const findings = await checkStack(settings, world, { passwordAgeDays, timeoutMs });
-  if (values.junit !== undefined) writeFileSync(values.junit, checkReport(findings));
-  report(findings, values.json, shortened(findings));
-}
-
-/** GitLab with the caller's token; undefined where there is none. */
-function gitlabOf({ stack, gitlabUrl }: Settings): GitlabReader | undefined {
-  const token = process.env["GITLAB_TOKEN"];
-  return token ? callersGitlab(gitlabUrl, readStackFile(stack).gitlab.caFile, token) : undefined;
+  const checkedAt = timeText(now);
+  const report: JsonReport = { schema: 1, project, stack, version, checkedAt, findings };
+  return JSON.stringify(report, undefined, 2);
 }
 
 function wholeNumber(option: string, text: string, least: number): number {

@@ -5,43 +5,40 @@ import type { Settings } from "../config/settings";
 import { policyName } from "../desired/names";
 import { tokenKeptSeconds } from "../desired/tokenLife";
 import { onceEnvironment } from "../job/environment";
-import { commandLine } from "./commandLine";
+import { packageFolder } from "../desired/packageFolder";
+import { calledFor, parsed } from "./command";
+import type { Command } from "./command";
 import { chosenStack, stackSettings } from "./stackSettings";
 
-const root = join(__dirname, "..");
-const usage = `npm run rotate -- --stack prod [--account scanner …]      without --account: all that are published
+const usage = `${calledFor.own("rotate", { options: "[--account scanner …]" })}      without --account: all that are published
 Buys new tokens now, where the schedule cannot or is too late: the rotation job itself, run once from here with
 the caller's Vault token, whose policy is the stack's rotator's or deployer's. Ends with its exit code: 0 all
 rotated or kept, 1 some failed, 2 nothing tried, 3 Vault.`;
 
-rotate().then(
-  (code) => {
-    process.exitCode = code;
+export const rotate: Command = {
+  summary: "buy new tokens now, from here",
+  usage,
+  async run(args) {
+    const { values } = parsed(usage, args, {
+      options: { stack: { type: "string" }, account: { type: "string", multiple: true } },
+    });
+    const settings = stackSettings(chosenStack(values.stack));
+    const accounts = accountsOf(settings, values.account);
+    if (!existsSync(join(packageFolder(), "dist", "rotate.mjs"))) {
+      throw new Error(
+        "dist/rotate.mjs, the rotation job, has not been built: run `npm run build`.",
+      );
+    }
+    const { code, denied } = await runJob(settings, accounts);
+    if (denied) {
+      const name = policyName(settings.policyPrefix, settings.stack, "rotator");
+      console.error(
+        `Your Vault token (VAULT_TOKEN or ~/.vault-token) may not do that. It needs the policy ${name}, or the deployer's: an admin's only reads.`,
+      );
+    }
+    return code;
   },
-  (error: Error) => {
-    console.error(error.message);
-    process.exitCode = 2;
-  },
-);
-
-async function rotate(): Promise<number> {
-  const { values } = commandLine(usage, {
-    options: { stack: { type: "string" }, account: { type: "string", multiple: true } },
-  });
-  const settings = stackSettings(chosenStack(values.stack));
-  const accounts = accountsOf(settings, values.account);
-  if (!existsSync(join(root, "dist", "rotate.mjs"))) {
-    throw new Error("dist/rotate.mjs, the rotation job, has not been built: run `npm run build`.");
-  }
-  const { code, denied } = await runJob(settings, accounts);
-  if (denied) {
-    const policy = policyName(settings.policyPrefix, settings.stack, "rotator");
-    console.error(
-      `Your Vault token (VAULT_TOKEN or ~/.vault-token) may not do that. It needs the policy ${policy}, or the deployer's: an admin's only reads.`,
-    );
-  }
-  return code;
-}
+};
 
 /** The accounts to rotate; throws where one that is named is none of the stack's, or not published. */
 function accountsOf(settings: Settings, named: string[] | undefined): string[] {
@@ -67,7 +64,7 @@ function runJob(
   accounts: readonly string[],
 ): Promise<{ code: number; denied: boolean }> {
   const child = spawn("sh", [join("job", "once.sh")], {
-    cwd: root,
+    cwd: packageFolder(),
     env: {
       ...process.env,
       ...onceEnvironment(settings, tokenKeptSeconds(settings)),

@@ -5,17 +5,34 @@ import { readConfig } from "../config/readConfig";
 import type { Settings } from "../config/settings";
 import { isObject } from "../net/http";
 import { vaultTokenFile } from "../clients/vaultToken";
-
-const root = join(__dirname, "..");
+import { programFolder, runner } from "../desired/packageFolder";
 
 /** The stack that a command is for: as its `--stack` says, else PULUMI_STACK. Throws where neither does. */
 export function chosenStack(given: string | undefined): string {
   const stack = given ?? process.env["PULUMI_STACK"] ?? "";
   if (stack === "")
     throw new Error(
-      "Which stack? Name it with `-- --stack <name>`: npm keeps to itself what has no `--` before it.",
+      runner() === "npx"
+        ? "Which stack? Name it with `--stack <name>`."
+        : "Which stack? Name it with `-- --stack <name>`: npm keeps to itself what has no `--` before it.",
     );
   return stack;
+}
+
+/** The last part of `organization/project/stack`, by which Pulumi names the stack's file. */
+export function stackName(stack: string): string {
+  return stack.split("/").at(-1) ?? stack;
+}
+
+/** The project's name, which its keys begin with. */
+export function projectName(): string {
+  const path = join(programFolder(), "Pulumi.yaml");
+  if (!existsSync(path)) {
+    throw new Error(
+      `There is no Pulumi.yaml in ${process.cwd()} or above: run it in the folder of the program.`,
+    );
+  }
+  return (parse(readFileSync(path, "utf8")) as { name: string }).name;
 }
 
 /**
@@ -23,14 +40,13 @@ export function chosenStack(given: string | undefined): string {
  * passphrase or state, and so without what is encrypted there. `offline`: nothing will be asked, so it does
  * not matter where Vault is. Throws an error that lists every problem.
  */
-export function stackSettings(stack: string, offline = false): Settings {
-  const file = join(root, `Pulumi.${stack}.yaml`);
+export function stackSettings(given: string, offline = false): Settings {
+  const project = projectName();
+  const stack = stackName(given);
+  const file = join(programFolder(), `Pulumi.${stack}.yaml`);
   if (!existsSync(file)) {
     throw new Error(`Pulumi.${stack}.yaml is not there: run \`pulumi stack init ${stack}\` first.`);
   }
-  const { name: project } = parse(readFileSync(join(root, "Pulumi.yaml"), "utf8")) as {
-    name: string;
-  };
   const { config } = parse(readFileSync(file, "utf8")) as { config?: Record<string, unknown> };
   const values = Object.entries(config ?? {})
     .filter(([, value]) => !isEncrypted(value))

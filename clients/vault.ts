@@ -55,10 +55,13 @@ export interface SecretStore {
 
 export type VaultProblem = "unreachable" | "denied" | "sealed" | "redirect" | "refused";
 
-export function vaultError(
-  problem: VaultProblem,
-  message: string,
-): Error & { problem: VaultProblem } {
+export interface VaultError extends Error {
+  problem: VaultProblem;
+  /** Denied because Vault does not know the token: no policy would help. */
+  isTokenUnknown?: boolean;
+}
+
+export function vaultError(problem: VaultProblem, message: string): VaultError {
   return Object.assign(new Error(message), { name: "VaultError", problem });
 }
 
@@ -159,13 +162,8 @@ function usable(
   secrets: readonly string[],
 ): HttpResponse {
   const { status } = answer;
-  if (status === 403) {
-    throw vaultError(
-      "denied",
-      `Vault denies ${what} (403): the token is not valid, or its policies do not allow it`,
-    );
-  }
   const text = foreignText(vaultErrors(answer), [...secrets, vault.token ?? ""]);
+  if (status === 403) throw denied(what, text);
   const reason = text === "" ? "" : `: ${text}`;
   if (status === 503 && /^(Vault is sealed)?$/.test(text)) {
     throw vaultError("sealed", `Vault at ${vault.address} is sealed (503)`);
@@ -183,6 +181,22 @@ function usable(
     );
   }
   return answer;
+}
+
+/**
+ * Vault and OpenBao tell a token that they do not know ("permission denied", or "invalid token" among the errors)
+ * from one whose policies do not allow the call ("1 error occurred: * permission denied").
+ */
+function denied(what: string, text: string): VaultError {
+  const isTokenUnknown = text === "permission denied" || text.includes("invalid token");
+  const why = isTokenUnknown
+    ? "the token is not valid: it is wrong, or has ended"
+    : text.includes("permission denied")
+      ? "the token's policies do not allow it"
+      : "the token is not valid, or its policies do not allow it";
+  return Object.assign(vaultError("denied", `Vault denies ${what} (403): ${why}`), {
+    isTokenUnknown,
+  });
 }
 
 /** A path for a URL: each segment encoded, the slashes between them kept. */

@@ -1,3 +1,4 @@
+import { printed } from "../core/printed";
 import { secretNames } from "./schema";
 import type { ConfigSource } from "./settings";
 
@@ -29,6 +30,7 @@ export function problemList(
 ): ProblemList {
   const lines: string[] = [];
   const keyOf = (path: Path) => `${source.project}:${String(path[0])}`;
+  const print = printed(source.stack, "npm");
   const list: ProblemList = {
     lines,
     add(path, found, expected, fix = `set it with ${list.set(path)}`) {
@@ -48,7 +50,7 @@ export function problemList(
     },
     isSecret: (path) =>
       secretNames.includes(String(path[0])) || source.secretKeys.includes(keyOf(path)),
-    pulumi: (command) => `\`pulumi ${command} --stack ${source.stack}\``,
+    pulumi: (command) => `\`${print.pulumi(command)}\``,
     set(path, value = "…") {
       return list.isSecret(path)
         ? list.pulumi(`config set --secret ${argument(path)}`)

@@ -1,9 +1,25 @@
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
+import type { Runner } from "../core/printed";
 
 /** This package's folder, whether its sources run or what is built of them. */
 export function packageFolder(): string {
-  let folder = __dirname;
-  while (!existsSync(join(folder, "package.json"))) folder = dirname(folder);
-  return folder;
+  return folderWith("package.json", __dirname) ?? __dirname;
+}
+
+/** The folder of the program that is run here, this package or one that depends on it: the nearest with a Pulumi.yaml. */
+export function programFolder(): string {
+  return folderWith("Pulumi.yaml", process.cwd()) ?? process.cwd();
+}
+
+/** How this program's commands are run from here. */
+export function runner(): Runner {
+  return programFolder() === packageFolder() ? "npm" : "npx";
+}
+
+/** The folder `from`, or the nearest above it, that has a file of this name. */
+function folderWith(file: string, from: string): string | undefined {
+  if (existsSync(join(from, file))) return from;
+  const above = dirname(from);
+  return above === from ? undefined : folderWith(file, above);
 }

@@ -84,7 +84,7 @@ async function prepare(world: World, tools: ToolReport): Promise<LabEnvironment>
 async function tokenOf(world: World, role: "deployer" | "monitor"): Promise<string> {
   const policy = await inRoot(
     process.execPath,
-    ["-r", "ts-node/register", "cli/policy.ts", role, "--stack", "dev"],
+    ["cli/bin.js", "policy", role, "--stack", "dev"],
     // As the lab's Vault admin: where config names groups, Vault is asked for them.
     {
       ...cleanEnvironment(),

@@ -3,17 +3,15 @@ import { serviceAccounts } from "apisec-credentials/components/serviceAccount";
 import { TokenRotation } from "apisec-credentials/components/tokenRotation";
 import { settingsFrom } from "apisec-credentials/config";
 import { desiredState } from "apisec-credentials/desiredState";
-import { findInGitlab } from "apisec-credentials/findInGitlab";
 import { preflight } from "apisec-credentials/preflight";
 import { admin, scanner } from "./accounts";
 
 export = async () => {
   const accounts = [admin, scanner];
   const settings = settingsFrom({ accounts, gitlabProject: "platform/apisec-rotation" });
-  // Both only read, and stop the program before anything is registered.
-  const { mountExists, groupIds } = await preflight(settings);
-  const { project, consumers } = await findInGitlab(settings);
-  const wanted = desiredState(settings, { project, claims: consumers, groupIds });
+  // Only reads, and stops the program before anything is registered.
+  const { mountExists, project, ...facts } = await preflight(settings);
+  const wanted = desiredState(settings, { project, ...facts });
 
   const store = new SecretStore("apisec", { ...wanted.vault, mountExists });
   const rotation = new TokenRotation("apisec", {

@@ -37,7 +37,7 @@ async function rotatorOf(stack: string): Promise<string> {
 type Printed = "deployer" | "preview" | "monitor" | "verifier" | "handover";
 
 async function policyOf(name: Printed, stack: string, ...more: string[]): Promise<string> {
-  const args = ["-r", "ts-node/register", "cli/policy.ts", name, "--stack", stack, ...more];
+  const args = ["cli/bin.js", "policy", name, "--stack", stack, ...more];
   const { stdout, stderr } = await run(process.execPath, args, { cwd: lab.program, env: lab.env });
   if (stdout === "") throw new Error(stderr);
   return tokenWith(lab.world.vault, `apisec-${stack}-${name}`, stdout);

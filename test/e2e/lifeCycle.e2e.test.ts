@@ -256,7 +256,7 @@ test("a lost state: adopt lists what is there, and up then changes none of it", 
   await done(pulumi("stack", "rm", "--yes", "--force", "--preserve-config"));
   await done(pulumi("stack", "init", "next"));
   const said = await done(
-    run(process.execPath, ["-r", "ts-node/register", "cli/adopt.ts", "--stack", "next"], {
+    run(process.execPath, ["cli/bin.js", "adopt", "--stack", "next"], {
       cwd: lab.program,
       env: lab.env,
     }),

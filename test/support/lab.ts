@@ -189,7 +189,7 @@ export async function startTestLab({
 
 /** A token with nothing but the policy that `npm run policy` prints for the stack, in its namespace. */
 async function deployerToken(lab: TestLab, stack: string): Promise<string> {
-  const args = ["-r", "ts-node/register", "cli/policy.ts", "deployer", "--stack", stack];
+  const args = ["cli/bin.js", "policy", "deployer", "--stack", stack];
   const { code, stdout, stderr } = await run(process.execPath, args, {
     cwd: lab.program,
     env: lab.env,

@@ -19,10 +19,10 @@ const calls: Record<string, number> = {
   warn: 0,
   err: 0,
   error: 0,
-  push: 0,
+  listed: 0,
 };
 /** Where a check's list of problems, or of warnings, is what it returns. */
-const listsOf = ["checks/preflight.ts", "checks/findInGitlab.ts", "config/checks.ts"];
+const listsOf = ["config/checks.ts"];
 
 /** Where a warning is a `text`. */
 const ofJob = ["core/tokenRotation.ts"];
@@ -30,15 +30,7 @@ const ofJob = ["core/tokenRotation.ts"];
 /** Every error and warning of the program, of the job and of the scripts: what a message's first sentence is. */
 export function messages(): Message[] {
   const found: Message[] = [];
-  const sources = [
-    "index.ts",
-    "checks/preflight.ts",
-    "checks/findInGitlab.ts",
-    "config",
-    "core",
-    "clients",
-    "net",
-  ];
+  const sources = ["index.ts", "checks", "config", "core", "clients", "net"];
   const others = ["components", "providers", "job", "cli", "build", "desired"];
   for (const file of [...sources, ...others].flatMap(filesOf)) {
     visit(file, (node) => {
@@ -50,35 +42,25 @@ export function messages(): Message[] {
   return found;
 }
 
-/** Whose lines both commands have. */
-const ofBoth = "checks/project.ts";
-/** Before up: messages, no lines. */
-const ofNeither = ["checks/preflight.ts", "checks/findInGitlab.ts"];
-
-/** What the lines of `npm run doctor` and `npm run check` are about: their `what`. */
-export function subjects(folder: "checks/doctor" | "checks"): Message[] {
-  const found: Message[] = [];
-  for (const file of new Set([...filesOf(folder), ofBoth])) {
-    if (ofNeither.includes(file)) continue;
+/** The ids of all findings: what `about` and the list of checks are given first. */
+export function findingIds(): string[] {
+  const ids = new Set<string>();
+  for (const file of [...filesOf("checks"), ...filesOf("cli")]) {
     visit(file, (node) => {
-      const named =
-        (ts.isPropertyAssignment(node) || ts.isVariableDeclaration(node)) &&
-        node.name.getText() === "what" &&
-        node.initializer !== undefined
-          ? textsOf(node.initializer)
-          : [];
-      found.push(...named.filter((text) => /[a-z]/i.test(text)).map((text) => ({ file, text })));
+      const isNamed =
+        ts.isCallExpression(node) &&
+        /^(about|check)$/.test(node.expression.getText()) &&
+        node.arguments[0] !== undefined;
+      for (const id of isNamed ? textsOf(node.arguments[0]) : []) ids.add(id);
     });
   }
-  return found;
+  return [...ids];
 }
 
 function messageOf(node: ts.Node, file: string): string[] {
   if (ts.isCallExpression(node) || ts.isNewExpression(node)) {
     const name = /\w+$/.exec(node.expression.getText())?.[0] ?? "";
     if (name === "stop") return textsOf(node.arguments?.[2]).map((what) => `Account … ${what}`);
-    // What is pushed elsewhere is a line of a message that stands here itself.
-    if (name === "push" && file !== "checks/findInGitlab.ts") return [];
     return textsOf(node.arguments?.[calls[name] ?? -1]);
   }
   if (ts.isArrayLiteralExpression(node) && listsOf.includes(file)) {
@@ -124,7 +106,7 @@ function textsOf(node: ts.Expression | undefined): string[] {
 
 function filesOf(path: string): string[] {
   if (!statSync(join(root, path)).isDirectory()) return [path];
-  const names = readdirSync(join(root, path)).filter((name) => /\.(ts|mjs)$/.test(name));
+  const names = readdirSync(join(root, path)).filter((name) => /\.(ts|mjs|js)$/.test(name));
   return names.map((name) => `${path}/${name}`);
 }
 

@@ -28,13 +28,6 @@ interface Monitor {
   ): void;
 }
 
-export const gitlabProject = {
-  id: "42",
-  pathWithNamespace: "platform/apisec-rotation",
-  webUrl: "https://gitlab.example.com/platform/apisec-rotation",
-};
-/** As the engine hands on what a plugin says. */
-const notFound = () => Object.assign(new Error(), { details: "404 Not Found" });
 /** What the providers would add to a resource's inputs. */
 const computed: Record<string, object> = {
   "gitlab:index/pipelineSchedule:PipelineSchedule": { pipelineScheduleId: 17, owner: 5 },
@@ -48,7 +41,6 @@ const computed: Record<string, object> = {
 export async function withMocks<T>(
   build: () => T | Promise<T>,
   preview = false,
-  project: { ciConfigPath?: string; files?: Record<string, string> } = {},
 ): Promise<{ resources: Registered[]; calls: pulumi.runtime.MockCallArgs[]; result: T }> {
   const calls: pulumi.runtime.MockCallArgs[] = [];
   const resources: Registered[] = [];
@@ -63,21 +55,6 @@ export async function withMocks<T>(
     },
     call(args) {
       calls.push(args);
-      const { id, fullPath } = args.inputs as { id?: string; fullPath?: string };
-      if (id === "404" || fullPath === "nobody") throw notFound();
-      const { ciConfigPath = "", files = {} } = project;
-      if (args.token === "gitlab:index/getProject:getProject") {
-        const { pathWithNamespace = "" } = args.inputs as { pathWithNamespace?: string };
-        const isReader = pathWithNamespace.startsWith("payments/");
-        return { ...gitlabProject, ...(isReader ? { id: "43" } : {}), ciConfigPath };
-      }
-      if (args.token === "gitlab:index/getGroup:getGroup") return { groupId: 77 };
-      if (args.token === "gitlab:index/getRepositoryFile:getRepositoryFile") {
-        const { filePath } = args.inputs as { filePath: string };
-        const text = files[filePath];
-        if (text === undefined) throw notFound();
-        return { content: Buffer.from(text).toString("base64") };
-      }
       throw new Error(`No mock for ${args.token}`);
     },
   };

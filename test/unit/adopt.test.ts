@@ -15,7 +15,7 @@ async function adopt(config: Record<string, string>) {
   writeFileSync(join(dir, "pulumi"), fake);
   chmodSync(join(dir, "pulumi"), 0o755);
   try {
-    const args = ["-r", "ts-node/register", "cli/adopt.ts", "--stack", "unit"];
+    const args = ["cli/bin.js", "adopt", "--stack", "unit"];
     return await run(process.execPath, args, {
       cwd: root,
       env: {

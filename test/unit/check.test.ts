@@ -1,17 +1,25 @@
 import { readConfig } from "../../config/readConfig";
-import { checkAccounts, neededUntil, passwordFinding, tokenFinding } from "../../checks/accounts";
-import { asked } from "../../checks/attempt";
+import { neededUntil, passwordFinding, tokenFinding } from "../../checks/accounts";
+import { askGitlab } from "../../checks/attempt";
 import { differences } from "../../core/differences";
+import { about } from "../../checks/finding";
 import type { Finding } from "../../checks/finding";
-import { checkGitlab, overrideFinding, ownTokenFinding } from "../../checks/gitlab";
+import { checkFiles } from "../../checks/files";
+import { ownTokenFinding } from "../../checks/gitlabToken";
+import { checkGroups } from "../../checks/groups";
 import { readMetadata } from "../../checks/keys";
-import { projectFinding } from "../../checks/project";
+import { checks, gates } from "../../checks/list";
+import { policyProblem } from "../../checks/policies";
+import { overrideFinding, projectFinding } from "../../checks/project";
 import { checkPublishedTokens, tokenProblem } from "../../checks/publishedTokens";
 import { checkReport, shortened } from "../../checks/report";
-import { checkStack } from "../../checks/run";
+import { roleFinding } from "../../checks/roles";
+import { runChecks } from "../../checks/run";
 import { lastPipelineFinding, ownerFinding, scheduleFinding } from "../../checks/schedule";
 import { span } from "../../checks/time";
-import { checkGroups, checkOwnRights, policyProblem, roleFinding } from "../../checks/vault";
+import { checkOwnRights } from "../../checks/vaultToken";
+import { worldOf } from "../../checks/world";
+import type { World } from "../../checks/world";
 import { gitlabReader } from "../../clients/gitlab";
 import type { HttpRequest, HttpResponse } from "../../net/http";
 import type { VaultConnection } from "../../clients/vault";
@@ -26,6 +34,13 @@ const settings = readConfig(sourceOf());
 const [scanner] = settings.accounts;
 if (scanner === undefined) throw new Error("no account");
 const time = (ms: number) => new Date(ms).toISOString();
+
+/** A stack that runs, seen by a monitor: a Vault and a GitLab that say nothing, unless `more` names others. */
+function worldWith(more: Partial<Parameters<typeof worldOf>[0]> = {}): World {
+  const vault = { ...scripted(), address: "https://vault.example.com:8200", token: "hvs.t" };
+  const gitlab = () => Promise.resolve(undefined);
+  return worldOf({ time: "after", settings, vault, gitlab, now, passwordAgeDays: 90, ...more });
+}
 
 /** A key whose newest version was written some hours ago. */
 function key(hoursAgo: number, endsInHours?: number, destroyed = false) {
@@ -80,7 +95,7 @@ describe("differences", () => {
 describe("a token", () => {
   const needed = neededUntil(settings, now);
   const finding = (...of: Parameters<typeof key>) =>
-    tokenFinding(settings, "scanner", key(...of), needed, now);
+    tokenFinding(worldWith(), "scanner", key(...of), needed);
 
   test("must outlast the run after the next, where one run may be missed", () => {
     // 17 */6: at 12:00 the next are at 12:17 and 18:17; the job may take a quarter of an hour.
@@ -99,7 +114,12 @@ describe("a token", () => {
     ["for longer", "warning", /it leaves Vault only at 2026-/, finding(3, 30)],
     ["dead and there", "problem", /leaves Vault never, and has ended at APIsec$/, finding(24)],
   ])("%s: %s", (_, state, text, found) => {
-    expect(found).toMatchObject({ what: "token scanner", state });
+    expect(found).toMatchObject({
+      id: "token",
+      subject: "token scanner",
+      account: "scanner",
+      state,
+    });
     expect(found.found).toMatch(text);
     expect(found.fix).toBe(
       state === "ok" ? undefined : "npm run rotate -- --stack prod --account scanner",
@@ -107,24 +127,24 @@ describe("a token", () => {
   });
 
   test("that is not there", () => {
-    const finding = tokenFinding(settings, "scanner", readMetadata({}), needed, now);
+    const finding = tokenFinding(worldWith(), "scanner", readMetadata({}), needed);
     expect(finding).toMatchObject({ state: "problem", found: "there is none" });
   });
 });
 
 describe("a password", () => {
   const finding = (days: number, state = key(100 * 24)) =>
-    passwordFinding(settings, scanner, state, days, now);
+    passwordFinding(worldWith({ passwordAgeDays: days }), scanner, state);
 
   test("is old from the given day on, with the command that changes it", () => {
     expect(finding(100)).toEqual({
-      what: "password scanner",
-      state: "ok",
+      ...{ id: "password", subject: "password scanner", account: "scanner", state: "ok" },
       found: "written 100 days ago",
+      values: { version: 3, written: "2026-08-16T12:00:00Z" },
     });
     expect(finding(0).state).toBe("ok");
-    expect(finding(90)).toEqual({
-      what: "password scanner",
+    expect(finding(90)).toMatchObject({
+      subject: "password scanner",
       state: "warning",
       found: "written 100 days ago, expected at most 90 days",
       fix: "pulumi config set --path 'accounts[0].passwordGeneration' 2 --stack prod && pulumi up --stack prod",
@@ -163,7 +183,7 @@ describe("the schedule", () => {
   });
 
   test("is as declared, or what is not is named; a variable's value never is", () => {
-    expect(scheduleFinding(settings, declared, 1)).toMatchObject({
+    expect(scheduleFinding(worldWith(), "projects/3", declared)).toMatchObject({
       state: "ok",
       found: "17 */6 * * * UTC, next run 2026-11-24T12:17:00Z",
     });
@@ -171,7 +191,13 @@ describe("the schedule", () => {
       ...{ ...declared, active: false, ref: "refs/heads/x", cron_timezone: "Europe/Berlin" },
       variables: [{ key: "VAULT_ADDR", value: "canary" }],
     };
-    const { state, found } = scheduleFinding(settings, spoilt, 2);
+    const two = [{ ...spoilt, id: 8 }, { id: 7 }];
+    const { state, found, fix } = scheduleFinding(
+      worldWith(),
+      "projects/3",
+      { ...spoilt, id: 8 },
+      two,
+    );
     expect(state).toBe("problem");
     expect(found.split("; ")).toEqual([
       "is inactive: nothing rotates the tokens",
@@ -179,6 +205,11 @@ describe("the schedule", () => {
       "cron_timezone is Europe/Berlin, declared UTC",
       "has variables, which win over the project's: VAULT_ADDR",
       "is there 2 times",
+    ]);
+    expect(fix?.split(" && ")).toEqual([
+      "glab api -X DELETE projects/3/pipeline_schedules/7",
+      "glab api -X DELETE projects/3/pipeline_schedules/8/variables/VAULT_ADDR",
+      "pulumi up --refresh --stack prod",
     ]);
   });
 
@@ -193,7 +224,7 @@ describe("the schedule", () => {
     ["is to come", "ok", { ...declared, created_at: time(now - hour) }],
     ["has no date", "problem", { last_pipeline: { status: "success" } }],
   ])("its last pipeline %s: %s", (_, state, schedule) => {
-    const finding = lastPipelineFinding(settings, schedule as Record<string, unknown>, now);
+    const finding = lastPipelineFinding(worldWith(), schedule as Record<string, unknown>);
     expect(finding.state).toBe(state);
   });
 });
@@ -214,9 +245,8 @@ describe("the schedule's owner", () => {
             : Promise.resolve(tokens)
           : Promise.resolve(level === 0 ? undefined : { access_level: level }),
       "projects/3",
-      settings,
-      owner as Record<string, unknown> | undefined,
-      now,
+      { owner },
+      worldWith(),
     );
 
   test.each<[string, Finding["state"], RegExp, Parameters<typeof finding>]>([
@@ -260,11 +290,12 @@ test("the project is private and not archived; who may set variables is known", 
 });
 
 test("the token that asks GitLab is spoken of before it ends", () => {
-  const state = (token: unknown) => ownTokenFinding(token, now).state;
+  const state = (token: object) =>
+    ownTokenFinding({ scopes: ["read_api"], ...token }, worldWith()).state;
   expect(state({ expires_at: null })).toBe("ok");
   expect(state({ expires_at: "2027-06-01" })).toBe("ok");
   expect(state({ expires_at: "2026-12-01" })).toBe("warning");
-  expect(state(undefined)).toBe("warning");
+  expect(state({ scopes: undefined })).toBe("warning");
 });
 
 describe("GitLab's answers", () => {
@@ -341,8 +372,14 @@ test.each([
   [500, "problem", undefined],
 ])("a %d of GitLab is a %s", async (status, state, fix) => {
   const error = Object.assign(new Error("so it said"), { status });
-  const [finding] = await asked("branch main", () => Promise.reject(error));
-  expect(finding).toMatchObject({ what: "branch main", state, found: "so it said" });
+  const it = about("branch", "branch main");
+  const [finding] = await askGitlab(worldWith(), it, () => Promise.reject(error));
+  expect(finding).toMatchObject({
+    id: "branch",
+    subject: "branch main",
+    state,
+    found: "so it said",
+  });
   if (fix === undefined) expect(finding?.fix).toBeUndefined();
   else expect(finding?.fix).toMatch(fix);
 });
@@ -366,7 +403,7 @@ describe("the role", () => {
     ...{ token_ttl: 900, token_max_ttl: 900, token_explicit_max_ttl: 900, expiration_leeway: 0 },
   };
   const finding = (changed: object, declared = role) =>
-    roleFinding(settings, declared, { ...found, ...changed });
+    roleFinding(worldWith(), declared, { ...found, ...changed });
 
   test("is as declared, or what is not is named", () => {
     expect(finding({})).toMatchObject({ state: "ok" });
@@ -379,7 +416,17 @@ describe("the role", () => {
     expect(finding({ bound_claims: { ...role.claims, user_id: "8" } })).toMatchObject({
       found: "bound_claims.user_id is 8, declared 7",
     });
-    expect(roleFinding(settings, role, undefined)).toMatchObject({ found: "is not there" });
+    expect(roleFinding(worldWith(), role, undefined)).toMatchObject({ found: "is not there" });
+  });
+
+  test("whose claims are all gone is deleted first: the plugin does not see that", () => {
+    for (const bound_claims of [null, {}]) {
+      expect(finding({ bound_claims })).toMatchObject({
+        state: "problem",
+        fix: "vault delete auth/gitlab/role/apisec-prod-rotator && pulumi up --refresh --stack prod",
+      });
+    }
+    expect(finding({ token_ttl: 60 }).fix).toBe("pulumi up --refresh --stack prod");
   });
 
   test("with claims that nobody could compare is not ok, and never passes for ok", () => {
@@ -398,7 +445,7 @@ test.each([
   ["Admins", ["default"], "problem", /^lacks apisec-prod-admin$/],
   ["Developers", ["apisec-prod-developer"], "ok", /^has its policies$/],
   ["Developers", ["apisec-prod-developer", "apisec-prod-admin"], "problem", /read passwords$/],
-  ["Developers", undefined, "problem", /^is not there$/],
+  ["Developers", undefined, "problem", /^is not there: Vault knows no identity group/],
 ])("group %s with %j: %s", async (name, policies, state, found) => {
   const status = policies === undefined ? 404 : 200;
   const body = JSON.stringify(policies === undefined ? { errors: [] } : { data: { policies } });
@@ -408,8 +455,8 @@ test.each([
     send: () => Promise.resolve({ status, headers: {}, body }),
   };
   const groups = name === "Admins" ? { adminGroups: [name] } : { developerGroups: [name] };
-  const [finding] = await checkGroups(vault, { ...settings, ...groups });
-  expect(finding).toMatchObject({ what: `group ${name}`, state });
+  const [finding] = await checkGroups(worldWith({ vault, settings: { ...settings, ...groups } }));
+  expect(finding).toMatchObject({ subject: `group ${name}`, state });
   expect(finding?.found).toMatch(found);
 });
 
@@ -428,7 +475,7 @@ test("a stored token is judged by what it says itself", () => {
 describe("the report", () => {
   const many = (state: Finding["state"], count: number): Finding[] =>
     Array.from({ length: count }, (_, index) => ({
-      ...{ what: `token a-${index}`, state, found: "<it>" },
+      ...{ id: "token", subject: `token a-${index}`, state, found: "<it>", values: {} },
       ...(state === "ok" ? {} : { fix: "mend & go" }),
     }));
 
@@ -436,7 +483,9 @@ describe("the report", () => {
     const findings = [...many("problem", 25), ...many("ok", 20), ...many("warning", 1)];
     const shown = shortened(findings);
     expect(shown).toHaveLength(20 + 20 + 1 + 1);
-    expect(shown.at(-1)).toEqual({ what: "token", state: "problem", found: "5 more of these" });
+    expect(shown.at(-1)).toMatchObject({
+      ...{ id: "token", subject: "token", state: "problem", found: "5 more of these" },
+    });
     const report = checkReport(findings);
     expect(report).toContain('<testsuite name="check" tests="46" failures="25"');
     expect(report).toContain(
@@ -448,6 +497,8 @@ describe("the report", () => {
 /** A Vault that holds this many healthy accounts, and how many it was asked at once. */
 function vaultOf(count: number, asked = { most: 0, open: 0, calls: 0 }) {
   const body = (url: string): object => {
+    if (url.includes("sys/health")) return { initialized: true, sealed: false };
+    if (url.includes("sys/mounts/")) return { type: "kv", options: { version: "2" } };
     if (url.endsWith("/password")) {
       const versions = { "1": { created_time: time(now - hour), deletion_time: "" } };
       return { current_version: 1, versions, cas_required: true, max_versions: 10 };
@@ -466,7 +517,8 @@ function vaultOf(count: number, asked = { most: 0, open: 0, calls: 0 }) {
       asked.most = Math.max(asked.most, asked.open);
       await new Promise((resolve) => setImmediate(resolve));
       asked.open -= 1;
-      return { status: 200, headers: {}, body: JSON.stringify({ data: body(url) }) };
+      const said = body(url);
+      return { status: 200, headers: {}, body: JSON.stringify({ ...said, data: said }) };
     },
   };
   const accounts = Array.from({ length: count }, (_, index) => ({
@@ -476,15 +528,20 @@ function vaultOf(count: number, asked = { most: 0, open: 0, calls: 0 }) {
   return { vault, asked, settings: readConfig(sourceOf({ accounts })) };
 }
 
+/** The checks of the accounts' keys. */
+const ofKeys = checks.filter(({ id }) => ["key-settings", "password", "token"].includes(id));
+
 test("two thousand accounts are looked at a few at a time, and told in a screenful", async () => {
   const { vault, asked, settings: large } = vaultOf(2_000);
-  const findings = await checkAccounts(vault, large, 90, now);
+  const world = worldWith({ vault: { ...vault, token: "t" }, settings: large });
+  const open = () => Promise.resolve(true);
+  const findings = await runChecks(world, ofKeys, { ...gates, Vault: open });
   expect(findings).toHaveLength(4_001);
   expect(findings.every(({ state }) => state === "ok")).toBe(true);
   expect(findings[0]?.found).toBe("4000 of 4000 keys are as declared");
   expect(shortened(findings).length).toBeLessThan(50);
   expect(asked.calls).toBe(4_000);
-  expect(asked.most).toBeLessThanOrEqual(8);
+  expect(asked.most).toBeLessThanOrEqual(16);
 });
 
 test("of the caller's rights it asks for a few accounts, from all over the list", async () => {
@@ -497,7 +554,9 @@ test("of the caller's rights it asks for a few accounts, from all over the list"
     const answer = { data: { ...rights, "apisec/data/a-1900/password": ["read"] } };
     return Promise.resolve({ status: 200, headers: {}, body: JSON.stringify(answer) });
   };
-  expect(await checkOwnRights({ ...vault, send }, large)).toMatchObject([
+  expect(
+    await checkOwnRights(worldWith({ vault: { ...vault, send }, settings: large })),
+  ).toMatchObject([
     { state: "warning", found: expect.stringMatching(/^has rights on 1 password /) as string },
   ]);
   expect(asked).toHaveLength(20);
@@ -510,10 +569,12 @@ test("an error for one account leaves the others' lines, and says what is missin
     request.url.includes("a-0/token")
       ? Promise.resolve({ status: 403, headers: {}, body: '{"errors":["denied"]}' })
       : vault.send(request);
-  const findings = await checkAccounts({ ...vault, send }, two, 90, now);
-  expect(findings.filter(({ state }) => state !== "ok")).toEqual([
+  const world = worldWith({ vault: { ...vault, send, token: "t" }, settings: two });
+  const open = () => Promise.resolve(true);
+  const findings = await runChecks(world, ofKeys, { ...gates, Vault: open });
+  expect(findings.filter(({ state }) => state !== "ok")).toMatchObject([
     {
-      what: "token a-0",
+      subject: "token a-0",
       state: "problem",
       found: expect.stringMatching(/^Vault denies GET apisec\/metadata\/a-0\/token/) as string,
       fix: expect.stringMatching(/^npm run --silent policy -- monitor --stack prod/) as string,
@@ -522,21 +583,33 @@ test("an error for one account leaves the others' lines, and says what is missin
 });
 
 test.each([
-  ["/metadata/", "accounts"],
-  ["/sys/mounts/", "Vault"],
-])("where %s hangs, the line is %s, and the rest is told", async (hanging, what) => {
+  ["/metadata/", ["key settings", "passwords", "tokens"]],
+  ["/sys/health", ["Vault"]],
+])("where %s hangs, the lines are %j, and the rest is told", async (hanging, subjects) => {
   const { vault, settings: one } = vaultOf(1);
   const send: VaultConnection["send"] = (request) =>
     request.url.includes(hanging) ? new Promise(() => undefined) : vault.send(request);
-  const world = { vault: { ...vault, send }, gitlab: undefined, apisec: undefined, now };
-  const findings = await checkStack(one, world, { passwordAgeDays: 90, timeoutMs: 200 });
-  const found = "did not end within 0.2 s";
-  expect(findings.filter((finding) => finding.found === found)).toEqual([
-    { what, state: "problem", found },
-  ]);
-  expect(findings).toContainEqual(expect.objectContaining({ what: "GitLab", state: "problem" }));
-  const others = findings.some((finding) => finding.what === "role apisec-prod-rotator");
-  expect(others).toBe(what === "accounts");
+  const world = worldWith({
+    vault: { ...vault, send, token: "t" },
+    settings: one,
+    gitlab: undefined,
+  });
+  const findings = await runChecks(world, checks, gates, 300);
+  const late = findings.filter(({ found }) => found === "did not end within 0.3 s");
+  const others = new Set(
+    checks.filter(({ needs }) => needs === "Vault").map(({ subject }) => subject),
+  );
+  const all = hanging === "/sys/health" ? [...others, "Vault token"] : [];
+  expect(late.map(({ subject }) => subject)).toEqual(expect.arrayContaining(subjects));
+  expect(
+    late.every(({ subject }) =>
+      [...subjects, ...all, "accounts that are not in config"].includes(subject),
+    ),
+  ).toBe(true);
+  expect(findings).toContainEqual(expect.objectContaining({ id: "gitlab", state: "problem" }));
+  expect(findings.some(({ subject }) => subject === "role apisec-prod-rotator")).toBe(
+    hanging === "/metadata/",
+  );
 });
 
 test.each<[string, object, Finding["state"], string]>([
@@ -546,7 +619,7 @@ test.each<[string, object, Finding["state"], string]>([
 ])("a token that APIsec is shown %s", async (_, answer, state, found) => {
   const token = accessToken({ sub: "Acme//scanner@acme.example", iat: 0, exp: now / 1000 + 60 });
   const [finding] = await tokensTried(token, answer);
-  expect(finding).toMatchObject({ what: "token scanner at APIsec", state, found });
+  expect(finding).toMatchObject({ subject: "token scanner at APIsec", state, found });
 });
 
 test("a token with ROLE_ADMIN is shown to nobody, unless that was accepted", async () => {
@@ -565,7 +638,9 @@ function tokensTried(token: string, answer: object, acceptAdminToken = false): P
   const vault = { ...scripted({ status: 200, body: stored }), address: "https://v.example.com" };
   const accounts = [{ name: "scanner", username: "scanner@acme.example", acceptAdminToken }];
   const { send } = scripted({ status: 200, body: answer });
-  return checkPublishedTokens(vault, send, readConfig(sourceOf({ accounts })), now);
+  return checkPublishedTokens(
+    worldWith({ vault, apisec: send, settings: readConfig(sourceOf({ accounts })) }),
+  );
 }
 
 test.each([
@@ -582,7 +657,7 @@ test.each([
     if (path.includes("/files/.gitlab-ci.yml")) return Promise.resolve(file);
     return Promise.resolve(/^projects\/[^/]*$/.test(path) ? { id: 42, web_url: "" } : undefined);
   };
-  const { findings } = await checkGitlab(get, settings, Date.now());
-  const found = findings.filter(({ what }) => what === "project files");
+  const findings = await checkFiles(worldWith({ settings, gitlab: get }));
+  const found = findings.filter(({ id }) => id === "project-files");
   expect(found.map(({ found: said }) => said)).toEqual(warnings);
 });

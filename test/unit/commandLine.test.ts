@@ -6,8 +6,7 @@ const commands = ["doctor", "check", "rotate", "policy", "adopt"];
 
 function call(command: string, ...args: string[]) {
   const env = { ...process.env, PULUMI_STACK: undefined };
-  const script = ["-r", "ts-node/register", `cli/${command}.ts`];
-  return run(process.execPath, [...script, ...args], { cwd: root, env });
+  return run(process.execPath, ["cli/bin.js", command, ...args], { cwd: root, env });
 }
 
 test.each(commands)("%s --help says how it is called", async (command) => {

@@ -7,17 +7,27 @@ import { askToForget } from "../../components/serviceAccount";
 import { TokenRotation } from "../../components/tokenRotation";
 import { desiredState } from "../../desired/state";
 import { readConfig } from "../../config/readConfig";
-import { findInGitlab } from "../../checks/findInGitlab";
+import type { ConsumerClaim } from "../../desired/facts";
 import { renderPolicy } from "../../desired/policies";
 import { policyValues } from "../../desired/policyValues";
-import { renderRoot } from "../../desired/pipelineFile";
 import { sourceOf } from "../support/configSource";
 import { neededBy, resource, withMocks } from "../support/programMocks";
 import type { Registered } from "../support/programMocks";
 
 const mockGroupIds = new Map<string, string>();
-jest.mock("../../checks/preflight", () => ({
-  preflight: async () => ({ mountExists: false, groupIds: mockGroupIds }),
+const mockClaims = new Map<string, ConsumerClaim>();
+jest.mock("../../components/preflight", () => ({
+  preflight: async () => ({
+    mountExists: false,
+    groupIds: mockGroupIds,
+    claims: mockClaims,
+    project: {
+      id: "42",
+      uri: "gitlab.example.com/platform/apisec-rotation",
+      pipelineFile: ".gitlab-ci.yml",
+    },
+    warnings: [],
+  }),
 }));
 
 const type = {
@@ -416,6 +426,7 @@ describe("with consumers and groups", () => {
 
   beforeAll(async () => {
     mockGroupIds.set("AppSec Admins", "id-1").set("ldap/Team=Ü", "id-2").set("both", "id-3");
+    mockClaims.set("by-project", { project_id: "43" }).set("by-group", { namespace_id: "77" });
     const run = await runProgram({
       accounts: [...accounts, { name: "reader", username: "reader@acme.example" }],
       consumers: [
@@ -426,6 +437,7 @@ describe("with consumers and groups", () => {
       developerGroups: ["ldap/Team=Ü", "both"],
     });
     mockGroupIds.clear();
+    mockClaims.clear();
     resources = run.resources;
     outputs = run.result;
   });
@@ -595,114 +607,6 @@ describe("other settings", () => {
     expect(resource(resources, type.keys, "store").dependencies).toEqual([]);
   });
 
-  test("a project is found by its path or its id, or named with the reason", async () => {
-    const find = (gitlabProject: string) =>
-      withMocks(() => findInGitlab(readConfig(sourceOf({ gitlabProject }))));
-    const byPath = await find("platform/rotation");
-    expect(byPath.calls.map(({ inputs }) => inputs as unknown)).toEqual([
-      { pathWithNamespace: "platform/rotation" },
-      { project: "42", filePath: ".gitlab-ci.yml", ref: "main" },
-    ]);
-    expect(byPath.result.project).toEqual({
-      id: "42",
-      uri: "gitlab.example.com/platform/apisec-rotation",
-      pipelineFile: ".gitlab-ci.yml",
-    });
-    const byId = await find("4711");
-    expect(byId.calls[0]?.inputs).toEqual({ id: "4711" });
-    await expect(find("404")).rejects.toThrow(
-      /^GitLab at https:\S+ is not ready for stack prod; nothing was touched\.\n {2}- project 404: .*\. Check gitlabProject and GITLAB_TOKEN/,
-    );
-  });
-
-  test("projects and groups of consumers are looked for, by id or path; all that are missing are named", async () => {
-    const find = (consumers: object[]) =>
-      withMocks(() => findInGitlab(readConfig(sourceOf({ consumers }))));
-    const { calls, result } = await find([
-      { name: "a", project: "payments/api" },
-      { name: "b", project: "4711" },
-      { name: "c", group: "payments" },
-      { name: "d", group: 78 },
-    ]);
-    expect(Object.fromEntries(result.consumers)).toEqual({
-      a: { project_id: "43" },
-      b: { project_id: "42" },
-      c: { namespace_id: "77" },
-      d: { namespace_id: "77" },
-    });
-    expect(calls.map(({ inputs }) => inputs as unknown)).toEqual(
-      expect.arrayContaining([
-        { pathWithNamespace: "payments/api" },
-        { id: "4711" },
-        { fullPath: "payments" },
-        { groupId: 78 },
-      ]),
-    );
-    const missing = find([
-      { name: "a", project: "404" },
-      { name: "b", group: "nobody" },
-    ]);
-    await expect(missing).rejects.toThrow(
-      /nothing was touched\.\n {2}- project 404: 404 Not Found\. Check consumer a, and that GITLAB_TOKEN's user sees it\n {2}- group nobody: 404 Not Found\. Check consumer b, and that GITLAB_TOKEN's user sees it$/,
-    );
-  });
-
-  // A pipeline file that does not include the job is a warning, looked at elsewhere.
-  beforeAll(() => void jest.spyOn(pulumi.log, "warn").mockResolvedValue());
-  afterAll(() => jest.restoreAllMocks());
-
-  const old = "# managed by apisec-credentials/prod";
-  const ours = `${old} for gitlab.com/42`;
-  const foreign = "stages: [build]\nbuild: {script: [make]}\n";
-  const look = (
-    pipelineFile: string,
-    files: Record<string, string>,
-    more: Record<string, unknown> = {},
-  ) =>
-    withMocks(() => findInGitlab(readConfig(sourceOf({ pipelineFile, ...more }))), false, {
-      files,
-    });
-
-  test.each<[string, Record<string, string>]>([
-    ["own", { ".gitlab-ci.yml": `${ours}\r\nrotate: {}\n` }],
-    ["own", { ".gitlab-ci.yml": `${old}\n` }],
-    ["shared", { ".gitlab-ci.yml": renderRoot(), "apisec/prod.yml": `${old}\n` }],
-    ["shared", { ".gitlab-ci.yml": `${ours}\n` }],
-    ["shared", { ".gitlab-ci.yml": renderRoot(), "apisec/prod.yml": `${ours}\n` }],
-    ["included", { ".gitlab-ci.yml": foreign, "apisec/prod.yml": `${ours}\n` }],
-    ["included", { ".gitlab-ci.yml": `${ours}\n`, "rotate.mjs": foreign }],
-  ])("mode %s takes up its own files: %j", async (mode, files) => {
-    expect((await look(mode, files)).result.project.id).toBe("42");
-  });
-
-  test.each<[string, string, string, string]>([
-    ["own", ".gitlab-ci.yml", foreign, ": it is not"],
-    ["own", ".gitlab-ci.yml", renderRoot(), ' but with "# managed by apisec-credentials for every'],
-    ["own", ".gitlab-ci.yml", `${old}-eu\n`, ' but with "# managed by apisec-credentials/prod-eu"'],
-    ["own", ".gitlab-ci.yml", "", ": it is not"],
-    [
-      "own",
-      ".gitlab-ci.yml",
-      `${old} for gitlab.com/43\n`,
-      ' but with "# managed by apisec-credentials/prod for gitlab.com/43"',
-    ],
-    ["shared", ".gitlab-ci.yml", foreign, ": it is not"],
-    ["shared", "apisec/prod.yml", foreign, ": it is not"],
-    [
-      "included",
-      "apisec/prod.yml",
-      "# managed by other/prod\n",
-      ' but with "# managed by other/prod"',
-    ],
-  ])("mode %s does not overwrite a %s that begins otherwise", async (mode, path, text, found) => {
-    const refused = look(mode, { [path]: text });
-    await expect(refused).rejects.toThrow(
-      `  - ${path} in project platform/apisec-rotation does not begin with "${ours}"${found}`,
-    );
-    await expect(refused).rejects.not.toThrow("make]");
-    await look(mode, { [path]: text }, { manageProjectFiles: false });
-  });
-
   test("a pipeline file elsewhere in the project is the one that is written and named", async () => {
     const { resources } = await runRotation({ pipelineFile: "shared" }, undefined, "ci/all.yml");
     expect(resource(resources, type.role, "rotation").inputs).toMatchObject({
@@ -717,15 +621,6 @@ describe("other settings", () => {
     expect(job).toMatchObject({ inputs: { filePath: "apisec/prod.yml" }, retainOnDelete: false });
     expect(root.dependencies).toContain(job.urn);
   });
-
-  test.each(["ci.yml@group/project", "https://ci.example.com/a.yml", "a,b.yml", "../a.yml"])(
-    "a pipeline file that no ID token can name is refused: %s",
-    async (ciConfigPath) => {
-      await expect(
-        withMocks(() => findInGitlab(readConfig(sourceOf())), false, { ciConfigPath }),
-      ).rejects.toThrow(`has its pipeline file at "${ciConfigPath}"`);
-    },
-  );
 
   test("GitLab's keys come by discovery, from a URL, or as given", async () => {
     const jwksUrl = "https://git.example.com/oauth/discovery/keys";

@@ -1,20 +1,34 @@
 import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { branchFinding } from "../../checks/project";
+import { branchFinding } from "../../checks/branch";
 import { readConfig } from "../../config/readConfig";
-import { passphrase } from "../../checks/doctor/backend";
-import { examineBuild } from "../../checks/doctor/build";
-import { ask, tokenFinding } from "../../checks/doctor/gitlab";
-import { examineProxies } from "../../checks/doctor/hosts";
-import { withFirstPasswords } from "../../checks/doctor/examine";
-import { readStackFile } from "../../checks/doctor/stackFile";
-import { plugin } from "../../checks/doctor/tools";
-import { tokenFindings } from "../../checks/doctor/vault";
-import { isAtLeast } from "../../checks/doctor/versions";
+import { passphrase } from "../../checks/backend";
+import { checkBuild } from "../../checks/build";
+import { ownTokenFinding } from "../../checks/gitlabToken";
+import { checkProxies } from "../../checks/hosts";
+import { checks, gates } from "../../checks/list";
+import { runChecks } from "../../checks/run";
+import { withFirstPasswords } from "../../cli/doctor";
+import { readStackFile } from "../../checks/stackFile";
+import { plugin } from "../../checks/tools";
+import { tokenFinding } from "../../checks/vaultToken";
+import { worldOf } from "../../checks/world";
+import type { World } from "../../checks/world";
+import { isAtLeast } from "../../checks/versions";
 import { sourceOf } from "../support/configSource";
 
 const settings = readConfig(sourceOf({ firstPasswords: { scanner: "canary-first" } }));
+
+/** What is looked at before the first `up`. */
+function worldWith(gitlab?: World["gitlab"], more: object = {}): World {
+  const vault = {
+    send: () => Promise.reject(new Error("Vault is not asked")),
+    clock: { now: () => 0, sleep: () => Promise.resolve() },
+    address: settings.vaultAddress,
+  };
+  return worldOf({ time: "before", settings: { ...settings, ...more }, vault, gitlab });
+}
 
 let folder: string;
 beforeEach(() => {
@@ -57,20 +71,20 @@ describe("build", () => {
   test("is good where it is newer than its sources", () => {
     sources();
     built(1);
-    expect(examineBuild(folder)).toMatchObject([{ state: "ok" }]);
+    expect(checkBuild(folder)).toMatchObject([{ state: "ok" }]);
   });
   test("is old where one source is newer", () => {
     sources();
     built(1);
     write("job/b.ts", "", 2);
-    expect(examineBuild(folder)).toMatchObject([
+    expect(checkBuild(folder)).toMatchObject([
       { state: "warning", found: "dist/ is older than job/b.ts", fix: "npm run build" },
     ]);
   });
   test("is missing", () => {
     sources();
     write("dist/rotate.mjs");
-    expect(examineBuild(folder)).toMatchObject([
+    expect(checkBuild(folder)).toMatchObject([
       { state: "problem", found: "dist/passwordProvider.cjs is not there" },
     ]);
   });
@@ -106,7 +120,7 @@ describe("the stack's file", () => {
       "    admin: { secure: canary-1 }",
       "    scanner: { secure: canary-2 }",
       "  gitlab:token: { secure: canary-3 }",
-      "encryptionsalt: v1:canary",
+      "encryptionsalt: v1:salt",
     ].join("\n");
     const file = read(text);
     expect(file).toMatchObject({
@@ -141,12 +155,20 @@ describe("the stack's file", () => {
 
 describe("passphrase", () => {
   const needed = { needsPassphrase: true };
+  // Made by `pulumi stack init --secrets-provider passphrase`, of the word "mango".
+  const encryptionSalt = "v1:GMuV4gdVdno=:v1:wMHvfKFpxlu6tAYF:eoSEL9x+QN4nWmcgkMvQbMgqAAoA7w==";
+  const ofStack = { ...needed, encryptionSalt };
   test.each([
     [{ needsPassphrase: false }, {}, "ok"],
     [needed, { PULUMI_CONFIG_PASSPHRASE: "" }, "ok"],
     [needed, { PULUMI_CONFIG_PASSPHRASE_FILE: __filename }, "ok"],
     [needed, { PULUMI_CONFIG_PASSPHRASE_FILE: "/not/there" }, "problem"],
     [needed, {}, "warning"],
+    [ofStack, { PULUMI_CONFIG_PASSPHRASE: "mango" }, "ok"],
+    [ofStack, { PULUMI_CONFIG_PASSPHRASE: "mangos" }, "problem"],
+    [ofStack, { PULUMI_CONFIG_PASSPHRASE: "" }, "problem"],
+    [ofStack, { PULUMI_CONFIG_PASSPHRASE_FILE: __filename }, "problem"],
+    [{ ...needed, encryptionSalt: "v2:x" }, { PULUMI_CONFIG_PASSPHRASE: "mango" }, "ok"],
   ])("%j with %j: %s", (file, env, state) => {
     expect(passphrase(file, env).state).toBe(state);
   });
@@ -175,13 +197,13 @@ describe("Vault token", () => {
       "vault token create -policy=apisec-prod-deployer",
     ],
   ])("%j: %s", (more, state, fix) => {
-    const [finding] = tokenFindings({ ...token, ...more }, settings);
+    const finding = tokenFinding({ ...token, ...more }, worldWith());
     expect(finding).toMatchObject({ state, ...(fix === undefined ? {} : { fix }) });
   });
   test("a policy that takes rights from the deployer's is a problem, whoever gives it", () => {
     const policies = ["apisec-prod-deployer", "apisec-prod-consumer.api"];
     for (const more of [{ policies }, { identity_policies: policies.slice(1) }]) {
-      const [finding] = tokenFindings({ ...token, ...more }, settings);
+      const finding = tokenFinding({ ...token, ...more }, worldWith());
       expect(finding).toMatchObject({
         state: "problem",
         fix: "log in as a user whose token does not have apisec-prod-consumer.api",
@@ -189,8 +211,8 @@ describe("Vault token", () => {
     }
   });
   test("policies of its identity count, too", () => {
-    const [finding] = tokenFindings({ ...token, identity_policies: ["of-the-group"] }, settings);
-    expect(finding?.found).toBe(
+    const finding = tokenFinding({ ...token, identity_policies: ["of-the-group"] }, worldWith());
+    expect(finding.found).toBe(
       "policies apisec-prod-deployer, default, of-the-group; ends in 1h0m0s",
     );
   });
@@ -205,7 +227,9 @@ describe("GitLab", () => {
     [{ scopes: ["read_api"], expires_at: null }, "problem", "scopes read_api; does not end"],
     [{}, "warning", "is taken; it does not say its scopes and end"],
   ])("token %j: %s", (token, state, found) => {
-    expect(tokenFinding(token, now)).toMatchObject({ state, found });
+    const finding = ownTokenFinding(token, { ...worldWith(), now });
+    expect(finding.state).toBe(state);
+    expect(finding.found).toContain(found);
   });
 
   const branch = { protected: true, can_push: true, developers_can_push: false };
@@ -219,7 +243,7 @@ describe("GitLab", () => {
     [{ ...branch, developers_can_push: true }, true, "warning"],
   ])("branch %j, files delivered: %j: %s", (body, manageProjectFiles, state) => {
     const finding = branchFinding({ gitlabBranch: "main", manageProjectFiles }, body);
-    expect(finding).toMatchObject({ what: "branch main", state });
+    expect(finding).toMatchObject({ subject: "branch main", state });
     if (state !== "ok") expect(finding.fix).toBeDefined();
   });
 });
@@ -235,28 +259,36 @@ describe("GitLab's answer to one question", () => {
     "projects/42/repository/branches/main": { protected: true, can_push: true },
     "projects/42/pipeline_schedules?per_page=100": [],
   };
-  const findings = (refused: RegExp, status: number) =>
-    ask(
-      async (path) => {
-        if (!refused.test(path)) return answers[path];
-        throw Object.assign(new Error(`GitLab answers GET ${path} with ${status}: no`), { status });
-      },
-      readConfig(sourceOf({ gitlabProject: "platform/apisec-rotation" })),
-    );
+  const ofGitlab = checks.filter(({ id }) => /^(gitlab|project|branch|schedule|moved)/.test(id));
+  const findings = (refused: RegExp, status: number) => {
+    const get = (path: string) =>
+      refused.test(path)
+        ? Promise.reject(
+            Object.assign(new Error(`GitLab answers GET ${path} with ${status}: no`), { status }),
+          )
+        : Promise.resolve(answers[path]);
+    const world = worldWith(get, { gitlabProject: "platform/apisec-rotation" });
+    return runChecks(world, ofGitlab, gates);
+  };
 
   test.each([
-    [/branches/, 500, "branch main", "cannot be read (500)"],
-    [/files/, 403, "project files", "GitLab answers GET projects/42/repository/files/"],
-  ])("%s refused with %i takes no other finding away", async (refused, status, what, found) => {
+    [
+      /branches/,
+      500,
+      "branch main",
+      "GitLab answers GET projects/42/repository/branches/main with 500",
+    ],
+    [/files/, 403, "file .gitlab-ci.yml", "GitLab answers GET projects/42/repository/files/"],
+  ])("%s refused with %i takes no other finding away", async (refused, status, subject, found) => {
     const whole = await findings(/^$/, 0);
-    const stateOf = (all: typeof whole) => all.map((one) => [one.what, one.state]);
+    const stateOf = (all: typeof whole) => all.map((one) => [one.subject, one.state]);
     const expected = stateOf(whole).map(([name, state]) => [
       name,
-      name === what ? "problem" : state,
+      name === subject ? "problem" : state,
     ]);
     const seen = await findings(refused, status);
     expect(stateOf(seen)).toEqual(expected);
-    const one = seen.find((finding) => finding.what === what);
+    const one = seen.find((finding) => finding.subject === subject);
     expect(one?.found).toContain(found);
   });
 });
@@ -264,10 +296,10 @@ describe("GitLab's answer to one question", () => {
 describe("proxies", () => {
   test("are named by host, without user and password", () => {
     const env = { HTTPS_PROXY: "http://me:canary@proxy.acme.example:3128" };
-    const found = examineProxies(settings, env);
+    const found = checkProxies({ settings }, env);
     expect(found).toHaveLength(3);
     expect(found).toContainEqual({
-      what: "proxy",
+      ...{ id: "proxy", subject: "proxy", values: {} },
       state: "ok",
       found: "https://gitlab.com by proxy.acme.example:3128",
     });
@@ -275,11 +307,11 @@ describe("proxies", () => {
   });
   test("that lead nowhere are a problem, and NO_PROXY is minded", () => {
     const env = { HTTPS_PROXY: "socks5://canary@x", NO_PROXY: "vault.example.com,.apisec.ai" };
-    const found = examineProxies(settings, env);
+    const found = checkProxies({ settings }, env);
     expect(found).toMatchObject([{ state: "problem" }]);
     expect(JSON.stringify(found)).not.toContain("canary");
   });
   test("are not spoken of where there are none", () => {
-    expect(examineProxies(settings, {})).toEqual([]);
+    expect(checkProxies({ settings }, {})).toEqual([]);
   });
 });

@@ -1,26 +1,27 @@
-import type { Finding } from "../../checks/finding";
-import { findingsExitCode, findingsTable, report } from "../../cli/findings";
+import { about } from "../../checks/finding";
+import { exitCodeOf, sentence, table } from "../../checks/report";
+import { jsonOf } from "../../cli/check";
 
-const ok: Finding = { what: "node", state: "ok", found: "20.19.0" };
-const warning: Finding = { what: "Vault token", state: "warning", found: "ends in 5m0s" };
-const problem: Finding = {
-  what: "dist/",
-  state: "problem",
-  found: "is missing:\nrotate.mjs",
-  fix: "npm run build",
-};
+const ok = about("tool.node", "node").ok("20.19.0");
+const warning = about("vault.token", "Vault token").warning("ends in 5m0s");
+const problem = about("build", "dist/").problem("is missing:\nrotate.mjs", "npm run build");
+const skipped = ["mount", "policies", "roles"].map((subject) =>
+  about("x", subject).skipped("not looked at: see the line about Vault"),
+);
 
 test.each([
   [[], 0],
   [[ok], 0],
   [[ok, warning, ok], 1],
   [[problem, warning, ok], 2],
+  [[ok, ...skipped], 1],
+  [[problem, ...skipped], 2],
 ])("the worst finding sets the exit code (%#)", (findings, code) => {
-  expect(findingsExitCode(findings)).toBe(code);
+  expect(exitCodeOf(findings)).toBe(code);
 });
 
 test("a line a finding, in columns, with what mends it below", () => {
-  expect(findingsTable([ok, warning, problem]).split("\n")).toEqual([
+  expect(table([ok, warning, problem]).split("\n")).toEqual([
     "ok      node         20.19.0",
     "warning Vault token  ends in 5m0s",
     "PROBLEM dist/        is missing:",
@@ -32,19 +33,41 @@ test("a line a finding, in columns, with what mends it below", () => {
 });
 
 test("numbers are spelt as numbers are", () => {
-  expect(findingsTable([ok])).toMatch(/0 problems, 0 warnings$/);
+  expect(table([ok])).toMatch(/0 problems, 0 warnings$/);
 });
 
-test.each([
-  [false, /^warning .*\n\n1 problem, 1 warning$/],
-  [true, /"what": "node"[^]*"what": "Vault token"[^]*"what": "dist\/"/],
-])("what is not shown is counted, and in the JSON (%s)", (json, said) => {
-  const log = jest.spyOn(console, "log").mockImplementation();
-  const before = process.exitCode;
-  report([ok, warning, problem], json, [warning]);
-  const code = process.exitCode;
-  process.exitCode = before;
-  expect(log.mock.calls).toEqual([[expect.stringMatching(said)]]);
-  expect(code).toBe(2);
-  log.mockRestore();
+test("what was skipped for one reason is one line, and counted", () => {
+  expect(table([ok, ...skipped]).split("\n")).toEqual([
+    "ok      node   20.19.0",
+    "skipped mount  not looked at: see the line about Vault (nor policies, roles)",
+    "",
+    "0 problems, 0 warnings, 3 skipped",
+  ]);
+});
+
+test("what is not shown is counted", () => {
+  expect(table([warning], [ok, warning, problem])).toMatch(/^warning .*\n\n1 problem, 1 warning$/);
+});
+
+test("a finding in a sentence has its command in backticks", () => {
+  expect([problem, warning].map(sentence)).toEqual([
+    "dist/ is missing:\n      rotate.mjs: `npm run build`",
+    "Vault token ends in 5m0s",
+  ]);
+});
+
+test("the JSON says of what it is, of which form, by which version and when", () => {
+  const place = { project: "apisec-credentials", stack: "prod" };
+  const text = jsonOf(place, [ok, problem], Date.UTC(2026, 10, 28, 12));
+  expect(JSON.parse(text)).toEqual({
+    ...{ schema: 1, ...place, checkedAt: "2026-11-28T12:00:00Z" },
+    version: expect.stringMatching(/^\d+\.\d+\.\d+$/) as string,
+    findings: [
+      { id: "tool.node", subject: "node", state: "ok", found: "20.19.0", values: {} },
+      {
+        ...{ id: "build", subject: "dist/", state: "problem", fix: "npm run build", values: {} },
+        found: "is missing:\nrotate.mjs",
+      },
+    ],
+  });
 });

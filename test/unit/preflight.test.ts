@@ -1,11 +1,16 @@
 import { createServer } from "node:http";
-import type { Server } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { RunError } from "@pulumi/pulumi";
-import { readConfig } from "../../config/readConfig";
 import { preflight } from "../../checks/preflight";
+import { worldOf } from "../../checks/world";
+import { readConfig } from "../../config/readConfig";
+import { UserError } from "../../core/userError";
+import { renderRoot } from "../../desired/pipelineFile";
+import { systemClock } from "../../net/http";
+import { nodeSend } from "../../net/transport";
 import { sourceOf } from "../support/configSource";
 
+type Vault = Record<string, Answer | ((sent: string) => Answer)>;
 interface Answer {
   status: number;
   body?: unknown;
@@ -16,11 +21,11 @@ const absent = { status: 404, body: { errors: [] } };
 const mount = {
   type: "kv",
   options: { version: "2" },
-  description: "APIsec passwords and tokens, managed by apisec-credentials/prod",
+  description: "APIsec passwords and tokens, managed by apisec-credentials/prod for gitlab.com/42",
 };
 const auth = {
   type: "jwt",
-  description: "Logins of GitLab jobs, managed by apisec-credentials/prod",
+  description: "Logins of GitLab jobs, managed by apisec-credentials/prod for gitlab.com/42",
 };
 const found = (data: object): Answer => ({ status: 200, body: { data } });
 const marked = (marker: string) => found({ policy: `${marker}\npath "x" {}\n` });
@@ -41,9 +46,15 @@ const ours: Record<string, Answer> = {
   "sys/mounts/apisec": found(mount),
   "apisec/config": found({ delete_version_after: "0s" }),
   "sys/mounts/auth/gitlab": found(auth),
-  "sys/policies/acl/apisec-prod-admin": marked("# managed by apisec-credentials/prod"),
-  "sys/policies/acl/apisec-prod-developer": marked("# managed by apisec-credentials/prod"),
-  "sys/policies/acl/apisec-prod-rotator": marked("# managed by apisec-credentials/prod "),
+  "sys/policies/acl/apisec-prod-admin": marked(
+    "# managed by apisec-credentials/prod for gitlab.com/42",
+  ),
+  "sys/policies/acl/apisec-prod-developer": marked(
+    "# managed by apisec-credentials/prod for gitlab.com/42",
+  ),
+  "sys/policies/acl/apisec-prod-rotator": marked(
+    "# managed by apisec-credentials/prod for gitlab.com/42 ",
+  ),
 };
 
 const upgrade: Answer = {
@@ -51,31 +62,51 @@ const upgrade: Answer = {
   body: { errors: ["Upgrading from non-versioned to versioned data. This backend will be …"] },
 };
 
+/** A GitLab in which the rotation project is there, seen by its Maintainer; files by path. */
+const project = {
+  id: 42,
+  path_with_namespace: "platform/apisec-rotation",
+  web_url: "https://gitlab.example.com/platform/apisec-rotation",
+  permissions: { project_access: { access_level: 40 } },
+};
+const gitlabBefore: Record<string, unknown> = {
+  user: { username: "deployer" },
+  "personal_access_tokens/self": { scopes: ["api"], expires_at: null },
+  "projects/platform%2Fapisec-rotation": project,
+  "projects/42/repository/branches/main": { protected: true, can_push: true },
+  "projects/payments%2Fapi": { id: 43 },
+};
+const fileOf = (text: string) => ({ content: Buffer.from(text).toString("base64") });
+
 let server: Server;
 /** So many answers are those of a mount that was just made. */
 let upgrading = 0;
 let address: string;
-let answers: Record<string, Answer>;
+let answers: Vault;
 let asked: { method: string; path: string; token: unknown; namespace: unknown }[];
 
 beforeAll(async () => {
-  server = createServer((request, response) => {
-    const { method = "", url = "", headers } = request;
-    const path = url.replace("/v1/", "");
-    asked.push({
-      method,
-      path,
-      token: headers["x-vault-token"],
-      namespace: headers["x-vault-namespace"],
-    });
-    const { status, body } = upgrading-- > 0 ? upgrade : (answers[path] ?? { status: 500 });
-    // No wait between the tries of a test.
-    response.writeHead(status, { "retry-after": "0.001" });
-    response.end(body === undefined ? "" : JSON.stringify(body));
-  });
+  server = createServer((request, response) => void serve(request, response));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 });
+
+async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const { method = "", url = "", headers } = request;
+  const path = url.replace("/v1/", "");
+  asked.push({
+    method,
+    path,
+    token: headers["x-vault-token"],
+    namespace: headers["x-vault-namespace"],
+  });
+  const sent = Buffer.concat(await request.toArray()).toString();
+  const { status, body } = upgrading-- > 0 ? upgrade : answerTo(path, sent);
+  // No wait between the tries of a test.
+  response.writeHead(status, { "retry-after": "0.001" });
+  response.end(body === undefined ? "" : JSON.stringify(body));
+}
+
 afterAll(() => {
   server.closeAllConnections();
   server.close();
@@ -85,49 +116,104 @@ beforeEach(() => {
   upgrading = 0;
 });
 
+interface Options {
+  namespace?: string;
+  gitlab?: Record<string, unknown>;
+  isPreview?: boolean;
+}
+
+/** What every Vault has besides what a test is about: its health, the token, and the rights of root. */
+function answerTo(path: string, sent: string): Answer {
+  const known: Answer | ((sent: string) => Answer) | undefined = answers[path];
+  if (typeof known === "function") return known(sent);
+  if (known !== undefined) return known;
+  if (path.startsWith("sys/health?")) {
+    return { status: 200, body: { initialized: true, sealed: false, version: "1.21.4" } };
+  }
+  if (path === "auth/token/lookup-self")
+    return found({ policies: ["apisec-prod-deployer"], ttl: 7200 });
+  if (path === "sys/capabilities-self") {
+    const { paths } = JSON.parse(sent) as { paths: string[] };
+    return found(Object.fromEntries(paths.map((one) => [one, ["root"]])));
+  }
+  if (path === "sys/internal/ui/mounts")
+    return { status: 404, body: { errors: ["namespace not found"] } };
+  return { status: 500 };
+}
+
 async function look(
-  vault: Record<string, Answer>,
+  vault: Vault,
   keys: Record<string, unknown> = {},
-  namespace = "",
+  { namespace = "", gitlab = {}, isPreview = false }: Options = {},
 ) {
   answers = vault;
   const env = { VAULT_ADDR: address, VAULT_TOKEN: token, VAULT_NAMESPACE: namespace };
-  const before = process.env["VAULT_TOKEN"];
-  process.env["VAULT_TOKEN"] = token;
-  try {
-    const firstPasswords = { scanner: "canary-first" };
-    return await preflight(readConfig(sourceOf({ firstPasswords, ...keys }, { env })));
-  } finally {
-    if (before === undefined) delete process.env["VAULT_TOKEN"];
-    else process.env["VAULT_TOKEN"] = before;
-  }
+  const firstPasswords = { scanner: "canary-first" };
+  const settings = readConfig(sourceOf({ firstPasswords, ...keys }, { env }));
+  return preflight(
+    worldOf({
+      time: "in",
+      settings,
+      vault: {
+        send: nodeSend(),
+        clock: systemClock,
+        address,
+        namespace: settings.vaultNamespace,
+        token,
+        met: {},
+      },
+      gitlab: (path) => {
+        const answer = { ...gitlabBefore, ...gitlab }[path.replace(/\?.*/, "")];
+        return answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer);
+      },
+      isPreview,
+    }),
+  );
 }
 
 /** The problems that `preflight` lists, in one error. */
 async function problems(
-  vault: Record<string, Answer>,
+  vault: Vault,
   keys?: Record<string, unknown>,
+  options: Options = {},
 ): Promise<string[]> {
-  const error: unknown = await look(vault, keys).then(
+  const error: unknown = await look(vault, keys, options).then(
     () => undefined,
     (thrown: unknown) => thrown,
   );
-  if (!RunError.isInstance(error)) throw new Error(`No RunError: ${String(error)}`);
+  if (!(error instanceof UserError)) throw new Error(`No UserError: ${String(error)}`);
   const [head, ...lines] = error.message.split("\n");
-  expect(head).toBe(`Vault at ${address} is not ready for stack prod; nothing was touched.`);
+  const where =
+    options.gitlab === undefined ? `Vault at ${address}` : "GitLab at https://gitlab.com";
+  expect(head).toBe(`${where} is not ready for stack prod; nothing was touched.`);
   expect(error.message).not.toContain("canary");
   return lines.map((line) => line.replace("  - ", ""));
 }
 
 test("a Vault without anything of this stack is ready", async () => {
-  await expect(look(fresh)).resolves.toEqual({ mountExists: false, groupIds: new Map() });
+  await expect(look(fresh)).resolves.toEqual({
+    project: {
+      id: "42",
+      uri: "gitlab.example.com/platform/apisec-rotation",
+      pipelineFile: ".gitlab-ci.yml",
+    },
+    claims: new Map(),
+    groupIds: new Map(),
+    mountExists: false,
+    warnings: [],
+  });
 });
 
 test("so is one after an `up`; it is read, with the caller's token, and nothing else", async () => {
-  await expect(look(ours, {}, "teams/a")).resolves.toMatchObject({ mountExists: true });
-  expect(asked.map(({ path }) => path).sort()).toEqual(Object.keys(ours).sort());
-  for (const request of asked) {
-    expect(request).toMatchObject({ method: "GET", token, namespace: "teams/a" });
+  await expect(look(ours)).resolves.toMatchObject({ mountExists: true });
+  const always = ["auth/token/lookup-self", "sys/capabilities-self", "sys/health"];
+  const paths = asked.map(({ path }) => path.replace(/\?.*/, ""));
+  expect(paths.sort()).toEqual([...Object.keys(ours), ...always].sort());
+  for (const { path, ...request } of asked) {
+    const method = path === "sys/capabilities-self" ? "POST" : "GET";
+    expect(request).toMatchObject(
+      path.startsWith("sys/health") ? { token: undefined } : { method, token },
+    );
   }
 });
 
@@ -154,7 +240,7 @@ test("every conflict is listed, each with its remedy", async () => {
     "sys/policies/acl/apisec-prod-rotator": found({ policy: 'path "x" {}' }),
   };
   const policy = (name: string) =>
-    `policy apisec-prod-${name} exists and does not begin with "# managed by apisec-credentials/prod": delete it if nobody needs it, or set another policyPrefix`;
+    `policy apisec-prod-${name} exists and does not begin with "# managed by apisec-credentials/prod for gitlab.com/42": delete it if nobody needs it, or set another policyPrefix`;
   expect(await problems(conflicts)).toEqual([
     "mount apisec/ exists and is not this stack's: set createMount to false to use it, or choose another `mount`",
     "auth mount gitlab/ is of type oidc, expected jwt: choose another authPath",
@@ -162,6 +248,72 @@ test("every conflict is listed, each with its remedy", async () => {
     policy("developer"),
     policy("rotator"),
   ]);
+});
+
+describe("a mark of before version 2, which names no project", () => {
+  const old = (text: string) => text.replace(" for gitlab.com/42", "");
+  const marks = {
+    "sys/mounts/apisec": found({ ...mount, description: old(mount.description) }),
+    "sys/mounts/auth/gitlab": found({ ...auth, description: old(auth.description) }),
+    "sys/policies/acl/apisec-prod-admin": marked("# managed by apisec-credentials/prod"),
+  };
+  const role = (id: unknown) => ({
+    "auth/gitlab/role/apisec-prod-rotator": found({ bound_claims: { project_id: id } }),
+  });
+
+  test("is ours where our role is bound to our project, or may not be seen", async () => {
+    for (const known of [
+      role("42"),
+      role(["42"]),
+      { "auth/gitlab/role/apisec-prod-rotator": { status: 403 } },
+    ]) {
+      await expect(look({ ...ours, ...marks, ...known })).resolves.toMatchObject({
+        mountExists: true,
+      });
+    }
+  });
+
+  test("of a stack of the same names in another project: mounts and policies stay its, whatever the role", async () => {
+    const theirs = Object.fromEntries(
+      Object.entries(ours).map(([path, answer]) => [
+        path,
+        JSON.parse(JSON.stringify(answer).replaceAll("gitlab.com/42", "gitlab.com/43")) as Answer,
+      ]),
+    );
+    for (const known of [role("42"), role("43")]) {
+      const lines = await problems({ ...theirs, ...known });
+      expect(lines).toHaveLength(5);
+      const owner = "apisec-credentials/prod for gitlab.com/43";
+      expect(lines).toContain(
+        `mount apisec/ belongs to ${owner}, a stack of another project: choose another \`mount\`. If it was this stack's before its project or host changed, as Vault's admin: \`vault secrets tune -description="${mount.description}" apisec/\``,
+      );
+      expect(lines).toContain(
+        `policy apisec-prod-admin belongs to ${owner}, a stack of another project: set another policyPrefix. If it was this stack's before its project or host changed, as Vault's admin: \`vault policy read apisec-prod-admin | sed '1s|.*|# managed by apisec-credentials/prod for gitlab.com/42|' | vault policy write apisec-prod-admin -\``,
+      );
+    }
+  });
+
+  test("is another team's where that role is bound to another project, or is not there", async () => {
+    for (const known of [role("7"), { "auth/gitlab/role/apisec-prod-rotator": absent }]) {
+      expect(await problems({ ...ours, ...marks, ...known })).toHaveLength(3);
+    }
+  });
+});
+
+test("a mount of another stack of this program is used only where its owner says so", async () => {
+  const of = (text: string) => ({
+    ...ours,
+    "sys/mounts/apisec": found({
+      ...mount,
+      description: `${text}, managed by acme/dev for gitlab.com/7`,
+    }),
+  });
+  const keys = { createMount: false };
+  expect(await problems(of("APIsec passwords and tokens"), keys)).toEqual([
+    "mount apisec/ belongs to acme/dev for gitlab.com/7, which does not say that other stacks use it: its admins and deployers reach every account: in the program of acme/dev for gitlab.com/7: `pulumi config set shareMount true --stack dev && pulumi up --stack dev`; or choose another `mount` (`pulumi config set mount … --stack prod`)",
+  ]);
+  const shared = of("APIsec passwords and tokens, shared with other stacks");
+  await expect(look(shared, keys)).resolves.toMatchObject({ mountExists: true });
 });
 
 const conflicts: [string, Record<string, Answer>, string][] = [
@@ -188,7 +340,7 @@ const conflicts: [string, Record<string, Answer>, string][] = [
         description: mount.description.replace("/prod", "/old"),
       }),
     },
-    `choose another \`mount\`. If old is this stack's former name: \`vault secrets tune -description="${mount.description}" apisec/\``,
+    `choose another \`mount\`. If old for gitlab.com/42 is this stack's former name: \`vault secrets tune -description="${mount.description}" apisec/\``,
   ],
   [
     "an auth mount of the stack's former name",
@@ -198,7 +350,7 @@ const conflicts: [string, Record<string, Answer>, string][] = [
         description: auth.description.replace("/prod", "/old"),
       }),
     },
-    `choose another authPath. If old is this stack's former name: \`vault auth tune -description="${auth.description}" gitlab/\``,
+    `choose another authPath. If old for gitlab.com/42 is this stack's former name: \`vault auth tune -description="${auth.description}" gitlab/\``,
   ],
   [
     "an auth mount of others",
@@ -207,13 +359,13 @@ const conflicts: [string, Record<string, Answer>, string][] = [
   ],
   [
     "a right that is missing",
-    { "apisec/config": { status: 403, body: { errors: ["permission denied"] } } },
-    "Vault denies GET apisec/config (403)",
-  ],
-  [
-    "a namespace that is not there",
-    { "sys/mounts/apisec": { status: 404, body: { errors: ["namespace not found"] } } },
-    "Vault answers GET sys/mounts/apisec with 404: namespace not found",
+    {
+      "apisec/config": {
+        status: 403,
+        body: { errors: ["1 error occurred:\n\t* permission denied\n\n"] },
+      },
+    },
+    "Vault denies GET apisec/config (403): the token's policies do not allow it: `npm run --silent policy -- deployer --stack prod | vault policy write apisec-prod-deployer -`",
   ],
   [
     "a standby node",
@@ -227,12 +379,73 @@ test.each(conflicts)("%s", async (_, changed, text) => {
   expect(lines[0]).toContain(text);
 });
 
-test("a sealed Vault is one problem, not five", async () => {
-  const sealed = Object.fromEntries(Object.keys(ours).map((path) => [path, { status: 503 }]));
-  expect(await problems(sealed)).toEqual([`Vault at ${address} is sealed (503)`]);
+/** What Vault says of itself. */
+const health = (more: object) => {
+  const codes = ["standbycode", "performancestandbycode", "sealedcode", "uninitcode"];
+  const quiet = [...codes, "drsecondarycode", "removedcode"].map((code) => `${code}=200`);
+  const body = { initialized: true, sealed: false, version: "1.21.4", ...more };
+  return { [`sys/health?${quiet.join("&")}`]: { status: 200, body } };
+};
+
+test.each<[string, object, string]>([
+  ["sealed", { sealed: true }, "is sealed: `vault operator unseal`"],
+  ["new", { initialized: false }, "is not initialised: `vault operator init`"],
+  ["a node that was removed", { removed_from_cluster: true }, "was removed from its cluster"],
+  [
+    "a disaster-recovery secondary",
+    { replication_dr_mode: "secondary" },
+    "is a disaster-recovery secondary, which answers no request",
+  ],
+])("a Vault that is %s is one problem, and nothing else is asked of it", async (_, more, text) => {
+  const lines = await problems({ ...ours, ...health(more) });
+  expect(lines).toEqual([expect.stringContaining(`Vault ${address}, version 1.21.4, ${text}`)]);
 });
 
-test("a token that is no good is one problem, and what else was found stays", async () => {
+describe("a namespace", () => {
+  const path = "sys/internal/ui/mounts";
+  const inNamespace = { namespace: "teams/a" };
+
+  test("that Vault knows is used for every request but health", async () => {
+    // The first answer is for a namespace that cannot exist.
+    let n = 0;
+    const answersOf = { ...ours };
+    Object.defineProperty(answersOf, path, {
+      get: () =>
+        n++ === 0 ? { status: 404, body: { errors: ["namespace not found"] } } : found({}),
+    });
+    await look(answersOf, {}, inNamespace);
+    const of = (one: string) => asked.filter(({ path: other }) => other === one);
+    expect(of(path).map(({ namespace }) => namespace)).toEqual(["teams/a/cubbyhole", "teams/a"]);
+    expect(of("sys/mounts/apisec").map(({ namespace }) => namespace)).toEqual(["teams/a"]);
+  });
+
+  test("that is not there is one problem", async () => {
+    const lines = await problems(ours, {}, inNamespace);
+    expect(lines).toEqual([
+      "namespace teams/a does not exist: `unset VAULT_NAMESPACE; pulumi config rm vault:namespace --stack prod`",
+    ]);
+  });
+
+  test.each([
+    ["says that it is not Enterprise", health({ enterprise: false })],
+    ["answers for one that cannot exist", { [path]: found({}) }],
+  ])("is a problem where Vault has none: it %s", async (_, vault) => {
+    const lines = await problems({ ...ours, ...vault }, {}, inNamespace);
+    expect(lines).toEqual([
+      expect.stringContaining("this Vault has no namespaces and ignores their names"),
+    ]);
+  });
+});
+
+test("a token that is no good is one problem", async () => {
+  const unknown = { status: 403, body: { errors: ["permission denied"] } };
+  const denied = Object.fromEntries(Object.keys(ours).map((path) => [path, unknown]));
+  expect(await problems({ ...denied, "auth/token/lookup-self": unknown })).toEqual([
+    "Vault token is not valid: it is wrong, or has ended: `vault login`",
+  ]);
+});
+
+test("a token without the policy is one problem, and what else was found stays", async () => {
   const denied = Object.fromEntries(Object.keys(ours).map((path) => [path, { status: 403 }]));
   const why = "the token is not valid, or its policies do not allow it";
   const [line = "", ...others] = await problems({
@@ -240,12 +453,89 @@ test("a token that is no good is one problem, and what else was found stays", as
     "sys/mounts/auth/gitlab": found({ type: "oidc" }),
   });
   expect(line).toContain(
-    `Vault denies GET sys/mounts/apisec (403): ${why} (4 paths in all): log in with`,
+    `Vault denies GET sys/mounts/apisec (403): ${why} (4 paths in all): \`npm run --silent policy -- deployer --stack prod | vault policy write`,
   );
-  expect(line).toContain("`npm run doctor -- --stack prod`");
   expect(others).toEqual([
     "auth mount gitlab/ is of type oidc, expected jwt: choose another authPath",
   ]);
+});
+
+describe("rights that the token lacks", () => {
+  /** Vault's answer where only `lacking` is denied. */
+  const rights = (lacking: string) => {
+    const answer = (sent: string) => {
+      const { paths } = JSON.parse(sent) as { paths: string[] };
+      return found(
+        Object.fromEntries(paths.map((path) => [path, path === lacking ? ["deny"] : ["root"]])),
+      );
+    };
+    return { ...ours, "sys/capabilities-self": answer };
+  };
+
+  test("stop `up` before its first change, with the list and the command", async () => {
+    expect(await problems(rights("auth/gitlab/config"))).toEqual([
+      "Vault rights of what `up` needs are missing:",
+      "      auth/gitlab/config: read, update: as Vault's admin: `npm run --silent policy -- deployer --stack prod | vault policy write apisec-prod-deployer -`",
+    ]);
+  });
+
+  test("are a warning of a preview, and so is a GitLab user who may not write", async () => {
+    const reporter = { ...project, permissions: { project_access: { access_level: 20 } } };
+    const gitlab = {
+      "projects/platform%2Fapisec-rotation": reporter,
+      "personal_access_tokens/self": { scopes: ["read_api"] },
+    };
+    const { warnings } = await look(rights("auth/gitlab/config"), {}, { gitlab, isPreview: true });
+    expect(warnings).toEqual([
+      expect.stringMatching(
+        /^Vault rights lacks what `up` needs on 1 of \d+ paths, such as auth\/gitlab\/config: read, update/,
+      ),
+      expect.stringMatching(
+        /^GitLab role the token's user has access level 20 in platform\/apisec-rotation/,
+      ),
+    ]);
+  });
+
+  test("are asked of every path of this run", async () => {
+    const accounts = Array.from({ length: 300 }, (_, n) => ({ name: `a${n}`, username: `u${n}` }));
+    const firstPasswords = Object.fromEntries(accounts.map(({ name }) => [name, "canary"]));
+    const denied = rights("apisec/data/a299/password");
+    expect(await problems(denied, { accounts, firstPasswords })).toEqual([
+      expect.any(String),
+      expect.stringContaining("apisec/data/a299/password: create, read, update"),
+    ]);
+  });
+
+  test("that cannot be asked are no reason to stop", async () => {
+    const vault = { ...ours, "sys/capabilities-self": { status: 403 } };
+    const { warnings } = await look(vault);
+    expect(warnings).toEqual([
+      expect.stringContaining("Vault rights unknown: the token may not ask"),
+    ]);
+  });
+});
+
+describe("what this change adds, and a token that previews may not see", () => {
+  test("is a warning, not looked at yet", async () => {
+    const denied = { status: 403, body: { errors: ["1 error occurred: * permission denied"] } };
+    const vault = {
+      ...ours,
+      "identity/group/name/new": denied,
+      "sys/policies/acl/apisec-prod-consumer.api": absent,
+    };
+    const keys = {
+      adminGroups: ["new"],
+      consumers: [{ name: "api", project: "payments/api" }],
+    };
+    const gitlab = { "projects/payments%2Fapi": undefined };
+    const { warnings, groupIds, claims } = await look(vault, keys, { isPreview: true, gitlab });
+    expect(warnings).toEqual([
+      "group new not looked at yet: Vault denies GET identity/group/name/new (403): the token's policies do not allow it",
+      "consumer api not looked at yet: project payments/api is not there, or not shown to this token's user",
+    ]);
+    expect([groupIds.size, claims.size]).toEqual([0, 0]);
+    expect(await problems(vault, { adminGroups: ["new"] })).toHaveLength(1);
+  });
 });
 
 describe("an account without a first password in config", () => {
@@ -296,17 +586,20 @@ describe("identity groups", () => {
 
   test("that Vault does not know are named, with the command that makes one", async () => {
     const some = { ...known, [at("AppSec%20Admins")]: absent, [at("ldap/Team%3D%C3%9C")]: absent };
-    expect(await problems(some, groups)).toEqual([
-      'Vault knows no identity group "AppSec Admins", "ldap/Team=Ü": correct adminGroups and developerGroups, or create it with `vault write identity/group name="AppSec Admins"` (type=external for a group of OIDC or LDAP)',
-    ]);
+    expect(await problems(some, groups)).toEqual(
+      ["AppSec Admins", "ldap/Team=Ü"].map(
+        (name) =>
+          `group ${name} is not there: Vault knows no identity group of that name: correct adminGroups and developerGroups, or create it with \`vault write identity/group name="${name}"\` (type=external for a group of OIDC or LDAP)`,
+      ),
+    );
   });
 
   test("that are one under two names are a problem: Vault ignores case", async () => {
     const twice = { ...known, [at("appsec%20admins")]: found({ id: "id-1" }) };
     const lists = { adminGroups: ["AppSec Admins"], developerGroups: ["appsec admins"] };
     const [line] = await problems(twice, lists);
-    expect(line).toMatch(
-      /^"(AppSec Admins|appsec admins)" and "(AppSec Admins|appsec admins)" are one identity group: write its name the same way in adminGroups and developerGroups$/,
+    expect(line).toBe(
+      'group appsec admins is the same identity group as "AppSec Admins": write its name the same way in adminGroups and developerGroups',
     );
   });
 
@@ -322,7 +615,10 @@ describe("a consumer's policy", () => {
   const path = "sys/policies/acl/apisec-prod-consumer.api";
 
   test("may be there as this stack's, or not at all", async () => {
-    for (const policy of [absent, marked("# managed by apisec-credentials/prod")]) {
+    for (const policy of [
+      absent,
+      marked("# managed by apisec-credentials/prod for gitlab.com/42"),
+    ]) {
       const { mountExists } = await look({ ...ours, [path]: policy }, { consumers });
       expect(mountExists).toBe(true);
     }
@@ -331,7 +627,177 @@ describe("a consumer's policy", () => {
   test("of another owner is not overwritten", async () => {
     const others = { ...ours, [path]: marked("# managed by apisec-credentials/prod-consumer") };
     expect(await problems(others, { consumers })).toEqual([
-      'policy apisec-prod-consumer.api exists and does not begin with "# managed by apisec-credentials/prod": delete it if nobody needs it, or set another policyPrefix',
+      'policy apisec-prod-consumer.api exists and does not begin with "# managed by apisec-credentials/prod for gitlab.com/42": delete it if nobody needs it, or set another policyPrefix',
     ]);
+  });
+});
+
+describe("the rotation project", () => {
+  const old = "# managed by apisec-credentials/prod";
+  const ours42 = `${old} for gitlab.com/42`;
+  const foreign = "stages: [build]\nbuild: {script: [make]}\n";
+  const path = "projects/platform%2Fapisec-rotation";
+  const withFiles = (files: Record<string, string>) =>
+    Object.fromEntries(
+      Object.entries(files).map(([file, text]) => [
+        `projects/42/repository/files/${encodeURIComponent(file)}`,
+        fileOf(text),
+      ]),
+    );
+
+  test("is found by its path or its id, or named with the reason", async () => {
+    const gitlab = {
+      "projects/4711": { ...project, id: 4711 },
+      "projects/4711/repository/branches/main": {},
+    };
+    const byId = await look(fresh, { gitlabProject: "4711" }, { gitlab });
+    expect(byId.project.id).toBe("4711");
+    expect(await problems(ours, { gitlabProject: "404" }, { gitlab: {} })).toEqual([
+      expect.stringMatching(
+        /^rotation project 404 is not there, or not shown to this token's user: correct gitlabProject; export GITLAB_TOKEN=…/,
+      ),
+    ]);
+    const error = Object.assign(new Error("GitLab answers GET user with 401: no"), { status: 401 });
+    expect(await problems(ours, {}, { gitlab: { user: error } })).toEqual([
+      expect.stringMatching(/^GitLab answers GET user with 401: no: `export GITLAB_TOKEN=…/),
+    ]);
+  });
+
+  test("of consumers, and groups, are looked for by id or path; all that are missing are named", async () => {
+    const consumers = [
+      { name: "a", project: "payments/api" },
+      { name: "b", project: "4711" },
+      { name: "c", group: "payments" },
+      { name: "d", group: 78 },
+    ];
+    const vault = {
+      ...ours,
+      ...Object.fromEntries(
+        consumers.map(({ name }) => [`sys/policies/acl/apisec-prod-consumer.${name}`, absent]),
+      ),
+    };
+    const gitlab = {
+      "projects/payments%2Fapi": { id: 43 },
+      "projects/4711": { id: 4711 },
+      "groups/payments": { id: 77 },
+      "groups/78": { id: 78 },
+    };
+    const { claims } = await look(vault, { consumers }, { gitlab });
+    expect(Object.fromEntries(claims)).toEqual({
+      a: { project_id: "43" },
+      b: { project_id: "4711" },
+      c: { namespace_id: "77" },
+      d: { namespace_id: "78" },
+    });
+    expect(
+      await problems(
+        vault,
+        { consumers },
+        { gitlab: { "groups/78": { id: 78 }, "projects/payments%2Fapi": undefined } },
+      ),
+    ).toEqual([
+      expect.stringMatching(/^consumer a project payments\/api is not there/),
+      expect.stringMatching(/^consumer b project 4711 is not there/),
+      expect.stringMatching(/^consumer c group payments is not there/),
+    ]);
+  });
+
+  test.each([
+    ["scopes", { "personal_access_tokens/self": { scopes: ["read_api"] } }, "`up` needs scope api"],
+    [
+      "role",
+      { [path]: { ...project, permissions: { group_access: { access_level: 30 } } } },
+      "`up` needs 40 (Maintainer)",
+    ],
+    [
+      "branch",
+      { "projects/42/repository/branches/main": { protected: true, can_push: false } },
+      "is protected from this token's user too",
+    ],
+  ])("must be one that the token may write to: %s", async (_, gitlab, text) => {
+    expect(await problems(ours, {}, { gitlab })).toEqual([expect.stringContaining(text)]);
+  });
+
+  test.each<[string, Record<string, string>]>([
+    ["own", { ".gitlab-ci.yml": `${ours42}\r\nrotate: {}\n` }],
+    ["own", { ".gitlab-ci.yml": `${old}\n` }],
+    ["shared", { ".gitlab-ci.yml": renderRoot(), "apisec/prod.yml": `${old}\n` }],
+    ["shared", { ".gitlab-ci.yml": `${ours42}\n` }],
+    ["shared", { ".gitlab-ci.yml": renderRoot(), "apisec/prod.yml": `${ours42}\n` }],
+    ["included", { ".gitlab-ci.yml": foreign, "apisec/prod.yml": `${ours42}\n` }],
+    ["included", { ".gitlab-ci.yml": `${ours42}\n`, "rotate.mjs": foreign }],
+  ])("takes up its own files in mode %s: %j", async (pipelineFile, files) => {
+    const ready = await look(ours, { pipelineFile }, { gitlab: withFiles(files) });
+    const isIncluded = files[".gitlab-ci.yml"]?.includes("apisec/") === true;
+    expect(ready.warnings).toHaveLength(pipelineFile === "included" && !isIncluded ? 1 : 0);
+  });
+
+  test.each<[string, string, string, string]>([
+    ["own", ".gitlab-ci.yml", foreign, ": it is not"],
+    ["own", ".gitlab-ci.yml", renderRoot(), ' but with "# managed by apisec-credentials for every'],
+    ["own", ".gitlab-ci.yml", `${old}-eu\n`, ' but with "# managed by apisec-credentials/prod-eu"'],
+    ["own", ".gitlab-ci.yml", "", ": it is not"],
+    [
+      "own",
+      ".gitlab-ci.yml",
+      `${old} for gitlab.com/43\n`,
+      ' but with "# managed by apisec-credentials/prod for gitlab.com/43"',
+    ],
+    ["shared", ".gitlab-ci.yml", foreign, ": it is not"],
+    ["shared", "apisec/prod.yml", foreign, ": it is not"],
+    [
+      "included",
+      "apisec/prod.yml",
+      "# managed by other/prod\n",
+      ' but with "# managed by other/prod"',
+    ],
+  ])(
+    "mode %s does not overwrite a %s that begins otherwise",
+    async (pipelineFile, file, text, found) => {
+      const gitlab = withFiles({ [file]: text });
+      const lines = await problems(ours, { pipelineFile }, { gitlab });
+      expect(lines).toEqual([
+        expect.stringContaining(
+          `file ${file} in project platform/apisec-rotation does not begin with "${ours42}"${found}`,
+        ),
+      ]);
+      expect(lines[0]).not.toContain("make]");
+      await look(ours, { pipelineFile, manageProjectFiles: false }, { gitlab });
+    },
+  );
+
+  test.each(["ci.yml@group/project", "https://ci.example.com/a.yml", "a,b.yml", "../a.yml"])(
+    "is refused with a pipeline file that no ID token can name: %s",
+    async (ci_config_path) => {
+      const gitlab = { [path]: { ...project, ci_config_path } };
+      const [line] = await problems(ours, {}, { gitlab });
+      expect(line).toContain(`has its pipeline file at "${ci_config_path}"`);
+    },
+  );
+
+  test("tells where mount and auth mount were: one that was moved in config is refused with the procedure", async () => {
+    const gitlab = {
+      "projects/42/variables/APISEC_MOUNT": { value: "apisec" },
+      "projects/42/variables/VAULT_AUTH_PATH": { value: "gitlab" },
+    };
+    const vault = {
+      ...ours,
+      "sys/mounts/moved": fresh["sys/mounts/apisec"] as Answer,
+      "sys/mounts/auth/jwt": absent,
+    };
+    const error = look(vault, { mount: "moved", authPath: "jwt" }, { gitlab });
+    await expect(error).rejects.toThrow(
+      "mount moved/ is not where this stack has it, apisec/, and `up` cannot move it: set it back with `pulumi config set mount apisec --stack prod`; or to move it, as Vault's admin `vault secrets move apisec/ moved/`, then `pulumi refresh --yes --stack prod`, then `npm run adopt -- --stack prod` and the commands that it prints",
+    );
+    await expect(error).rejects.toThrow("`vault auth move auth/gitlab/ auth/jwt/`");
+    const done = {
+      ...vault,
+      "sys/mounts/moved": found(mount),
+      "moved/config": found({}),
+      "sys/mounts/auth/jwt": found(auth),
+    };
+    await expect(
+      look(done, { mount: "moved", authPath: "jwt" }, { gitlab }),
+    ).resolves.toBeDefined();
   });
 });

@@ -344,14 +344,12 @@ describe("a call", () => {
     }
     const sent = script.sent.map(({ headers }) => headers);
     expect(sent[0]).not.toHaveProperty("x-vault-inconsistent");
-    expect(sent.slice(1)).toEqual(
-      [1, 2].map(() =>
-        expect.objectContaining({
-          "x-vault-index": indexOf("10"),
-          "x-vault-inconsistent": "forward-active-node",
-        }),
-      ),
-    );
+    for (const headers of sent.slice(1)) {
+      expect(headers).toMatchObject({
+        "x-vault-index": indexOf("10"),
+        "x-vault-inconsistent": "forward-active-node",
+      });
+    }
   });
 
   test("carries the namespace, and a token only where there is one", async () => {

@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
-import { isObject } from "../../net/http";
-import { root } from "./commands";
+import { programFolder } from "../desired/packageFolder";
+import { isObject } from "../net/http";
 
 /** What `Pulumi.<stack>.yaml` says beside the settings; no secret is opened. */
 export interface StackFile {
@@ -12,11 +12,13 @@ export interface StackFile {
   hiddenFirstPasswords: boolean;
   /** Whether the stack's secrets are encrypted with a passphrase. */
   needsPassphrase: boolean;
+  /** By which a passphrase can be tried. */
+  encryptionSalt?: string | undefined;
   gitlab: { tokenInConfig: boolean; caFile: string | undefined };
 }
 
 /** Reads the file; one that is not there, or that is no YAML, says nothing (`stackSettings` complains). */
-export function readStackFile(stack: string, folder = root): StackFile {
+export function readStackFile(stack: string, folder = programFolder()): StackFile {
   const path = join(folder, `Pulumi.${stack}.yaml`);
   const content = existsSync(path) ? parsed(readFileSync(path, "utf8")) : {};
   const config = isObject(content["config"]) ? content["config"] : {};
@@ -24,12 +26,12 @@ export function readStackFile(stack: string, folder = root): StackFile {
   const hiddenFirstPasswords = isObject(given) && typeof given["secure"] === "string";
   const caFile = config["gitlab:cacertFile"];
   const provider = content["secretsprovider"];
+  const salt = content["encryptionsalt"];
   return {
     firstPasswords: isObject(given) && !hiddenFirstPasswords ? Object.keys(given) : [],
     hiddenFirstPasswords,
-    needsPassphrase:
-      provider === "passphrase" ||
-      (provider === undefined && content["encryptionsalt"] !== undefined),
+    needsPassphrase: provider === "passphrase" || (provider === undefined && salt !== undefined),
+    encryptionSalt: typeof salt === "string" ? salt : undefined,
     gitlab: {
       tokenInConfig: config["gitlab:token"] !== undefined,
       caFile: typeof caFile === "string" ? caFile : undefined,

@@ -1,17 +1,18 @@
-import type { Finding } from "../finding";
-import type { Settings } from "../../config/settings";
-import type { TransportCode } from "../../net/http";
-import { proxyFor, proxyProblem, proxyTo } from "../../net/proxy";
-import { nodeSend } from "../../net/transport";
+import type { TransportCode } from "../net/http";
+import { proxyFor, proxyProblem, proxyTo } from "../net/proxy";
+import { nodeSend } from "../net/transport";
+import { about } from "./finding";
+import type { Finding } from "./finding";
+import type { World } from "./world";
 
 /** Whether each APIsec host answers, with a certificate that is trusted. One GET of its first page; no login. */
-export function examineHosts(settings: Settings): Promise<Finding[]> {
+export function checkHosts({ settings }: World): Promise<Finding[]> {
   const hosts = [...new Set(settings.accounts.map(({ host }) => host))];
-  return Promise.all(hosts.map(examineHost));
+  return Promise.all(hosts.map(checkHost));
 }
 
-async function examineHost(host: string): Promise<Finding> {
-  const what = "APIsec";
+async function checkHost(host: string): Promise<Finding> {
+  const it = about("apisec", "APIsec");
   try {
     const send = nodeSend({ proxyFor: proxyTo });
     const { status } = await send({
@@ -21,13 +22,13 @@ async function examineHost(host: string): Promise<Finding> {
       timeoutMs: 15_000,
       maxBytes: 1024 * 1024,
     });
-    return { what, state: "ok", found: `${host} answers (${status})` };
+    return it.ok(`${host} answers (${status})`);
   } catch (error) {
     const { code, message } = error as { code: TransportCode; message: string };
     // A big page is an answer, too.
     return code === "too-large"
-      ? { what, state: "ok", found: `${host} answers` }
-      : { what, state: "problem", found: message, fix: unreachableFix(code) };
+      ? it.ok(`${host} answers`)
+      : it.problem(message, unreachableFix(code));
   }
 }
 
@@ -39,11 +40,11 @@ export function unreachableFix(code: TransportCode): string {
 }
 
 /** Through which proxy the hosts are reached. Its address may hold a password: only its host is named. */
-export function examineProxies(
-  settings: Settings,
-  env: Record<string, string | undefined>,
+export function checkProxies(
+  { settings }: Pick<World, "settings">,
+  env: Record<string, string | undefined> = process.env,
 ): Finding[] {
-  const what = "proxy";
+  const it = about("proxy", "proxy");
   const { vaultAddress, gitlabUrl, accounts } = settings;
   const addresses = new Set([vaultAddress, gitlabUrl, ...accounts.map(({ host }) => host)]);
   return [...addresses].flatMap((address): Finding[] => {
@@ -51,14 +52,12 @@ export function examineProxies(
     if (proxy === undefined) return [];
     const expected = proxyProblem(proxy);
     return expected === undefined
-      ? [{ what, state: "ok", found: `${address} by ${new URL(proxy.url).host}` }]
+      ? [it.ok(`${address} by ${new URL(proxy.url).host}`)]
       : [
-          {
-            what,
-            state: "problem",
-            found: `${proxy.variable} leads nowhere; expected ${expected}`,
-            fix: `export ${proxy.variable}=…, or name ${new URL(address).host} in NO_PROXY`,
-          },
+          it.problem(
+            `${proxy.variable} is no proxy's address: expected ${expected}`,
+            `export ${proxy.variable}=…, or name ${new URL(address).host} in NO_PROXY`,
+          ),
         ];
   });
 }

@@ -1,8 +1,10 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import type { Finding } from "../finding";
-import { isObject } from "../../net/http";
-import { findCommand, pulumi, pulumiFolder, root } from "./commands";
+import { packageFolder } from "../desired/packageFolder";
+import { isObject } from "../net/http";
+import { findCommand, pulumi, pulumiFolder } from "./commands";
+import { about } from "./finding";
+import type { Finding } from "./finding";
 import { isAtLeast } from "./versions";
 
 /** From here on the engine hands the stack's config to a dynamic provider: first passwords come that way. */
@@ -11,59 +13,49 @@ const plugins = ["vault", "gitlab", "command"];
 const installPulumi = "https://www.pulumi.com/docs/iac/download-install/";
 
 /** Node, the `pulumi` command with its hosts, and the three plugins. */
-export async function examineTools(): Promise<Finding[]> {
+export async function checkTools(): Promise<Finding[]> {
+  const it = about("tool.pulumi", "pulumi");
   const version = await pulumi(["version"]);
   if ("problem" in version) {
     const found = version.code === "ENOENT" ? "is not on PATH" : version.problem;
-    return [node(), { what: "pulumi", state: "problem", found, fix: installPulumi }];
+    return [node(), it.problem(found, installPulumi)];
   }
   const isOld = !isAtLeast(version.text, oldestCli);
-  const cli: Finding = isOld
-    ? {
-        what: "pulumi",
-        state: "problem",
-        found: `${version.text}, needed ${oldestCli} or newer`,
-        fix: installPulumi,
-      }
-    : { what: "pulumi", state: "ok", found: version.text };
   return [
     node(),
-    cli,
+    isOld
+      ? it.problem(`${version.text}, needed ${oldestCli} or newer`, installPulumi)
+      : it.ok(version.text),
     ...["pulumi-language-nodejs", "pulumi-resource-pulumi-nodejs"].map(host),
-    ...(await examinePlugins()),
+    ...(await checkPlugins()),
   ];
 }
 
 function node(): Finding {
-  const { engines } = JSON.parse(readFileSync(`${root}/package.json`, "utf8")) as {
+  const it = about("tool.node", "node");
+  const { engines } = JSON.parse(readFileSync(`${packageFolder()}/package.json`, "utf8")) as {
     engines: { node: string };
   };
   const wanted = engines.node.replace(">=", "");
   const found = process.versions.node;
   return isAtLeast(found, wanted)
-    ? { what: "node", state: "ok", found }
-    : {
-        what: "node",
-        state: "problem",
-        found: `${found}, needed ${wanted} or newer`,
-        fix: "https://nodejs.org/en/download",
-      };
+    ? it.ok(found)
+    : it.problem(`${found}, needed ${wanted} or newer`, "https://nodejs.org/en/download");
 }
 
 /** What comes with the `pulumi` command, and runs the program and the password provider. */
 function host(name: string): Finding {
+  const it = about("tool.host", name);
   const found = findCommand(name, pulumiFolder());
   return found === undefined
-    ? {
-        what: name,
-        state: "problem",
-        found: "is neither beside the pulumi command nor on PATH",
-        fix: `install Pulumi as a whole, not the command alone: ${installPulumi}`,
-      }
-    : { what: name, state: "ok", found };
+    ? it.problem(
+        "is neither beside the pulumi command nor on PATH",
+        `install Pulumi as a whole, not the command alone: ${installPulumi}`,
+      )
+    : it.ok(found);
 }
 
-async function examinePlugins(): Promise<Finding[]> {
+async function checkPlugins(): Promise<Finding[]> {
   const said = await pulumi(["plugin", "ls", "--json"]);
   const listed = "text" in said ? (JSON.parse(said.text) as unknown) : [];
   const installed = (Array.isArray(listed) ? listed : []).filter(isObject);
@@ -79,7 +71,7 @@ async function examinePlugins(): Promise<Finding[]> {
 
 /** The version that the package of this name in package.json asks Pulumi for. */
 function wantedVersion(name: string): string {
-  const fromHere = createRequire(`${root}/package.json`);
+  const fromHere = createRequire(`${packageFolder()}/package.json`);
   const file = fromHere.resolve(`@pulumi/${name}/package.json`);
   const { version } = JSON.parse(readFileSync(file, "utf8")) as { version: string };
   return version;
@@ -93,16 +85,13 @@ export function plugin(
   onPath: string | undefined,
   downloads: boolean,
 ): Finding {
-  const what = `plugin ${name}`;
-  if (onPath !== undefined) {
-    return { what, state: "ok", found: `${onPath}, on PATH; package.json asks for ${wanted}` };
-  }
-  if (installed.includes(wanted)) return { what, state: "ok", found: `${wanted}, installed` };
+  const it = about("tool.plugin", `plugin ${name}`);
+  if (onPath !== undefined) return it.ok(`${onPath}, on PATH; package.json asks for ${wanted}`);
+  if (installed.includes(wanted)) return it.ok(`${wanted}, installed`);
   const others = installed.length === 0 ? "" : ` (${installed.join(", ")} is)`;
-  return {
-    what,
-    state: downloads ? "warning" : "problem",
-    found: `${wanted} is not installed${others}; ${downloads ? "`pulumi up` will download it" : "and Pulumi may not download it"}`,
-    fix: `pulumi plugin install resource ${name} ${wanted}`,
-  };
+  const fix = `pulumi plugin install resource ${name} ${wanted}`;
+  const found = `${wanted} is not installed${others}`;
+  return downloads
+    ? it.warning(`${found}; \`pulumi up\` will download it`, fix)
+    : it.problem(`${found}; and Pulumi may not download it`, fix);
 }

@@ -1,31 +1,33 @@
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import type { Finding } from "../finding";
-import { root } from "./commands";
+import { packageFolder } from "../desired/packageFolder";
+import { about } from "./finding";
+import type { Finding } from "./finding";
 
 const built = ["dist/rotate.mjs", "dist/passwordProvider.cjs"];
 const sources = ["clients", "core", "desired", "job", "net", "providers", "build/build.mjs"];
 
-/** What `npm run build` makes: there, and not older than what it is made of. */
-export function examineBuild(folder = root): Finding[] {
-  const what = "build";
+/** What `npm run build` makes: there, and not older than what it is made of. A package has no sources. */
+export function checkBuild(folder = packageFolder()): Finding[] {
+  const it = about("build", "build");
   const fix = "npm run build";
   const missing = built.filter((file) => changedAt(folder, file) === undefined);
   if (missing.length > 0) {
     const are = missing.length === 1 ? "is" : "are";
-    return [{ what, state: "problem", found: `${missing.join(", ")} ${are} not there`, fix }];
+    return [it.problem(`${missing.join(", ")} ${are} not there`, fix)];
   }
   const times = built.map((file) => changedAt(folder, file) ?? 0);
   const newer = sources
     .flatMap((source) => filesOf(folder, source))
     .find((file) => (changedAt(folder, file) ?? 0) > Math.min(...times));
   return newer === undefined
-    ? [{ what, state: "ok", found: built.join(", ") }]
-    : [{ what, state: "warning", found: `dist/ is older than ${newer}`, fix }];
+    ? [it.ok(built.join(", "))]
+    : [it.warning(`dist/ is older than ${newer}`, fix)];
 }
 
 function filesOf(folder: string, source: string): string[] {
-  if (!statSync(join(folder, source)).isDirectory()) return [source];
+  const found = statSync(join(folder, source), { throwIfNoEntry: false });
+  if (found?.isDirectory() !== true) return found === undefined ? [] : [source];
   const names = readdirSync(join(folder, source), { recursive: true, encoding: "utf8" });
   return names.filter((name) => name.endsWith(".ts")).map((name) => join(source, name));
 }

@@ -1,9 +1,8 @@
 import { execFile } from "node:child_process";
 import { accessSync, constants } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
-import { foreignText } from "../../core/redact";
-
-export const root = join(__dirname, "..", "..");
+import { foreignText } from "../core/redact";
+import { programFolder } from "../desired/packageFolder";
 
 /** What `pulumi <args>` printed, or why it did not. `code`: ENOENT where there is no such command. */
 export type Said = { text: string } | { problem: string; code: string };
@@ -11,7 +10,7 @@ export type Said = { text: string } | { problem: string; code: string };
 /** Runs `pulumi`, which asks nothing and is given none of the tokens that are not its own. */
 export function pulumi(args: readonly string[]): Promise<Said> {
   const options = {
-    cwd: root,
+    cwd: programFolder(),
     env: {
       ...process.env,
       VAULT_TOKEN: undefined,

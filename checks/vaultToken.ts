@@ -1,0 +1,157 @@
+import { capabilities } from "../clients/look";
+import { encodePath } from "../clients/vault";
+import type { VaultError } from "../clients/vault";
+import { formatDuration } from "../core/duration";
+import { passwordKey } from "../core/passwordRecord";
+import { spread } from "../core/spread";
+import { policyValues } from "../desired/policyValues";
+import { missingRights, narrowingPolicies, rightsAsked } from "../desired/rights";
+import { attempt, policyFix } from "./attempt";
+import { about } from "./finding";
+import type { Finding } from "./finding";
+import { groupIdsOf } from "./groups";
+import type { World } from "./world";
+
+/** A token that ends sooner may end in the middle of an `up`. */
+const shortLife = 30 * 60;
+/** The monitor's token is asked about so many passwords: with policies of many paths Vault takes its time. */
+const mostPasswordsAsked = 20;
+
+/** Whether Vault knows the caller's token; that of a monitor may not look at itself, but at the mount. */
+export async function isTokenKnown(world: World): Promise<boolean> {
+  const path =
+    world.time === "after" ? `sys/mounts/${encodePath(world.settings.mount)}` : lookupSelf;
+  try {
+    await world.look(path);
+    return true;
+  } catch (error) {
+    return (error as VaultError).isTokenUnknown !== true;
+  }
+}
+
+const lookupSelf = "auth/token/lookup-self";
+
+/** The caller's Vault token: known, and for those who run `up`, fit for it. */
+export async function checkToken(world: World): Promise<Finding[]> {
+  const it = about("vault.token", "Vault token");
+  const { settings, vault } = world;
+  const inNamespace = settings.vaultNamespace === undefined ? "" : " in its namespace";
+  if (vault.token === undefined) return [it.problem("there is none", "vault login")];
+  if (!(await isTokenKnown(world))) {
+    return [it.problem(`is not valid${inNamespace}: it is wrong, or has ended`, "vault login")];
+  }
+  return attempt(
+    it,
+    async () => {
+      // Without even that right it has the wrong policy, and the others would each say so.
+      if (world.time === "after") {
+        await world.look(`sys/mounts/${encodePath(settings.mount)}`);
+        return [];
+      }
+      const token = (await world.look(lookupSelf)) ?? {};
+      return [tokenFinding(token, world)];
+    },
+    ({ problem, message }) =>
+      problem === "denied" ? it.problem(message, policyFix(world)) : undefined,
+  );
+}
+
+/** The token's policies, kind and remaining life, as `auth/token/lookup-self` says them. */
+export function tokenFinding(token: Record<string, unknown>, world: World): Finding {
+  const it = about("vault.token", "Vault token");
+  const { settings, isPreview } = world;
+  const policies = [token["policies"], token["identity_policies"]]
+    .filter(Array.isArray)
+    .flat()
+    .map(String);
+  const deployer = `${settings.policyPrefix}-${settings.stack}-deployer`;
+  const ends = token["expire_time"] !== null;
+  const life = Number(token["ttl"]);
+  const values = { ttl_seconds: ends ? life : undefined };
+  const found = `policies ${policies.join(", ")}; ${ends ? `ends in ${formatDuration(life)}` : "does not end"}`;
+  const narrowing = narrowingPolicies(policyValues(settings), policies);
+  if (narrowing.length > 0 && policies.includes(deployer)) {
+    return it.problem(
+      `${found}; ${narrowing.join(", ")} takes rights from ${deployer}: Vault lets a policy's exact paths replace another's patterns`,
+      `log in as a user whose token does not have ${narrowing.join(", ")}`,
+      values,
+    );
+  }
+  if (token["type"] === "batch") {
+    return it.problem(
+      `${found}; a batch token, which the Vault plugin cannot use`,
+      "log in for a service token",
+      values,
+    );
+  }
+  if (Number(token["num_uses"] ?? 0) > 0) {
+    const uses = `${found}; may be used ${String(token["num_uses"])} times only`;
+    return it.problem(uses, "log in for a token without a limit of uses", values);
+  }
+  if (ends && life < shortLife && !isPreview) {
+    const fix = token["renewable"] === true ? "vault token renew" : "vault login";
+    return it.warning(found, fix, values);
+  }
+  if (!policies.includes("root")) return it.ok(found, values);
+  const fix = `vault token create -policy=${deployer}`;
+  return it.warning(`${found}: more than \`up\` needs`, fix, values);
+}
+
+/**
+ * What `up` asks of Vault, and the token may not: every path of this run, from the same source as the deployer's
+ * policy. Before its first change `up` stops; a preview only says it.
+ */
+export async function checkRights(world: World): Promise<Finding[]> {
+  const it = about("vault.rights", "Vault rights");
+  const { settings, vault, time, isPreview } = world;
+  const groupIds = await groupIdsOf(world);
+  const wanted = rightsAsked("deployer", policyValues(settings, { groupIds }));
+  const asDeployer = { ...world, isPreview: false };
+  return attempt(
+    it,
+    async () => {
+      const missing = missingRights(wanted, await capabilities(vault, [...wanted.keys()]));
+      if (missing.length === 0) {
+        return [it.ok(`all that \`up\` needs, on ${wanted.size} paths`, { paths: wanted.size })];
+      }
+      const values = { paths: wanted.size, missing: missing.length };
+      if (time === "in" && isPreview) {
+        const some = `lacks what \`up\` needs on ${missing.length} of ${wanted.size} paths, such as ${missing[0]}`;
+        return [it.warning(some, "a token of the deployer for `up`", values)];
+      }
+      const found = `of what \`up\` needs are missing:\n${missing.join("\n")}`;
+      return [it.problem(found, `as Vault's admin: \`${policyFix(asDeployer)}\``, values)];
+    },
+    ({ problem }) =>
+      problem === "denied"
+        ? it.warning(
+            "unknown: the token may not ask what it may do, as an older deployer's policy",
+            policyFix(asDeployer),
+          )
+        : undefined,
+  );
+}
+
+/** The monitor's own token: it must be good for nothing on a password. */
+export function checkOwnRights(world: World): Promise<Finding[]> {
+  const { settings, vault } = world;
+  const { mount, accounts, stack, policyPrefix } = settings;
+  const it = about("vault.own-rights", "this Vault token");
+  const paths = spread(accounts, mostPasswordsAsked).map(
+    ({ name }) => `${mount}/data/${passwordKey(name)}`,
+  );
+  const fix = `run it with a token of policy ${policyPrefix}-${stack}-monitor`;
+  return attempt(
+    it,
+    async () => {
+      const rights = await capabilities(vault, paths);
+      const able = paths.filter((path) => String(rights.get(path)) !== "deny");
+      const asked = `asked of ${paths.length}, such as ${able[0] ?? paths[0]}`;
+      if (able.length === 0) return [it.ok(`may do nothing to a password (${asked})`)];
+      const passwords = able.length === 1 ? "password" : "passwords";
+      return [it.warning(`has rights on ${able.length} ${passwords} (${asked})`, fix)];
+    },
+    // A deployer may check, too; only what it may do besides is then not known.
+    ({ problem, message }) => (problem === "denied" ? it.warning(message, fix) : undefined),
+  );
+}

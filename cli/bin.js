@@ -1,0 +1,23 @@
+#!/usr/bin/env node
+// Plain JavaScript: it runs before anything is built or installed. In a checkout it loads the sources by ts-node, in
+// an installed package what was compiled of them.
+const { existsSync } = require("node:fs");
+const { join } = require("node:path");
+
+const isCheckout = existsSync(join(__dirname, "main.ts"));
+
+function load() {
+  if (!isCheckout) return require("../dist/lib/cli/main.js");
+  require("ts-node/register");
+  return require("./main.ts");
+}
+
+try {
+  load().main(process.argv.slice(2));
+} catch (error) {
+  if (error.code !== "MODULE_NOT_FOUND") throw error;
+  const [missing] = error.message.split("\n");
+  const fix = isCheckout ? "run `npm ci --ignore-scripts` in its checkout" : "install it again";
+  console.error(`apisec-credentials is not installed completely: ${missing}; ${fix}.`);
+  process.exitCode = 2;
+}

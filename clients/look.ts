@@ -1,0 +1,54 @@
+import { isObject, jsonObject } from "../net/http";
+import { refused, vaultCall, vaultErrors } from "./vault";
+import type { VaultConnection } from "./vault";
+
+/** The `data` of what Vault answers to a GET of `path`, undefined where it knows no such thing. Throws as `vaultCall`. */
+export async function look(
+  vault: VaultConnection,
+  path: string,
+): Promise<Record<string, unknown> | undefined> {
+  const answer = await vaultCall(vault, "GET", path);
+  const text = vaultErrors(answer);
+  if (answer.status === 200) {
+    const body = jsonObject(answer.body);
+    return isObject(body?.["data"]) ? body["data"] : body;
+  }
+  const isAbsent =
+    (answer.status === 404 && text === "") ||
+    (answer.status === 400 && /^No (secret|auth) engine /.test(text));
+  if (isAbsent) return undefined;
+  // Such as a namespace that does not exist.
+  throw refused(vault, "GET", path, answer);
+}
+
+/** The names below `path`; none where Vault knows no such thing. Throws as `vaultCall`. */
+export async function list(vault: VaultConnection, path: string): Promise<string[]> {
+  const answer = await vaultCall(vault, "LIST", path);
+  if (answer.status === 404 && vaultErrors(answer) === "") return [];
+  const data = jsonObject(answer.body)?.["data"];
+  const keys = isObject(data) ? data["keys"] : undefined;
+  if (answer.status !== 200 || !Array.isArray(keys)) throw refused(vault, "LIST", path, answer);
+  return keys.map(String);
+}
+
+/** What the connection's token may do, by path. Throws as `vaultCall`. */
+export async function capabilities(
+  vault: VaultConnection,
+  paths: readonly string[],
+): Promise<Map<string, string[]>> {
+  const found = new Map<string, string[]>();
+  for (let start = 0; start < paths.length; start += pathsAtOnce) {
+    const some = paths.slice(start, start + pathsAtOnce);
+    const answer = await vaultCall(vault, "POST", "sys/capabilities-self", { paths: some });
+    const body = jsonObject(answer.body);
+    const data = isObject(body?.["data"]) ? body["data"] : body;
+    for (const path of some) {
+      const list = data?.[path];
+      if (!Array.isArray(list)) throw refused(vault, "POST", "sys/capabilities-self", answer);
+      found.set(path, list.map(String));
+    }
+  }
+  return found;
+}
+
+const pathsAtOnce = 1_000;

@@ -418,7 +418,7 @@ test("no environment holds what its process has no need of", () => {
     }
     if (line.some((one) => /lab\/apisec|^\S*bao /.test(one))) return [];
     if (/test\/support\/providerProcess/.test(commandLine)) return ["provider's Vault token"];
-    if (/node rotator\/\.\.\/dist\/rotate\.mjs$|^cat$/.test(commandLine)) {
+    if (/node job\/\.\.\/dist\/rotate\.mjs$|^cat$/.test(commandLine)) {
       return ["deployer's Vault token"];
     }
     if (/node .*\/dist\/rotate\.mjs$/.test(commandLine)) return ["ID token"];

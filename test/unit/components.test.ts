@@ -329,7 +329,7 @@ describe("the program", () => {
         change: "/api/v1/orgs/{orgId}/users/{userId}/reset-password",
         probe: "/api/v1/projects?page=0&pageSize=1",
       },
-      owner: "apisec-credentials/prod for gitlab.com/42",
+      owner: { project: "apisec-credentials", stack: "prod", instance: "gitlab.com/42" },
       sharedMount: false,
       minLifetimeSeconds: 84_600,
       tokenSettings: { cas_required: true, delete_version_after: "23h30m0s" },

@@ -345,7 +345,7 @@ describe("a call", () => {
     const sent = script.sent.map(({ headers }) => headers);
     expect(sent[0]).not.toHaveProperty("x-vault-inconsistent");
     expect(sent.slice(1)).toEqual(
-      [1, 2].map(() =>
+      [1, 2].map((): unknown =>
         expect.objectContaining({
           "x-vault-index": indexOf("10"),
           "x-vault-inconsistent": "forward-active-node",

@@ -3,8 +3,9 @@ import { apisecAt } from "../clients/apisec";
 import type { ApisecPaths } from "../clients/apisec";
 import { jsonObject, systemClock } from "../net/http";
 import { differingKeys, passwordKeys, setKeys } from "../clients/keySettings";
-import type { KeySettings } from "../desired/keySettings";
 import { passwordKeySettings } from "../desired/keySettings";
+import type { KeySettings } from "../desired/keySettings";
+import { ownerText } from "../desired/names";
 import type { Owner } from "../desired/names";
 import { useOfRecord } from "../desired/ownership";
 import type { PasswordWish } from "../core/passwordRun";
@@ -34,7 +35,7 @@ export interface PasswordInputs extends VaultPlace {
   mount: string;
   apisecPaths: ApisecPaths;
   /** Whose stack this is, as marks in Vault name it. */
-  owner?: string | undefined;
+  owner?: Owner | undefined;
   /** Whether other stacks use the mount: then a record without an owner is not taken over. */
   sharedMount?: boolean | undefined;
   /** A token with a shorter life is not published, in seconds. */
@@ -91,13 +92,11 @@ function ownership(
   isInState: boolean,
 ): Pick<PasswordWish, "owner" | "useOf"> {
   if (owner === undefined) return {};
-  const [, project = "", stack = "", instance] = /^([^/]+)\/(.+?)(?: for (.+))?$/.exec(owner) ?? [];
-  const us: Owner = { project, stack, instance };
   const isKnown = isInState || !sharedMount;
   const hasFirstPassword = firstPasswordOf(name) !== undefined;
   return {
-    owner,
-    useOf: (found) => useOfRecord(us, { owner: found, isKnown, hasFirstPassword }),
+    owner: ownerText(owner),
+    useOf: (found) => useOfRecord(owner, { owner: found, isKnown, hasFirstPassword }),
   };
 }
 

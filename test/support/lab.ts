@@ -32,6 +32,7 @@ const programFiles = [
     "net",
     "policies",
     "providers",
+    "scan",
     "sdks",
   ],
 ];

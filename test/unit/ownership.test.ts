@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import fc from "../support/fastCheck";
 import { authDescription, mountDescription, ownerMark, ownerText } from "../../desired/names";
 import type { Owner } from "../../desired/names";
 import {

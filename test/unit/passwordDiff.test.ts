@@ -52,7 +52,7 @@ test.each([
 });
 
 test("a state of an older version, which knows nothing of marks, owners and tokens, has no work", async () => {
-  const wished = { owner: "p/s", sharedMount: false, minLifetimeSeconds: 1 };
+  const wished = { owner: { project: "p", stack: "s" }, sharedMount: false, minLifetimeSeconds: 1 };
   expect(await diff({}, wished)).toEqual({ changes: false, said: [] });
 });
 

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import fc from "../support/fastCheck";
 import { readConfig } from "../../config/readConfig";
 import { accessOf } from "../../desired/access";
 import { reviewMarkdown } from "../../desired/review";

@@ -1,6 +1,5 @@
 export * from "./getGroup";
 export * from "./getProject";
-export * from "./getRepositoryFile";
 export * from "./pipelineSchedule";
 export * from "./projectVariable";
 export * from "./provider";

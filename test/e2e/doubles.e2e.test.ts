@@ -212,10 +212,14 @@ const keyStories: [string, (key: KeyOperations, name: string) => AsyncGenerator<
 async function told(answers: AsyncGenerator<unknown>): Promise<unknown[]> {
   const list: unknown[] = [];
   for await (const answer of answers) {
-    const { deletionTime, ...rest } = answer as { deletionTime?: string };
+    const { deletionTime, createdTime, ...rest } = answer as {
+      deletionTime?: string;
+      createdTime?: string;
+    };
     list.push({
       ...rest,
       deletionTime: deletionTime === undefined ? undefined : timeOf(deletionTime),
+      createdTime: createdTime === undefined ? undefined : timeOf(createdTime),
     });
   }
   return list;

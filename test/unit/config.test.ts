@@ -1,5 +1,8 @@
 import { readConfig } from "../../config/readConfig";
-import { kindOf } from "../../config/keys";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parse } from "yaml";
+import { defaultOf, kindOf } from "../../config/keys";
 import { shape } from "../../config/schema";
 import type { ConfigSource } from "../../config/settings";
 import { problemLines, sourceOf } from "../support/configSource";
@@ -968,4 +971,14 @@ describe("secrets", () => {
     const source = sourceOf({ cron: "0 */12 * * *" }, { secret: ["cron"] });
     expect(readConfig(source).warnings[0]).toMatch(/^One missed run of a secret value leaves/);
   });
+});
+
+test("Pulumi.yaml has the defaults of the schema", () => {
+  const { config } = parse(readFileSync(join(__dirname, "../../Pulumi.yaml"), "utf8")) as {
+    config: Record<string, { default: unknown }>;
+  };
+  expect(Object.keys(config).length).toBeGreaterThan(5);
+  for (const [key, { default: given }] of Object.entries(config)) {
+    expect([key, defaultOf(shape[key as keyof typeof shape])]).toEqual([key, given]);
+  }
 });

@@ -45,7 +45,15 @@ describe("package-lock.json", () => {
   test("names no place to fetch from, and says of this package what package.json says", () => {
     expect(Object.values(packages).filter((one) => "resolved" in one && !one.link)).toEqual([]);
     const own = JSON.parse(read("package.json")) as Record<string, unknown>;
-    const keys = ["name", "version", "license", "dependencies", "devDependencies", "engines"];
+    const keys = [
+      "name",
+      "version",
+      "license",
+      "dependencies",
+      "devDependencies",
+      "engines",
+      "bin",
+    ];
     expect(packages[""]).toEqual(Object.fromEntries(keys.map((key) => [key, own[key]])));
   });
 

@@ -1,4 +1,4 @@
-import { changed, type Operation, type Props, type Recording } from "../../recordings/expand";
+import { type Operation, type Props, type Recording } from "../../recordings/expand";
 import type { placeholders } from "./placeholders";
 import { written } from "./placeholders";
 import { PluginError, type Diff, type PluginClient, type State } from "./plugin";
@@ -262,8 +262,3 @@ export function replayer(bench: Bench, recording: Recording) {
 }
 
 const nothing: State = { inputs: {}, outputs: {} };
-
-/** The state that an operation's "…Changed" is against, with the change made. */
-export function expectedAfter(base: Props | undefined, change: "none" | Props): Props {
-  return changed(base ?? {}, change === "none" ? {} : change);
-}

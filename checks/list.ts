@@ -19,7 +19,7 @@ import type { Check, Gates } from "./run";
 import { checkSchedule, checkSchedulesOn } from "./schedule";
 import { checkStrayAccounts, checkStrayConsumers } from "./strays";
 import { checkTools } from "./tools";
-import { checkServer } from "./vaultServer";
+import { checkServer, hasServerProblem } from "./vaultServer";
 import { checkOwnRights, checkRights, checkToken, isTokenKnown } from "./vaultToken";
 import type { Time, World } from "./world";
 
@@ -78,8 +78,7 @@ export const checks: readonly Check[] = [
 /** What must answer before its checks are worth asking. */
 export const gates: Gates = {
   Vault: async (world) => {
-    const server = await checkServer(world);
-    if (server.some(({ state }) => state === "problem")) return false;
+    if (await hasServerProblem(world)) return false;
     if (world.vault.token === undefined || !(await isTokenKnown(world))) return false;
     // A monitor that may not even see the mount has the wrong policy: one line says so.
     if (world.time !== "after") return true;

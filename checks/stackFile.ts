@@ -1,7 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-import { parse } from "yaml";
-import { programFolder } from "../desired/packageFolder";
+import { configIn, readYaml } from "../config/stackFiles";
+import { programFolder, stackFilePath } from "../desired/packageFolder";
 import { isObject } from "../net/http";
 
 /** What `Pulumi.<stack>.yaml` says beside the settings; no secret is opened. */
@@ -19,10 +18,11 @@ export interface StackFile {
 
 /** Reads the file; one that is not there, or that is no YAML, says nothing (`stackSettings` complains). */
 export function readStackFile(stack: string, folder = programFolder()): StackFile {
-  const path = join(folder, `Pulumi.${stack}.yaml`);
-  const content = existsSync(path) ? parsed(readFileSync(path, "utf8")) : {};
-  const config = isObject(content["config"]) ? content["config"] : {};
-  const given = config["apisec-credentials:firstPasswords"];
+  const path = stackFilePath(stack, folder);
+  const content = existsSync(path) ? readYaml(readFileSync(path, "utf8")) : {};
+  const config = configIn(content);
+  // Whose project the key is of does not matter: there is one.
+  const given = Object.entries(config).find(([key]) => key.endsWith(":firstPasswords"))?.[1];
   const hiddenFirstPasswords = isObject(given) && typeof given["secure"] === "string";
   const caFile = config["gitlab:cacertFile"];
   const provider = content["secretsprovider"];
@@ -37,13 +37,4 @@ export function readStackFile(stack: string, folder = programFolder()): StackFil
       caFile: typeof caFile === "string" ? caFile : undefined,
     },
   };
-}
-
-function parsed(text: string): Record<string, unknown> {
-  try {
-    const content: unknown = parse(text);
-    return isObject(content) ? content : {};
-  } catch {
-    return {};
-  }
 }

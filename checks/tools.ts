@@ -69,24 +69,34 @@ async function checkPlugins(): Promise<Finding[]> {
   });
 }
 
-/** The version that the package of this name in package.json asks Pulumi for. */
-function wantedVersion(name: string): string {
+/**
+ * The version that the package of this name asks Pulumi for; undefined where it is built in: a program that depends
+ * on this package does not have the local one for GitLab.
+ */
+function wantedVersion(name: string): string | undefined {
   const fromHere = createRequire(`${packageFolder()}/package.json`);
-  const file = fromHere.resolve(`@pulumi/${name}/package.json`);
-  const { version } = JSON.parse(readFileSync(file, "utf8")) as { version: string };
-  return version;
+  try {
+    const file = fromHere.resolve(`@pulumi/${name}/package.json`);
+    return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
+  } catch {
+    return undefined;
+  }
 }
 
 /** `onPath`: the engine takes that one, whatever its version. */
 export function plugin(
   name: string,
-  wanted: string,
+  wanted: string | undefined,
   installed: readonly string[],
   onPath: string | undefined,
   downloads: boolean,
 ): Finding {
   const it = about("tool.plugin", `plugin ${name}`);
-  if (onPath !== undefined) return it.ok(`${onPath}, on PATH; package.json asks for ${wanted}`);
+  if (onPath !== undefined)
+    return it.ok(
+      `${onPath}, on PATH${wanted === undefined ? "" : `; package.json asks for ${wanted}`}`,
+    );
+  if (wanted === undefined) return anyOf(name, installed);
   if (installed.includes(wanted)) return it.ok(`${wanted}, installed`);
   const others = installed.length === 0 ? "" : ` (${installed.join(", ")} is)`;
   const fix = `pulumi plugin install resource ${name} ${wanted}`;
@@ -94,4 +104,15 @@ export function plugin(
   return downloads
     ? it.warning(`${found}; \`pulumi up\` will download it`, fix)
     : it.problem(`${found}; and Pulumi may not download it`, fix);
+}
+
+/** Where the wanted version is not known. */
+function anyOf(name: string, installed: readonly string[]): Finding {
+  const it = about("tool.plugin", `plugin ${name}`);
+  return installed.length > 0
+    ? it.ok(`${installed.join(", ")}, installed`)
+    : it.warning(
+        "is not installed; `pulumi up` will download it",
+        `pulumi plugin install resource ${name}`,
+      );
 }

@@ -17,6 +17,11 @@ export function checkServer(world: World): Promise<Finding[]> {
   return findings;
 }
 
+/** Whether Vault itself can answer no request of ours. */
+export async function hasServerProblem(world: World): Promise<boolean> {
+  return (await checkServer(world)).some(({ state }) => state === "problem");
+}
+
 async function askServer(world: World): Promise<Finding[]> {
   const it = about("vault", "Vault");
   const { vault, print, settings } = world;

@@ -10,6 +10,7 @@ import { attempt, policyFix } from "./attempt";
 import { about } from "./finding";
 import type { Finding } from "./finding";
 import { groupIdsOf } from "./groups";
+import { hasServerProblem } from "./vaultServer";
 import type { World } from "./world";
 
 /** A token that ends sooner may end in the middle of an `up`. */
@@ -36,6 +37,9 @@ export async function checkToken(world: World): Promise<Finding[]> {
   const it = about("vault.token", "Vault token");
   const { settings, vault } = world;
   const inNamespace = settings.vaultNamespace === undefined ? "" : " in its namespace";
+  if (await hasServerProblem(world)) {
+    return [it.skipped("not looked at: see the line about Vault")];
+  }
   if (vault.token === undefined) return [it.problem("there is none", "vault login")];
   if (!(await isTokenKnown(world))) {
     return [it.problem(`is not valid${inNamespace}: it is wrong, or has ended`, "vault login")];

@@ -8,7 +8,8 @@ const isCheckout = existsSync(join(__dirname, "main.ts"));
 
 function load() {
   if (!isCheckout) return require("../dist/lib/cli/main.js");
-  require("ts-node/register");
+  // By the checkout's own settings, wherever it is called from.
+  require("ts-node").register({ project: join(__dirname, "..", "tsconfig.json") });
   return require("./main.ts");
 }
 

@@ -1,11 +1,10 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { parse } from "yaml";
 import { readConfig } from "../config/readConfig";
 import type { Settings } from "../config/settings";
-import { isObject } from "../net/http";
+import { readYaml, valuesOf } from "../config/stackFiles";
 import { vaultTokenFile } from "../clients/vaultToken";
-import { programFolder, runner } from "../desired/packageFolder";
+import { programFolder, runner, stackFilePath } from "../desired/packageFolder";
 
 /** The stack that a command is for: as its `--stack` says, else PULUMI_STACK. Throws where neither does. */
 export function chosenStack(given: string | undefined): string {
@@ -26,48 +25,39 @@ export function stackName(stack: string): string {
 
 /** The project's name, which its keys begin with. */
 export function projectName(): string {
+  return String(projectFile()["name"]);
+}
+
+function projectFile(): Record<string, unknown> {
   const path = join(programFolder(), "Pulumi.yaml");
-  if (!existsSync(path)) {
-    throw new Error(
-      `There is no Pulumi.yaml in ${process.cwd()} or above: run it in the folder of the program.`,
-    );
-  }
-  return (parse(readFileSync(path, "utf8")) as { name: string }).name;
+  if (existsSync(path)) return readYaml(readFileSync(path, "utf8"));
+  throw new Error(
+    `There is no Pulumi.yaml in ${process.cwd()} or above: run it in the folder of the program.`,
+  );
 }
 
 /**
- * The settings of a stack from `Pulumi.<stack>.yaml`, for the commands that run beside Pulumi: without
- * passphrase or state, and so without what is encrypted there. `offline`: nothing will be asked, so it does
- * not matter where Vault is. Throws an error that lists every problem.
+ * The settings of a stack as `pulumi up` has them, from Pulumi.yaml and `Pulumi.<stack>.yaml`, for the commands that
+ * run beside Pulumi: without passphrase or state, and so without what is encrypted there. `offline`: nothing will be
+ * asked, so it does not matter where Vault is. Throws an error that lists every problem.
  */
 export function stackSettings(given: string, offline = false): Settings {
   const project = projectName();
   const stack = stackName(given);
-  const file = join(programFolder(), `Pulumi.${stack}.yaml`);
+  const file = stackFilePath(stack);
   if (!existsSync(file)) {
-    throw new Error(`Pulumi.${stack}.yaml is not there: run \`pulumi stack init ${stack}\` first.`);
+    throw new Error(`Pulumi.${stack}.yaml is not there: run \`pulumi stack init ${given}\` first.`);
   }
-  const { config } = parse(readFileSync(file, "utf8")) as { config?: Record<string, unknown> };
-  const values = Object.entries(config ?? {})
-    .filter(([, value]) => !isEncrypted(value))
-    .map(([key, value]) => [key, typeof value === "string" ? value : JSON.stringify(value)]);
-  const nowhere = config?.["vault:address"] ? {} : { VAULT_ADDR: "https://vault.invalid" };
+  const values = valuesOf(project, projectFile(), readYaml(readFileSync(file, "utf8")));
+  const nowhere = values["vault:address"] ? {} : { VAULT_ADDR: "https://vault.invalid" };
   return readConfig({
     project,
     stack,
-    values: Object.fromEntries(values) as Record<string, string>,
+    values,
     secretKeys: [],
     env: offline ? { VAULT_TOKEN: "none", ...nowhere } : process.env,
     hasTokenFile: existsSync(vaultTokenFile()),
     readText: (path) => readFileSync(path, "utf8"),
     now: Date.now(),
   });
-}
-
-/** Whether a value is a secret, or an object of secrets such as `firstPasswords`. */
-function isEncrypted(value: unknown): boolean {
-  if (!isObject(value)) return false;
-  if (typeof value["secure"] === "string") return true;
-  const inner = Object.values(value);
-  return inner.length > 0 && inner.every(isEncrypted);
 }

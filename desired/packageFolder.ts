@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Runner } from "../core/printed";
 
@@ -10,6 +10,14 @@ export function packageFolder(): string {
 /** The folder of the program that is run here, this package or one that depends on it: the nearest with a Pulumi.yaml. */
 export function programFolder(): string {
   return folderWith("Pulumi.yaml", process.cwd()) ?? process.cwd();
+}
+
+/** The file of a stack's settings; Pulumi.yaml may name a folder for all of them. */
+export function stackFilePath(stack: string, folder = programFolder()): string {
+  const path = join(folder, "Pulumi.yaml");
+  const text = existsSync(path) ? readFileSync(path, "utf8") : "";
+  const [, inside = ""] = /^stackConfigDir:\s*["']?([^"'#\n]+?)["']?\s*(?:#.*)?$/m.exec(text) ?? [];
+  return join(folder, inside, `Pulumi.${stack}.yaml`);
 }
 
 /** How this program's commands are run from here. */

@@ -1,14 +1,12 @@
 import { SecretStore } from "apisec-credentials/components/secretStore";
 import { serviceAccounts } from "apisec-credentials/components/serviceAccount";
 import { TokenRotation } from "apisec-credentials/components/tokenRotation";
-import { settingsFrom } from "apisec-credentials/config";
+import { loadConfig } from "apisec-credentials/config";
 import { desiredState } from "apisec-credentials/desiredState";
 import { preflight } from "apisec-credentials/preflight";
-import { admin, scanner } from "./accounts";
 
 export = async () => {
-  const accounts = [admin, scanner];
-  const settings = settingsFrom({ accounts, gitlabProject: "platform/apisec-rotation" });
+  const settings = loadConfig();
   // Only reads, and stops the program before anything is registered.
   const { mountExists, project, ...facts } = await preflight(settings);
   const wanted = desiredState(settings, { project, ...facts });

@@ -1,10 +1,19 @@
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { LocalWorkspace } from "@pulumi/pulumi/automation";
 import { run } from "../../lab/process";
 import { tokenWith } from "../../lab/world";
 import { startTestLab } from "../support/lab";
+import type { JsonReport } from "../../checks/report";
 import type { TestLab } from "../support/lab";
 import { isLive, recordOf } from "../support/managed";
 
@@ -49,6 +58,11 @@ async function install(): Promise<void> {
     mkdirSync(dirname(link), { recursive: true });
     symlinkSync(join(root, "node_modules", name), link);
   }
+  // As npm does with `bin`.
+  mkdirSync(join(modules, ".bin"));
+  const command = join(own, "cli", "bin.js");
+  chmodSync(command, 0o755);
+  symlinkSync(command, join(modules, ".bin", "apisec-credentials"));
 }
 
 beforeAll(async () => {
@@ -59,8 +73,6 @@ beforeAll(async () => {
   const answer = await done("npm", ["pack", "--json", "--pack-destination", dir], root);
   [packed] = JSON.parse(answer) as [Packed];
   await install();
-  const policy = await done("npm", ["run", "--silent", "deployer-policy", "--", "dev"]);
-  lab.env["VAULT_TOKEN"] = await tokenWith(lab.world.vault, "acme-security-dev-deployer", policy);
   const stack = await LocalWorkspace.createOrSelectStack(
     { stackName: "dev", workDir: program },
     { envVars: lab.env, pulumiHome: lab.env["PULUMI_HOME"] ?? "" },
@@ -69,6 +81,8 @@ beforeAll(async () => {
   for (const [name, value] of Object.entries(lab.world.secrets.firstPasswords)) {
     await stack.setConfig(`firstPasswords.${name}`, { value, secret: true }, true);
   }
+  const policy = await done("npx", ["apisec-credentials", "policy", "deployer", "--stack", "dev"]);
+  lab.env["VAULT_TOKEN"] = await tokenWith(lab.world.vault, "apisec-dev-deployer", policy);
 });
 
 afterAll(async () => {
@@ -82,21 +96,45 @@ test("the package holds what other programs need, and nothing else", () => {
     "CHANGELOG.md",
     "LICENSE",
     "README.md",
+    "cli/bin.js",
     "dist/passwordProvider.cjs",
     "dist/rotate.mjs",
     "dist/scan.mjs",
-    "package.json",
-    ...["admin", "consumer", "deployer", "developer", "monitor", "preview", "rotator"].map(
-      (name) => `policies/${name}.hcl`,
-    ),
     "job/gitlab-ci.yml",
     "job/once.sh",
+    "package.json",
+    ...["admin", "consumer", "deployer", "developer", "handover", "monitor", "preview"].map(
+      (name) => `policies/${name}.hcl`,
+    ),
+    ...["rotator", "verifier"].map((name) => `policies/${name}.hcl`),
   ]);
-  expect(files.filter((path) => !/^dist\/lib\/.+\.(js|d\.ts)$/.test(path))).toHaveLength(15);
+  expect(files.filter((path) => !/^dist\/lib\/.+\.(js|d\.ts)$/.test(path))).toHaveLength(19);
 });
 
 test("the program's types fit", async () => {
   await done(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", program]);
+});
+
+/** A command as somebody runs it in that program, and its findings. */
+async function findings(command: string, env: Record<string, string> = {}, cwd = program) {
+  const args = [
+    "apisec-credentials",
+    command,
+    "--stack",
+    "organization/acme-security/dev",
+    "--json",
+  ];
+  const { code, stdout, stderr } = await run("npx", args, { cwd, env: { ...lab.env, ...env } });
+  if (stdout === "") throw new Error(stderr);
+  const report = JSON.parse(stdout) as JsonReport;
+  expect(report).toMatchObject({ schema: 1, project: "acme-security", stack: "dev" });
+  return { code, seen: report.findings };
+}
+
+test("doctor, as npx runs it, finds all ready by the program's own config", async () => {
+  const { code, seen } = await findings("doctor");
+  expect(seen.filter(({ state }) => state !== "ok")).toEqual([]);
+  expect(code).toBe(0);
 });
 
 test("up changes the passwords, and the records are in Vault", async () => {
@@ -111,7 +149,7 @@ test("up changes the passwords, and the records are in Vault", async () => {
   expect(token.body).toMatchObject({ data: { data: { username: "scanner@acme.example" } } });
   const policy = await lab.asRoot("GET", "sys/policies/acl/apisec-dev-developer");
   expect(policy.body).toMatchObject({
-    data: { policy: expect.stringMatching(/^# managed by acme-security\/dev\n/) as string },
+    data: { policy: expect.stringMatching(/^# managed by acme-security\/dev for /) as string },
   });
 });
 
@@ -119,6 +157,24 @@ test("the second up changes nothing and asks APIsec nothing", async () => {
   await lab.apisec("DELETE", "requests");
   expect(await up()).toMatch(/Resources:\s+\d+ unchanged/);
   expect(await lab.apisec("GET", "requests")).toMatchObject({ requests: [] });
+});
+
+test("check, as npx runs it, prints commands as npx runs them, also in a folder below", async () => {
+  const monitor = await done("npx", ["apisec-credentials", "policy", "monitor", "--stack", "dev"]);
+  const VAULT_TOKEN = await tokenWith(lab.world.vault, "apisec-dev-monitor", monitor);
+  await lab.asRoot("DELETE", "apisec/data/scanner/token");
+  const below = join(program, "below");
+  mkdirSync(below);
+  const { code, seen } = await findings("check", { VAULT_TOKEN }, below);
+  expect(seen.find(({ id }) => id === "token")).toMatchObject({
+    state: "problem",
+    fix: "npx apisec-credentials rotate --stack organization/acme-security/dev --account scanner",
+  });
+  expect(code).toBe(2);
+  const fix = ["apisec-credentials", "rotate", "--stack", "organization/acme-security/dev"];
+  await done("npx", [...fix, "--account", "scanner"], below);
+  const after = await findings("check", { VAULT_TOKEN });
+  expect(after.seen.find(({ id }) => id === "token")).toMatchObject({ state: "ok" });
 });
 
 test("the state is the same on every machine", async () => {

@@ -8,8 +8,8 @@ const { name, version, license } = JSON.parse(await readFile("package.json", "ut
 /** The head of a file that runs on any machine with node and is read by people. */
 const banner = (what, entry) => `#!/usr/bin/env node
 // ${name} ${version}: ${what}
-// Settings come from the environment and the command line. Nothing but node is needed, and no third-party
-// code is in here. License: ${license}. Built from ${entry} by "npm run build": change that instead.
+// Needs node alone: no third-party code is in here. License: ${license}.
+// Built from ${entry} by "npm run build": change that instead.
 `;
 
 // esbuild drops comments, but not those marked as legal texts: so the docstrings stay for the reader.

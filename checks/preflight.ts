@@ -73,7 +73,7 @@ function withoutEchoes(problems: readonly Finding[]): readonly Finding[] {
   return problems.filter(({ found }) => !found.startsWith("Vault denies "));
 }
 
-/** A token without the policy is denied everything: said once. */
+/** A token without the policy is denied everything: one line says so. */
 function together(problems: readonly Finding[]): readonly Finding[] {
   const isDenied = ({ found }: Finding) => found.startsWith("Vault denies ");
   const [first, ...others] = problems.filter(isDenied);

@@ -72,7 +72,7 @@ export function askToForget(
       const stack = pulumi.getStack();
       const remove = keys.map((key) => `pulumi config rm ${key} --stack ${stack}`).join(" && ");
       void pulumi.log.warn(
-        `First passwords in config have been changed and are of no use any more: take them out with \`${remove}\` and run \`pulumi up\` once more, which clears them from the state too.`,
+        `First passwords in config have been changed: take them out with \`${remove}\` and run \`pulumi up\` once more, which clears them from the state too.`,
       );
     });
 }

@@ -190,7 +190,7 @@ export function checkSecretAddresses(
     if (keys[name] === undefined || source.secretKeys.includes(key)) continue;
     problems.add(
       [name],
-      "stands in clear in the stack's file",
+      "is not encrypted in the stack's file",
       "a secret: who knows the address can write there",
       `make a new address and set it with ${problems.set([name])}`,
     );
@@ -242,7 +242,7 @@ export function checkFirstPasswords(
   if (given !== "{}" && !source.secretKeys.includes(key)) {
     problems.add(
       path,
-      "stands in clear in the stack's file",
+      "is not encrypted in the stack's file",
       "secrets, and other passwords than those that can be read there",
       `clear it with ${problems.remove(path)} and set it with ${setFirstPassword(problems)}`,
     );

@@ -1,6 +1,6 @@
-import { isWebhook, secretPart, shardPlaceholder } from "../net/endpoint";
+import { secretPart, shardPlaceholder } from "../net/endpoint";
 import { redact } from "../core/redact";
-import { deliver } from "./webhook";
+import { deliver, isUsable } from "./webhook";
 import type { Messenger } from "./webhook";
 
 /** Says to a monitor that a run has ended, and whether every account is fresh. Never rejects. */
@@ -13,11 +13,7 @@ export type Beat = (isFresh: boolean) => Promise<void>;
 export function heartbeat(env: Record<string, string | undefined>, messenger: Messenger): Beat {
   const shard = env["CI_NODE_INDEX"] || "1";
   const address = (env["APISEC_HEARTBEAT"] ?? "").replaceAll(shardPlaceholder, shard);
-  if (address === "") return () => Promise.resolve();
-  if (!isWebhook(address)) {
-    messenger.warn(
-      "warning  APISEC_HEARTBEAT is no https:// address without user or blanks: no monitor is told of runs",
-    );
+  if (!isUsable("APISEC_HEARTBEAT", address, "no monitor is told of runs", messenger)) {
     return () => Promise.resolve();
   }
   return async (isFresh) => {

@@ -10,7 +10,7 @@ export type Tell = (title: string, lines: readonly string[]) => Promise<void>;
 export interface Messenger {
   send: Send;
   clock: Clock;
-  warn(line: string): void;
+  warn: (line: string) => void;
 }
 
 const timeoutMs = 10_000;
@@ -27,13 +27,8 @@ const longestText = 3_000;
  */
 export function teller(env: Record<string, string | undefined>, messenger: Messenger): Tell {
   const address = env["APISEC_WEBHOOK"] ?? "";
-  const nobody = () => Promise.resolve();
-  if (address === "") return nobody;
-  if (!isWebhook(address)) {
-    messenger.warn(
-      "warning  APISEC_WEBHOOK is no https:// address without user or blanks: nobody is told of failures",
-    );
-    return nobody;
+  if (!isUsable("APISEC_WEBHOOK", address, "nobody is told of failures", messenger)) {
+    return () => Promise.resolve();
   }
   return async (title, lines) => {
     const head = [`${env["CI_ENVIRONMENT_NAME"] || "APIsec rotation"}: ${title}`];
@@ -48,6 +43,18 @@ export function teller(env: Record<string, string | undefined>, messenger: Messe
       messenger.warn(`warning  nobody was told: ${clean((error as Error).message)}`);
     }
   };
+}
+
+/** Whether a variable names an address to send to; one that cannot be used is a warning with what follows from it. */
+export function isUsable(
+  variable: string,
+  address: string,
+  without: string,
+  { warn }: Pick<Messenger, "warn">,
+): boolean {
+  if (address === "" || isWebhook(address)) return address !== "";
+  warn(`warning  ${variable} is no https:// address without user or blanks: ${without}`);
+  return false;
 }
 
 /** The text of a message: its head, then as many lines as there is room for, and how many are left. */

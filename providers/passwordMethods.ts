@@ -1,12 +1,10 @@
 import { userInfo } from "node:os";
 import { apisecAt } from "../clients/apisec";
-import type { ApisecPaths } from "../clients/apisec";
 import { jsonObject, systemClock } from "../net/http";
 import { differingKeys, passwordKeys, setKeys } from "../clients/keySettings";
+import type { AccountInputs } from "../desired/accounts";
 import { passwordKeySettings } from "../desired/keySettings";
-import type { KeySettings } from "../desired/keySettings";
 import { ownerText } from "../desired/names";
-import type { Owner } from "../desired/names";
 import { useOfRecord } from "../desired/ownership";
 import type { PasswordWish } from "../core/passwordRun";
 import { newPassword } from "../core/newPassword";
@@ -19,30 +17,13 @@ import type { VaultConnection } from "../clients/vault";
 import { proxyTo } from "../net/proxy";
 import { axiosSend } from "../net/axiosTransport";
 import { connect } from "../clients/connect";
-import type { VaultPlace } from "../clients/connect";
 
-/** What `up` decides about one account's password. No field is a secret. */
-export interface PasswordInputs extends VaultPlace {
-  name: string;
-  username: string;
-  host: string;
-  organization?: string | undefined;
-  generation: number;
-  changedBy?: { name: string; username: string } | undefined;
-  acceptAdminToken: boolean;
-  published: boolean;
-  renamedFrom?: string | undefined;
-  mount: string;
-  apisecPaths: ApisecPaths;
-  /** Whose stack this is, as marks in Vault name it. */
-  owner?: Owner | undefined;
-  /** Whether other stacks use the mount: then a record without an owner is not taken over. */
-  sharedMount?: boolean | undefined;
-  /** A token with a shorter life is not published, in seconds. */
-  minLifetimeSeconds?: number | undefined;
-  /** What is set on the key of a published token before its first value. */
-  tokenSettings?: KeySettings | undefined;
-}
+/** Inputs that states from before version 0.1 do not have. */
+type LaterInputs = "owner" | "sharedMount" | "minLifetimeSeconds" | "tokenSettings";
+
+/** What `up` decides about one account, as this and older programs say it. */
+export type PasswordInputs = Omit<AccountInputs, LaterInputs> &
+  Partial<Pick<AccountInputs, LaterInputs>>;
 
 /** What Vault's record says; never the password. */
 export interface PasswordState {

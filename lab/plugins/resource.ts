@@ -25,7 +25,7 @@ export interface ResourceType {
   changing?: readonly string[];
   /** What is wrong with the inputs as a whole. Values may be unknown. */
   check?(inputs: Props): string | undefined;
-  /** Outputs that are known before the change; a difference to the state is one to mend. */
+  /** Outputs that are known before the change; a difference to the state is one to repair. */
   plan?(inputs: Props): Promise<Props>;
   /** Without a state in the result, the resource is read back. */
   create(inputs: Props, log: Log): Promise<{ id: string; state?: Props }>;

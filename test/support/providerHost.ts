@@ -8,6 +8,7 @@ import { ResourceProviderClient } from "@pulumi/pulumi/proto/provider_grpc_pb";
 import * as proto from "@pulumi/pulumi/proto/provider_pb";
 import { Struct } from "google-protobuf/google/protobuf/struct_pb";
 import type { JavaScriptValue } from "google-protobuf/google/protobuf/struct_pb";
+import { callsOf } from "./grpcCalls";
 
 type Props = Record<string, JavaScriptValue>;
 
@@ -52,14 +53,7 @@ export async function startProviderHost(
     `127.0.0.1:${port.toString().trim()}`,
     grpc.credentials.createInsecure(),
   );
-  const ask = <Answer>(method: string, request: unknown) =>
-    new Promise<Answer>((resolve, reject) => {
-      type Done = (error: grpc.ServiceError | null, answer: Answer) => void;
-      const methods = client as unknown as Record<string, (given: unknown, done: Done) => void>;
-      methods[method]?.call(client, request, (error, answer) =>
-        error ? reject(error) : resolve(answer),
-      );
-    });
+  const ask = callsOf(client);
   const struct = (value: object) =>
     Struct.fromJavaScript({ ...(JSON.parse(JSON.stringify(value)) as Props), __provider: text });
   const plain = (answer: { getProperties(): Struct | undefined }): Props => {

@@ -897,7 +897,7 @@ describe("secrets", () => {
     expect(problemsOf({ firstPasswords: {} }, { secret: [] })).toEqual([]);
     const lines = problemsOf({ firstPasswords: { scanner: canary } }, { secret: [] });
     expect(lines).toEqual([
-      "apisec-credentials:firstPasswords: stands in clear in the stack's file; expected secrets, and other passwords than those that can be read there; clear it with `pulumi config rm firstPasswords --stack prod` and set it with `pulumi config set --secret --path 'firstPasswords.<name>' --stack prod`",
+      "apisec-credentials:firstPasswords: is not encrypted in the stack's file; expected secrets, and other passwords than those that can be read there; clear it with `pulumi config rm firstPasswords --stack prod` and set it with `pulumi config set --secret --path 'firstPasswords.<name>' --stack prod`",
     ]);
   });
 
@@ -943,7 +943,7 @@ describe("secrets", () => {
       "in clear",
       { heartbeatUrl: `https://a.example/${canary}` },
       [],
-      [/^apisec-credentials:heartbeatUrl: stands in clear/],
+      [/^apisec-credentials:heartbeatUrl: is not encrypted/],
     ],
     [
       "for many jobs",

@@ -57,7 +57,7 @@ describe("the heartbeat's address", () => {
 
   test("is a secret", () => {
     expect(() => readConfig(sourceOf({ heartbeatUrl }))).toThrow(
-      /heartbeatUrl: stands in clear .* `pulumi config set --secret heartbeatUrl/,
+      /heartbeatUrl: is not encrypted .* `pulumi config set --secret heartbeatUrl/,
     );
   });
 

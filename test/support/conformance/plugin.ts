@@ -7,6 +7,7 @@ import { Status } from "@pulumi/pulumi/proto/status_pb";
 import { Empty } from "google-protobuf/google/protobuf/empty_pb";
 import { Struct, type JavaScriptValue } from "google-protobuf/google/protobuf/struct_pb";
 import type { Props } from "../../recordings/expand";
+import { callsOf } from "../grpcCalls";
 import { unmarked } from "./placeholders";
 
 /** What a plugin's refusal says; with `halfMade`, the engine keeps the resource in this state. */
@@ -55,13 +56,10 @@ export async function startPlugin(executable: string, environment: Record<string
     `127.0.0.1:${port.toString().trim()}`,
     grpc.credentials.createInsecure(),
   );
+  const calls = callsOf(client);
   const ask = <Answer>(method: string, request: unknown) =>
-    new Promise<Answer>((resolve, reject) => {
-      type Done = (error: grpc.ServiceError | null, answer: Answer) => void;
-      const methods = client as unknown as Record<string, (given: unknown, done: Done) => void>;
-      methods[method]?.call(client, request, (error, answer) =>
-        error ? reject(pluginError(error)) : resolve(answer),
-      );
+    calls<Answer>(method, request).catch((error: grpc.ServiceError) => {
+      throw pluginError(error);
     });
 
   return {

@@ -49,6 +49,7 @@ async function bundle(entry, file, what) {
   });
   const text = outputFiles[0].text
     .replaceAll(/^\/\*!/gm, "/**")
+    .replaceAll("/* @__PURE__ */ ", "")
     // People read it with the indentation that they like; the file is smaller.
     .replaceAll(/^(?: {2})+/gm, (indent) => "\t".repeat(indent.length / 2));
   await put(file, text);

@@ -164,7 +164,7 @@ function usable(
   const { status } = answer;
   const text = foreignText(vaultErrors(answer), [...secrets, vault.token ?? ""]);
   if (status === 403) throw denied(what, text);
-  const reason = text === "" ? "" : `: ${text}`;
+  const reason = text && `: ${text}`;
   if (status === 503 && /^(Vault is sealed)?$/.test(text)) {
     throw vaultError("sealed", `Vault at ${vault.address} is sealed (503)`);
   }
@@ -278,11 +278,14 @@ export function refused(
   answer: HttpResponse,
   secrets: readonly string[] = [],
 ): Error {
-  const text = foreignText(vaultErrors(answer), [...secrets, vault.token ?? ""]);
-  return vaultError(
-    "refused",
-    `Vault answers ${method} ${path} with ${answer.status}${text === "" ? "" : `: ${text}`}`,
-  );
+  const reason = reasonOf(answer, [...secrets, vault.token ?? ""]);
+  return vaultError("refused", `Vault answers ${method} ${path} with ${answer.status}${reason}`);
+}
+
+/** Vault's own words after a colon, or nothing. */
+function reasonOf(answer: HttpAnswer, secrets: readonly string[]): string {
+  const text = foreignText(vaultErrors(answer), secrets);
+  return text && `: ${text}`;
 }
 
 function timeOf(metadata: Record<string, unknown>, name: string): string {
@@ -312,10 +315,9 @@ function readSecret(answer: HttpResponse, path: string, secrets: readonly string
   }
   const { data } = body;
   if (answer.status !== 200 || !isVersion(version) || !isObject(data)) {
-    const text = foreignText(vaultErrors(answer), secrets);
     throw vaultError(
       "refused",
-      `Vault answers GET ${path} with ${answer.status}, not with a KV version 2 value${text === "" ? "" : `: ${text}`}`,
+      `Vault answers GET ${path} with ${answer.status}, not with a KV version 2 value${reasonOf(answer, secrets)}`,
     );
   }
   return { state: "found", version, data, ...facts };
@@ -338,10 +340,9 @@ export async function jwtLogin(
   const answer = await vaultCall(vault, "POST", path, { role, jwt }, [jwt]);
   const auth = jsonObject(answer.body)?.["auth"];
   if (answer.status !== 200 || !isObject(auth) || typeof auth["client_token"] !== "string") {
-    const text = foreignText(vaultErrors(answer), [jwt]);
     throw vaultError(
       "denied",
-      `Vault refuses the login with role "${role}" at auth/${authPath} (${answer.status}): ${text}`,
+      `Vault refuses the login with role "${role}" at auth/${authPath} (${answer.status})${reasonOf(answer, [jwt])}`,
     );
   }
   return { token: auth["client_token"], leaseSeconds: Number(auth["lease_duration"] ?? 0) };

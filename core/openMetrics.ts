@@ -50,7 +50,7 @@ export function tokenMetrics(
   return [
     metric(
       "token_readable_until",
-      "When readers of the access token will have none any more; 0 where they have none.",
+      "When the access token that readers have ends; 0 where they have none.",
       ({ readableUntil }) => readableUntil,
     ),
     metric(

@@ -74,9 +74,9 @@ main().then(
     process.exitCode = code;
   },
   async (error: Error) => {
-    err(`stopped by a fault of its own: ${error.message}`);
+    err(`stopped by an unexpected error: ${error.message}`);
     process.exitCode = exitCodes.someFailed;
-    const text = "stopped by a fault of its own, which its log tells";
+    const text = "stopped by an unexpected error: see its log";
     await Promise.all([tell(text, []), beat(false)]);
   },
 );

@@ -61,7 +61,7 @@ main(process.argv.slice(2)).then(
     process.exitCode = code;
   },
   (error: Error) => {
-    err(`stopped by a fault of its own: ${error.name}`);
+    err(`stopped by an unexpected error: ${error.name}`);
     process.exitCode = exitCodes.failed;
   },
 );

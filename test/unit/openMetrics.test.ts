@@ -13,7 +13,7 @@ test("metrics are OpenMetrics text: type, unit, help, samples, an end", () => {
     [
       "# TYPE apisec_token_readable_until_timestamp_seconds gauge",
       "# UNIT apisec_token_readable_until_timestamp_seconds seconds",
-      "# HELP apisec_token_readable_until_timestamp_seconds When readers of the access token will have none any more; 0 where they have none.",
+      "# HELP apisec_token_readable_until_timestamp_seconds When the access token that readers have ends; 0 where they have none.",
       `apisec_token_readable_until_timestamp_seconds{${labels},account="one"} 1795500000`,
       `apisec_token_readable_until_timestamp_seconds{${labels},account="two"} 0`,
       "# TYPE apisec_token_issued_timestamp_seconds gauge",

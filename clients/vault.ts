@@ -283,7 +283,7 @@ export function refused(
 }
 
 /** Vault's own words after a colon, or nothing. */
-function reasonOf(answer: HttpAnswer, secrets: readonly string[]): string {
+function reasonOf(answer: HttpResponse, secrets: readonly string[]): string {
   const text = foreignText(vaultErrors(answer), secrets);
   return text && `: ${text}`;
 }

@@ -21,6 +21,7 @@ import {
   lastResorts,
   moveHost,
   movesHost,
+  ownPending,
   pendingOnceMore,
   wasTried,
   promoteFound,
@@ -116,6 +117,9 @@ async function recover(
   if (record === undefined) throw nothingWorks(run, record);
   const token = await anyToken(run, record);
   if (token !== undefined) return stageAndChange(run, record, token);
+  const own = ownPending(run, record);
+  const ownProof = own && (await tryLogin(run, record, own));
+  if (own !== undefined && ownProof !== undefined) return goOn(run, record, own, ownProof);
   const resorts = await lastResorts(run, record);
   for (const candidate of resorts) {
     const proof = await tryLogin(run, record, candidate);

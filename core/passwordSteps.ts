@@ -213,6 +213,16 @@ function foundPending(run: Run, record: PasswordRecord | undefined): Candidate |
   return times < mostTriesOfPending ? pendingOf({ ...record, pending }) : undefined;
 }
 
+/** Step 8: a pending that this run drew and could not use yet: another run that read it may have changed to it. */
+export function ownPending(run: Run, record: PasswordRecord): Candidate | undefined {
+  const { pending } = record;
+  const isUntried =
+    pending !== undefined &&
+    pending.password === run.drawn &&
+    !run.pendingRefused.has(pending.password);
+  return isUntried ? pendingOf({ ...record, pending }) : undefined;
+}
+
 /**
  * Step 3, the pending once more: where it was refused before the current password was, its change may have come
  * to effect between the two.

@@ -64,8 +64,7 @@ async function everything(): Promise<Check[]> {
     { name: "lint", command: [bin("eslint"), "."] },
     { name: "format", command: [bin("prettier"), "--check", "--log-level=warn", "."] },
     { name: "fences", command: ["npm", "run", "--silent", "fences"] },
-    quick,
-    jest("exploration", "unit", { files: explorations }),
+    jest("unit tests", "unit"),
     // Each file has a lab of its own; two at once fill two cores.
     jest("e2e tests", "e2e"),
     ...(node === undefined

@@ -211,10 +211,13 @@ describe.each(programs)("%s", (_, open) => {
     expect(await program.end()).toEqual([]);
   });
 
+  const isLogin = ({ side, path }: Call) => side === "apisec" && path === "/login";
+  const isOfToken = (call: Call) => call.side === "apisec" && !isLogin(call);
+
   test.each<[string, (call: Call) => boolean, string]>([
     ["Vault", ({ side }) => side === "vault", "2"],
-    ["APIsec", ({ side }) => side === "apisec", "2"],
-    ["APIsec (a date)", ({ side }) => side === "apisec", "date"],
+    ["APIsec", isOfToken, "2"],
+    ["APIsec (a date)", isOfToken, "date"],
   ])("429 of %s: Retry-After is waited for", async (_side, isIt, given) => {
     const program = await open();
     const times: number[] = [];
@@ -230,6 +233,20 @@ describe.each(programs)("%s", (_, open) => {
     };
     expect(await program.run()).toMatchObject({ ok: true });
     expect((times[1] ?? 0) - (times[0] ?? 0)).toBeGreaterThanOrEqual(1990);
+    expect(await program.end()).toEqual([]);
+  });
+
+  test("429 of APIsec's login: it is not sent again, since each one counts there", async () => {
+    const program = await open();
+    let logins = 0;
+    program.gate.before = async (call) => {
+      if (!isLogin(call)) return "pass";
+      logins += 1;
+      return { action: { status: 429, body: "slow down", headers: { "retry-after": "1" } } };
+    };
+    const { ok, told } = await program.run({ hurried: true });
+    expect({ ok, logins }).toEqual({ ok: false, logins: 1 });
+    expect(told).toContain("HTTP 429 without the expected content");
     expect(await program.end()).toEqual([]);
   });
 

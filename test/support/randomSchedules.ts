@@ -46,6 +46,8 @@ export interface Backend {
   account: { name: string; username: string };
   now(): number;
   shift(minutes: number): Promise<void>;
+  /** The runs' clock goes on, as far as it takes until logins may be sent again. */
+  outwait(minutes: number): Promise<void>;
   /** All there is now: every version, and the password that logs in. */
   world(): Promise<World>;
   /** Answers one call, plainly or with its fault number `fault` (of as many as there are). */
@@ -346,7 +348,8 @@ export async function playEvents(sequence: readonly Event[], backend: Backend): 
       case "clock":
         // Between a run's login and its write a token ages: the rotation warns of that itself.
         if (live.length > 0) return;
-        await pass(event.minutes);
+        await backend.shift(event.minutes);
+        log.push(`the clock goes ${event.minutes} minutes`);
         return;
     }
   }
@@ -381,7 +384,8 @@ export async function playEvents(sequence: readonly Event[], backend: Backend): 
   /** A run that has spent its logins, or has to wait, goes on in a later one: a few of them bring all in order. */
   async function inTheEnd(wanted: number): Promise<Ended> {
     for (let times = 1; ; times += 1) {
-      await pass(minutesOfHold);
+      await backend.outwait(minutesOfHold);
+      log.push(`${minutesOfHold} minutes later`);
       const ended = await toEnd(await startUp(wanted));
       const code = "error" in ended ? codeOf(ended.error) : undefined;
       const hasToWait = code === "logins-spent" || code === "logins-paused";
@@ -389,15 +393,11 @@ export async function playEvents(sequence: readonly Event[], backend: Backend): 
     }
   }
 
-  async function pass(minutes: number): Promise<void> {
-    await backend.shift(minutes);
-    log.push(`the clock goes ${minutes} minutes`);
-  }
-
   async function undeleteAll(): Promise<void> {
     const { kv } = await backend.world();
     for (let version = 1; version <= (kv[key]?.current ?? 0); version += 1) {
-      if (kvRead(kv, key, backend.now(), version).state !== "deleted") continue;
+      // Deleted before the clock went back, it is so in the clock's future.
+      if (kvRead(kv, key, Infinity, version).state !== "deleted") continue;
       await backend.undeleteSecret(key, version);
       log.push(`somebody undeletes version ${version} of the password record`);
     }

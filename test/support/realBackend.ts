@@ -25,6 +25,7 @@ export function realBackend(
   const inFlight: (LateChange & { land: () => Promise<unknown> })[] = [];
   const values = new Map<string, Record<string, unknown>>();
   let snapshot: Promise<World> | undefined;
+  let waitedMs = 0;
   const keys = [passwordKey(account.name), tokenKey(account.name)];
   const down: Answer = { error: vaultError("unreachable", "Vault: fault") };
   const unknown: Answer = { value: { kind: "unknown", why: "fault" } };
@@ -147,9 +148,10 @@ export function realBackend(
 
   return {
     account,
-    now: () => Date.now(),
+    now: () => Date.now() + waitedMs,
     // Vault's clock is the machine's: schedules with another one are played in memory.
     shift: async () => undefined,
+    outwait: async (minutes) => void (waitedMs += minutes * 60_000),
     world: () => (snapshot ??= look()),
     async perform(call, fault) {
       const faults = fault === undefined ? [] : faultsOf(call);

@@ -38,7 +38,11 @@ function cases(scenarios: readonly Scenario[], faults: (scenario: Scenario) => n
 }
 
 describe("two runs at once", () => {
-  test.each(cases(pairs, () => (isFull ? 2 : 1)))("%s", (_, exploration) => holds(exploration));
+  /** With a fault beside its late change, this one alone takes as long as all the others. */
+  const isLargest = ({ late, wishes }: Scenario) =>
+    late?.[0] === "pending-1" && wishes.every(({ generation }) => generation === 2);
+  const faults = (scenario: Scenario) => (isLargest(scenario) ? 0 : 1);
+  test.each(cases(pairs, (scenario) => (isFull ? 2 : faults(scenario))))("%s", (_, exploration) => holds(exploration));
 });
 
 describe("beside a rotation, with a changing account, moves and outside changes", () => {
@@ -46,7 +50,8 @@ describe("beside a rotation, with a changing account, moves and outside changes"
 });
 
 describe("three runs at once", () => {
-  test.each(cases(threes, () => (isFull ? 1 : 0)))("%s", (_, exploration) => holds(exploration));
+  const chosen = isFull ? threes : threes.slice(1);
+  test.each(cases(chosen, () => (isFull ? 1 : 0)))("%s", (_, exploration) => holds(exploration));
 });
 
 if (isFull) {

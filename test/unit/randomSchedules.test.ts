@@ -18,12 +18,12 @@ function memoryBackend(resetEndsTokens: boolean): Backend {
   const kv = kvConfigure({}, "scanner/token", { deleteAfterMs: 23.5 * 3_600_000 });
   let world: World = { kv, apisec: { accounts, resetEndsTokens }, inFlight: [] };
   let now = Date.UTC(2026, 10, 24, 6);
+  const shift = async (minutes: number) => void (now += minutes * 60_000);
   return {
     account: { name: "scanner", username },
     now: () => now,
-    async shift(minutes) {
-      now += minutes * 60_000;
-    },
+    shift,
+    outwait: shift,
     async world() {
       return world;
     },

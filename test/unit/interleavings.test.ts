@@ -42,7 +42,9 @@ describe("two runs at once", () => {
   const isLargest = ({ late, wishes }: Scenario) =>
     late?.[0] === "pending-1" && wishes.every(({ generation }) => generation === 2);
   const faults = (scenario: Scenario) => (isLargest(scenario) ? 0 : 1);
-  test.each(cases(pairs, (scenario) => (isFull ? 2 : faults(scenario))))("%s", (_, exploration) => holds(exploration));
+  test.each(cases(pairs, (scenario) => (isFull ? 2 : faults(scenario))))("%s", (_, exploration) =>
+    holds(exploration),
+  );
 });
 
 describe("beside a rotation, with a changing account, moves and outside changes", () => {

@@ -3,9 +3,17 @@ import { check } from "./check";
 import type { Command } from "./command";
 import { doctor } from "./doctor";
 import { policy } from "./policy";
+import { review } from "./review";
 import { rotate } from "./rotate";
 
-const commands: Readonly<Record<string, Command>> = { check, doctor, rotate, policy, adopt };
+const commands: Readonly<Record<string, Command>> = {
+  check,
+  doctor,
+  rotate,
+  policy,
+  review,
+  adopt,
+};
 
 const helpText = `Usage: npx apisec-credentials <command> --stack prod
 ${Object.entries(commands)

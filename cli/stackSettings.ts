@@ -42,13 +42,24 @@ function projectFile(): Record<string, unknown> {
  * asked, so it does not matter where Vault is. Throws an error that lists every problem.
  */
 export function stackSettings(given: string, offline = false): Settings {
-  const project = projectName();
+  const common = projectFile();
   const stack = stackName(given);
   const file = stackFilePath(stack);
   if (!existsSync(file)) {
     throw new Error(`Pulumi.${stack}.yaml is not there: run \`pulumi stack init ${given}\` first.`);
   }
-  const values = valuesOf(project, projectFile(), readYaml(readFileSync(file, "utf8")));
+  return settingsIn(common, readYaml(readFileSync(file, "utf8")), stack, offline);
+}
+
+/** The settings that the two files of a stack hold: see `stackSettings`. */
+export function settingsIn(
+  projectFile: Record<string, unknown>,
+  stackFile: Record<string, unknown>,
+  stack: string,
+  offline: boolean,
+): Settings {
+  const project = String(projectFile["name"]);
+  const values = valuesOf(project, projectFile, stackFile);
   const nowhere = values["vault:address"] ? {} : { VAULT_ADDR: "https://vault.invalid" };
   return readConfig({
     project,

@@ -1,7 +1,7 @@
 import { foreignText } from "../core/redact";
 import { isObject } from "../net/http";
 import type { Clock, HttpResponse, Send } from "../net/http";
-import { isAnswer, isBusy, retry } from "../net/retry";
+import { isAnswer, isBusy, retry, wasNotSent } from "../net/retry";
 import type { RetryRules } from "../net/retry";
 
 /**
@@ -10,11 +10,21 @@ import type { RetryRules } from "../net/retry";
  */
 export type GitlabReader = (path: string) => Promise<unknown>;
 
+/** POST or PUT of GitLab's REST API: the parsed answer. Throws as the reader, also for 404. */
+export type GitlabWriter = (method: "POST" | "PUT", path: string, body: object) => Promise<unknown>;
+
 /** GitLab counts requests by the minute. */
 const rules: RetryRules = {
   again: (outcome, tries) => tries < 5 && (!isAnswer(outcome) || isBusy(outcome)),
   withinMs: 60_000,
 };
+/** What may have been done is not asked for again. */
+const writeRules: RetryRules = {
+  again: (outcome, tries) =>
+    tries < 5 && (isAnswer(outcome) ? outcome.status === 429 : wasNotSent(outcome)),
+  withinMs: 60_000,
+};
+const limits = { timeoutMs: 20_000, maxBytes: 10_000_000 };
 const maxPages = 100;
 
 /** GitLab at `base`, read with `token`: up to 5 times within a minute where it is busy or gives no answer. */
@@ -22,7 +32,6 @@ export function gitlabReader(send: Send, clock: Clock, base: string, token: stri
   const answerTo = (path: string) => {
     const url = `${base}/api/v4/${path}`;
     const headers = { authorization: `Bearer ${token}` };
-    const limits = { timeoutMs: 20_000, maxBytes: 10_000_000 };
     return retry(send, { method: "GET", url, headers, ...limits }, clock, rules);
   };
   return async (path) => {
@@ -30,7 +39,7 @@ export function gitlabReader(send: Send, clock: Clock, base: string, token: stri
     let next: string | undefined = path;
     for (let page = 1; page <= maxPages; page += 1) {
       const answer = await answerTo(next);
-      const found = read(answer, path, token);
+      const found = answer.status === 404 ? undefined : read(answer, `GET ${path}`, token);
       if (!Array.isArray(found)) {
         if (page === 1) return found;
         throw new Error(`GitLab answers GET ${path} with no list on page ${page}`);
@@ -43,6 +52,16 @@ export function gitlabReader(send: Send, clock: Clock, base: string, token: stri
   };
 }
 
+/** The same GitLab, written to. */
+export function gitlabWriter(send: Send, clock: Clock, base: string, token: string): GitlabWriter {
+  return async (method, path, body) => {
+    const url = `${base}/api/v4/${path}`;
+    const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+    const request = { method, url, headers, body: JSON.stringify(body), ...limits };
+    return read(await retry(send, request, clock, writeRules), `${method} ${path}`, token);
+  };
+}
+
 /** Where a list goes on. Of the address in `Link` only the query counts: no token goes to a host that it names. */
 function nextPage(path: string, link = ""): string | undefined {
   const address = /<([^<>]*)>; *rel="next"/.exec(link)?.[1];
@@ -50,14 +69,12 @@ function nextPage(path: string, link = ""): string | undefined {
   return (path.split("?")[0] ?? "") + new URL(address).search;
 }
 
-function read(answer: HttpResponse, path: string, token: string): unknown {
-  const { status, body } = answer;
-  if (status === 404) return undefined;
+function read({ status, body }: HttpResponse, asked: string, token: string): unknown {
   const [parsed] = parse(body);
-  if (status === 200 && parsed !== undefined) return parsed;
+  if ((status === 200 || status === 201) && parsed !== undefined) return parsed;
   const said = isObject(parsed) ? (parsed["message"] ?? parsed["error"]) : body;
   const text = foreignText(typeof said === "string" ? said : JSON.stringify(said), [token]);
-  throw Object.assign(new Error(`GitLab answers GET ${path} with ${status}: ${text}`), { status });
+  throw Object.assign(new Error(`GitLab answers ${asked} with ${status}: ${text}`), { status });
 }
 
 function parse(body: string): [unknown] | [] {

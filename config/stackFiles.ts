@@ -30,6 +30,24 @@ export function valuesOf(
   return Object.fromEntries(values) as Record<string, string>;
 }
 
+/** What is encrypted in a stack: its ciphertexts by key, those of its own project without the namespace. */
+export function ciphertextsOf(
+  project: string,
+  ...files: readonly Record<string, unknown>[]
+): Record<string, string> {
+  const found: Record<string, string> = {};
+  const walk = (value: unknown, key: string): void => {
+    if (typeof value !== "object" || value === null) return;
+    const { secure } = value as Record<string, unknown>;
+    if (typeof secure === "string") found[key] = secure;
+    else for (const [name, inner] of Object.entries(value)) walk(inner, `${key}.${name}`);
+  };
+  for (const [key, value] of files.flatMap((file) => Object.entries(configIn(file)))) {
+    walk(value, key.startsWith(`${project}:`) ? key.slice(project.length + 1) : key);
+  }
+  return found;
+}
+
 /** The `config` block of Pulumi.yaml or of a stack's file. */
 export function configIn(file: Record<string, unknown>): Record<string, unknown> {
   const { config } = file;

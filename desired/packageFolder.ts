@@ -12,12 +12,17 @@ export function programFolder(): string {
   return folderWith("Pulumi.yaml", process.cwd()) ?? process.cwd();
 }
 
-/** The file of a stack's settings; Pulumi.yaml may name a folder for all of them. */
+/** The file of a stack's settings. */
 export function stackFilePath(stack: string, folder = programFolder()): string {
   const path = join(folder, "Pulumi.yaml");
   const text = existsSync(path) ? readFileSync(path, "utf8") : "";
+  return join(folder, stackFileName(text, stack));
+}
+
+/** Where a stack's file lies in the program's folder; Pulumi.yaml, `text`, may name a folder for all of them. */
+export function stackFileName(text: string, stack: string): string {
   const [, inside = ""] = /^stackConfigDir:\s*["']?([^"'#\n]+?)["']?\s*(?:#.*)?$/m.exec(text) ?? [];
-  return join(folder, inside, `Pulumi.${stack}.yaml`);
+  return join(inside, `Pulumi.${stack}.yaml`);
 }
 
 /** How this program's commands are run from here. */

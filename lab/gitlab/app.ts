@@ -9,6 +9,23 @@ export interface Keys {
   private: JWK[];
 }
 
+export interface Note {
+  id: number;
+  body: string;
+  created_at: string;
+  updated_at: string;
+  author: User;
+}
+
+export interface MergeRequest {
+  iid: number;
+  project_id: number;
+  title: string;
+  source_branch: string;
+  target_branch: string;
+  notes: Note[];
+}
+
 export interface App {
   store: Store;
   state: Store["state"];
@@ -31,6 +48,8 @@ export interface App {
   queues: Map<string, { inside: number; waiting: (() => void)[] }>;
   /** Called when the runners have changed. */
   runnerWaiters: Set<() => void>;
+  /** Since the start. */
+  mergeRequests: MergeRequest[];
   /** When a user last played a schedule, by both ids. */
   plays: Map<string, number>;
   /** Requests a minute and token; undefined = as many as one likes, and no headers about it. */

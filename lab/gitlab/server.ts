@@ -13,6 +13,7 @@ import { groupRoutes } from "./groups";
 import { fail, match, nest, readBody, type ApiError, type Reply, type Request } from "./http";
 import { discovery, loadKeys } from "./oidc";
 import { memberRoutes } from "./members";
+import { mergeRequestRoutes } from "./mergeRequests";
 import { pipelineRoutes } from "./pipelines";
 import { projectRoutes } from "./projects";
 import { environmentRoutes } from "./environments";
@@ -62,6 +63,7 @@ const routes = [
   ...fileRoutes,
   ...variableRoutes,
   ...scheduleRoutes,
+  ...mergeRequestRoutes,
   ...pipelineRoutes,
 ];
 
@@ -83,6 +85,7 @@ export async function startGitlab(options: GitlabOptions): Promise<Gitlab> {
     queues: new Map(),
     runnerWaiters: new Set(),
     plays: new Map(),
+    mergeRequests: [],
     rateLimit: undefined,
     requestCounts: new Map(),
   };

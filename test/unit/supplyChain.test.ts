@@ -254,7 +254,7 @@ describe(".gitlab-ci.yml", () => {
     );
     expect(waiting.map(([name]) => name)).toEqual([".preview"]);
     expect(ofMergeRequests.map(([name]) => name)).toEqual(
-      expect.arrayContaining(["test", "supply chain"]),
+      expect.arrayContaining(["test", "supply chain", ".review"]),
     );
   });
 });

@@ -21,8 +21,10 @@ import {
   endsInVault,
   firstPasswordCommand,
   loginsSpent,
+  nobodysRecord,
   notProven,
   observed,
+  othersRecord,
   otherUser,
   pathOf,
   stop,
@@ -85,13 +87,8 @@ function checkRead(run: Run, name: string, read: SecretRead): PasswordRecord | u
 
 function checkOwner(run: Run, path: string, found: string | undefined): void {
   const use = run.wish.useOf?.(found);
-  if (use === undefined) return;
-  throw stop(
-    run,
-    "other-owner",
-    `has a record that belongs to ${use === "another's" ? `"${found}"` : "nobody known"}: ${path}`,
-    `${observed(run)}Choose another account name. If the account is this stack's, set its first password with ${firstPasswordCommand(run)}, or hand the record over with \`npm run policy -- --hand-over\`.`,
-  );
+  if (use === "another's") throw othersRecord(run, path, found);
+  if (use === "nobody's") throw nobodysRecord(run, path);
 }
 
 /** A key that somebody deleted with its metadata while this run held the password that logs in. */

@@ -51,6 +51,28 @@ export function firstPasswordCommand({ wish }: Pick<Run, "wish">): string {
   return `\`pulumi config set --secret --path 'firstPasswords.${wish.name}'\``;
 }
 
+/** A record whose mark names another stack: where that is this one's former name, Vault's admin says so in the mark. */
+export function othersRecord(run: Run, path: string, owner = ""): Error {
+  const { mount } = run.world;
+  const key = path.slice(mount.length + 1);
+  return stop(
+    run,
+    "other-owner",
+    `has a record that belongs to "${clean(run, owner)}": ${path}`,
+    `${observed(run)}Choose another account name. If that is this stack's former name, as Vault's admin: \`vault kv metadata patch -mount=${mount} -custom-metadata="owner=${run.wish.owner}" ${key}\`, then run \`pulumi up\` again.`,
+  );
+}
+
+/** A record in a shared mount without an owner. */
+export function nobodysRecord(run: Run, path: string): Error {
+  return stop(
+    run,
+    "other-owner",
+    `has a record that no stack is known to own, in a mount that several use: ${path}`,
+    `${observed(run)}Choose another account name. If the account is this stack's, set its first password with ${firstPasswordCommand(run)} and run \`pulumi up\` again.`,
+  );
+}
+
 export function changedOutside(run: Run, record: PasswordRecord): Error {
   return stop(
     run,

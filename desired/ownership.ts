@@ -58,12 +58,17 @@ export function useOfMount(description: string): "not shared" | undefined {
   return isAStacks && !description.startsWith(sharedMountStart) ? "not shared" : undefined;
 }
 
-/** Why a stack must not take an account's record in a mount that it shares; undefined where it may. */
+/**
+ * Why a stack must not take an account's record; undefined where it may. A stack whose state names another owner than
+ * its config was renamed, or moved to another project of GitLab: what has its former mark is its own.
+ */
 export function useOfRecord(
   owner: Owner,
   record: {
     /** As the record's mark names it; undefined where it has none. */
     owner: string | undefined;
+    /** As this stack's state names it. */
+    formerOwner?: Owner | undefined;
     /** Whether this stack knows the record: by its policies or state. */
     isKnown: boolean;
     hasFirstPassword: boolean;
@@ -72,6 +77,8 @@ export function useOfRecord(
   if (record.owner === undefined) {
     return record.isKnown || record.hasFirstPassword ? undefined : "nobody's";
   }
+  const { formerOwner } = record;
+  if (formerOwner !== undefined && record.owner === ownerText(formerOwner)) return undefined;
   const whose = ownershipOf(owner, `managed by ${record.owner}`);
   return whose === "ours" || (whose === "old" && record.isKnown) ? undefined : "another's";
 }

@@ -4,8 +4,8 @@ import { jsonObject, systemClock } from "../net/http";
 import { differingKeys, passwordKeys, setKeys } from "../clients/keySettings";
 import type { AccountInputs } from "../desired/accounts";
 import { passwordKeySettings } from "../desired/keySettings";
-import { ownerText } from "../desired/names";
-import { useOfRecord } from "../desired/ownership";
+import { managedBy, ownerText } from "../desired/names";
+import { ownershipOf, useOfRecord } from "../desired/ownership";
 import type { PasswordWish } from "../core/passwordRun";
 import { newPassword } from "../core/newPassword";
 import { changePassword } from "../core/passwordChange";
@@ -70,14 +70,17 @@ function runBy(): string {
 /** What is said of the owner in a mark, and which record is left alone. */
 function ownership(
   { name, owner, sharedMount = false }: PasswordInputs,
-  isInState: boolean,
+  state: Stored | undefined,
 ): Pick<PasswordWish, "owner" | "useOf"> {
   if (owner === undefined) return {};
-  const isKnown = isInState || !sharedMount;
-  const hasFirstPassword = firstPasswordOf(name) !== undefined;
+  const known = {
+    formerOwner: state?.owner,
+    isKnown: state !== undefined || !sharedMount,
+    hasFirstPassword: firstPasswordOf(name) !== undefined,
+  };
   return {
     owner: ownerText(owner),
-    useOf: (found) => useOfRecord(owner, { owner: found, isKnown, hasFirstPassword }),
+    useOf: (found) => useOfRecord(owner, { owner: found, ...known }),
   };
 }
 
@@ -102,7 +105,7 @@ async function ensure(
       previousHost: state?.host,
       renamedFrom: inputs.renamedFrom,
       minLifetimeSeconds: inputs.minLifetimeSeconds,
-      ...ownership(inputs, state !== undefined),
+      ...ownership(inputs, state),
     },
     {
       store: kvStore(vault, inputs.mount),
@@ -213,9 +216,17 @@ function unfinished(olds: Stored): string | undefined {
   return undefined;
 }
 
+/** A renamed stack, or one whose project of GitLab is another: its former name is in the record's mark. */
+function isHandedOver({ owner: former }: Stored, { owner }: PasswordInputs): boolean {
+  if (former === undefined || owner === undefined) return false;
+  return ownershipOf(owner, managedBy(former)) === "another";
+}
+
 /** Whether `up` has work. What the engine's own diff cannot show is said. */
 function needsWork(olds: Stored, news: PasswordInputs): boolean {
-  const reason = unfinished(olds);
+  const reason = isHandedOver(olds, news)
+    ? "its record in Vault is marked with this stack's former name"
+    : unfinished(olds);
   if (reason !== undefined) tell(news, `${reason}: \`pulumi up\` sees to it.`);
   return (
     reason !== undefined ||

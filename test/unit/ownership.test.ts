@@ -101,3 +101,14 @@ test.each<[string | undefined, boolean, boolean, string | undefined]>([
 ])("a record of %j, known: %j, first password in config: %j: %j", (owner, isKnown, has, whose) => {
   expect(useOfRecord(ours, { owner, isKnown, hasFirstPassword: has })).toBe(whose);
 });
+
+test("a record with the mark that this stack's state names is its own: it was renamed or moved", () => {
+  const formers: Owner[] = [{ ...ours, stack: "dev" }, other, host, old];
+  const record = { isKnown: true, hasFirstPassword: false };
+  for (const formerOwner of formers) {
+    const owner = ownerText(formerOwner);
+    expect(useOfRecord(ours, { ...record, owner, formerOwner })).toBeUndefined();
+    const elses = ownerText({ ...ours, stack: "else" });
+    expect(useOfRecord(ours, { ...record, owner: elses, formerOwner })).toBe("another's");
+  }
+});

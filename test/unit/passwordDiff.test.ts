@@ -56,6 +56,19 @@ test("a state of an older version, which knows nothing of marks, owners and toke
   expect(await diff({}, wished)).toEqual({ changes: false, said: [] });
 });
 
+test("a former owner in the state is work, with its reason; one that GitLab does not show is none", async () => {
+  const at = (stack: string, instance?: string) => ({ owner: { project: "p", stack, instance } });
+  const said = [
+    "Account scanner: its record in Vault is marked with this stack's former name: `pulumi up` sees to it.",
+  ];
+  const handedOver = { changes: true, said };
+  expect(await diff(at("dev", "gitlab.com/1"), at("prod", "gitlab.com/1"))).toEqual(handedOver);
+  expect(await diff(at("prod", "gitlab.com/1"), at("prod", "gitlab.com/2"))).toEqual(handedOver);
+  const same = { changes: false, said: [] };
+  expect(await diff(at("prod", "gitlab.com/1"), at("prod", "gitlab.com/1"))).toEqual(same);
+  expect(await diff(at("prod", "gitlab.com/1"), at("prod"))).toEqual(same);
+});
+
 describe("a generation that is raised", () => {
   test.each([2, 3])(
     "to one that the record has (%d of 3) is refused, with the next one",

@@ -6,7 +6,7 @@ import { apisecAt, defaultApisecPaths } from "../../clients/apisec";
 import { kvStore } from "../../clients/vault";
 import type { SecretStore } from "../../clients/vault";
 import { newPassword } from "../../core/newPassword";
-import { passwordKeys } from "../../clients/keySettings";
+import { mountReady, passwordKeys } from "../../clients/keySettings";
 import type { PasswordKeys } from "../../core/passwordRun";
 import { passwordKeySettings } from "../../desired/keySettings";
 import { changePassword } from "../../core/passwordChange";
@@ -39,6 +39,8 @@ beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), "apisec-cluster-test-"));
   [cluster, apisec] = await Promise.all([startCluster(), startApisec({ accounts: [] })]);
   await cluster.asRoot("POST", "sys/mounts/apisec", { type: "kv", options: { version: "2" } });
+  // As the program does before the first key: a standby knows a new mount a little later.
+  await Promise.all(cluster.nodes.map((node) => mountReady(connectionTo(node), "apisec")));
 }, 600_000);
 
 afterAll(async () => {
@@ -82,8 +84,12 @@ interface Outside {
   keys: PasswordKeys;
 }
 
+function connectionTo({ address }: OpenBao) {
+  return { send, clock, address, token: cluster.rootToken, met: {} };
+}
+
 function outsideAt(node: OpenBao): Outside {
-  const vault = { send, clock, address: node.address, token: cluster.rootToken, met: {} };
+  const vault = connectionTo(node);
   return {
     store: kvStore(vault, "apisec"),
     keys: passwordKeys(vault, "apisec", passwordKeySettings),

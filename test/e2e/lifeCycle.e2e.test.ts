@@ -199,6 +199,18 @@ test("another user name under the same account name is refused before any login"
   await expectNoChanges();
 });
 
+/** The stacks that the marks of these records name. */
+async function ownersOf(...names: string[]): Promise<(string | undefined)[]> {
+  return Promise.all(
+    names.map(async (name) => {
+      const { body } = await lab.asRoot("GET", `apisec/metadata/${name}/password`);
+      const { owner } = (body as { data: { custom_metadata: { owner: string } } }).data
+        .custom_metadata;
+      return /^apisec-credentials\/(\S+) for \S+\/\d+$/.exec(owner)?.[1];
+    }),
+  );
+}
+
 async function tokenOf(...policies: string[]): Promise<string> {
   const body = { policies, no_default_policy: true, no_parent: true, ttl: "1h" };
   const answer = await lab.asRoot("POST", "auth/token/create", body);
@@ -235,6 +247,7 @@ test("a renamed stack: its mounts are handed over, policies and role get its nam
   lab.env["VAULT_TOKEN"] = await tokenOf("apisec-dev-deployer", "apisec-next-deployer");
   await up();
   expect([await recordOf(lab, "admin"), await recordOf(lab, "scan")]).toEqual(before);
+  expect(await ownersOf("admin", "scan")).toEqual(["next", "next"]);
   for (const path of [
     "sys/policies/acl/apisec-NAME-rotator",
     "auth/gitlab/role/apisec-NAME-rotator",
@@ -267,6 +280,34 @@ test("a lost state: adopt lists what is there, and up then changes none of it", 
   await done(pulumi(...command.split(" "), ...quiet));
   await lab.apisec("DELETE", "requests");
   await up();
+  expect(await everything()).toEqual(before);
+  expect(await changes()).toBe(0);
+  await expectNoChanges();
+});
+
+test("a record that names another stack is refused; the printed command hands it over", async () => {
+  const before = await everything();
+  const path = "apisec/metadata/scan/password";
+  const { body } = await lab.asRoot("GET", path);
+  const { data } = body as { data: { custom_metadata: Record<string, string> } };
+  const mark = data.custom_metadata;
+  const owner = mark["owner"]?.replace("/next for", "/former for");
+  await lab.asRoot("POST", path, { custom_metadata: { ...mark, owner } });
+  const [urn = ""] =
+    /urn:\S+apisec:Password::scan(?=\s)/.exec(
+      await done(pulumi("stack", "--show-urns", "--color", "never")),
+    ) ?? [];
+  await done(pulumi("state", "delete", "--yes", urn));
+  await lab.apisec("DELETE", "requests");
+  const refused = textOf(await pulumi("up", ...quiet));
+  expect(refused).toContain(`Account scan has a record that belongs to "${owner}"`);
+  expect(await lab.apisec("GET", "requests")).toMatchObject({ requests: [] });
+  const command = /`vault (kv metadata patch [^`]*)`/.exec(refused)?.[1] ?? "";
+  const { address, rootToken } = lab.world.vault;
+  const env = { ...lab.env, VAULT_ADDR: address, VAULT_TOKEN: rootToken };
+  await done(run("bash", ["-c", `bao ${command}`], { env }));
+  await up();
+  expect(await ownersOf("scan")).toEqual(["next"]);
   expect(await everything()).toEqual(before);
   expect(await changes()).toBe(0);
   await expectNoChanges();

@@ -46,7 +46,7 @@ function configOf({ stack, accounts, project }: Tenant, more: Json): Json {
             { name: second, username: username(second), changedBy: first },
           ],
     ...(stack === "staging"
-      ? { pipelineFile: "shared" }
+      ? { pipelineFile: "shared", shareMount: true }
       : { pipelineFile: "included", createMount: false, createAuth: false }),
     ...more,
   };
@@ -148,6 +148,8 @@ const tokenVersion = async ({ accounts }: Tenant) => {
 };
 
 let stagingAlone: unknown;
+/** What prod's `up` said before staging's mount was shared. */
+let notShared: RunResult;
 
 beforeAll(async () => {
   lab = await startTestLab();
@@ -163,10 +165,13 @@ beforeAll(async () => {
       roles: name === "robot" ? ["ROLE_USER"] : ["ROLE_USER", "ROLE_ADMIN"],
     })),
   );
-  await configure(staging, {}, world.secrets.firstPasswords);
+  await configure(staging, { shareMount: false }, world.secrets.firstPasswords);
+  await done(staging, "up", ...quiet);
+  await configure(prod, {}, { boss: firstOf("boss"), robot: firstOf("robot") });
+  notShared = await pulumi(prod, "up", ...quiet);
+  await configure(staging, { shareMount: true });
   await done(staging, "up", ...quiet);
   stagingAlone = await picture(staging);
-  await configure(prod, {}, { boss: firstOf("boss"), robot: firstOf("robot") });
   const said = await done(prod, "up", ...quiet);
   expect(said).not.toContain("does not include");
 }, 240_000);
@@ -174,6 +179,14 @@ beforeAll(async () => {
 afterAll(() => lab?.stop());
 
 describe("two stacks, one project, one Vault", () => {
+  test("a mount is used by another stack only once its owner shares it", () => {
+    expect(notShared.code).not.toBe(0);
+    expect(textOf(notShared)).toMatch(
+      /mount apisec\/ belongs to (apisec-credentials\/staging for \S+\/\d+), which does not say that other stacks use it: its admins and deployers reach every account: in the program of \1: `pulumi config set shareMount true --stack staging && pulumi up --stack staging`; or choose another `mount`/,
+    );
+    expect(textOf(notShared)).toMatch(/\+ 1 created\s+1 errored/);
+  });
+
   test("neither `up` changes anything of the other", async () => {
     expect(await picture(staging)).toEqual(stagingAlone);
     const both = [await picture(staging), await picture(prod)];

@@ -25,9 +25,12 @@ let stack: Stack;
 let values: PolicyValues;
 let plugin: Asked;
 
-async function command(file: string, args: string[], env: Record<string, string> = {}) {
-  const all = ["-r", "ts-node/register", `cli/${file}.ts`, ...args, "--stack", "dev"];
-  return run(process.execPath, all, { cwd: lab.program, env: { ...lab.env, ...env } });
+/** One of the program's commands, which has to look and to say what it saw, whatever that was. */
+async function command(name: string, args: string[], env: Record<string, string> = {}) {
+  const all = ["cli/bin.js", name, ...args, "--stack", "dev"];
+  const ran = await run(process.execPath, all, { cwd: lab.program, env: { ...lab.env, ...env } });
+  if (ran.stdout === "") throw new Error(`${name}: ${ran.code} ${ran.stderr}`);
+  return ran;
 }
 
 async function tokenOf(policy: "preview" | "monitor"): Promise<string> {

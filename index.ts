@@ -6,7 +6,7 @@ import { SecretStore } from "./components/secretStore";
 import { askToForget, serviceAccounts } from "./components/serviceAccount";
 import { shortenStackTraces } from "./components/stackTraces";
 import { TokenConsumer } from "./components/tokenConsumer";
-import { TokenRotation } from "./components/tokenRotation";
+import { accountList, TokenRotation } from "./components/tokenRotation";
 import { loadConfig } from "./config/load";
 import { desiredState } from "./desired/state";
 
@@ -39,6 +39,7 @@ export = async () => {
       (consumer) => new TokenConsumer(consumer.name, { ...consumer, backend: rotation.authPath }),
     );
   const made = serviceAccounts(accounts, [...store.ready, rotation, ...groups, ...consumers]);
+  accountList("rotation", project, gitlab.variables, made);
   askToForget(made.filter((account) => settings.firstPasswordsFor.includes(account.accountName)));
   return stackOutputs(store, rotation, made, consumers);
 };

@@ -21,6 +21,37 @@ export interface TokenRotationArgs extends Pick<
   policy: pulumi.Input<string>;
 }
 
+function ciVariable(
+  name: string,
+  project: RotationProject,
+  { value, ...variable }: Omit<CiVariable, "value"> & { value: pulumi.Input<string> },
+  opts: pulumi.CustomResourceOptions,
+): gitlab.ProjectVariable {
+  return new gitlab.ProjectVariable(
+    `${name}-${variable.key.toLowerCase().replaceAll("_", "-")}`,
+    { project: project.id, ...variable, value: variable.masked ? pulumi.secret(value) : value },
+    opts,
+  );
+}
+
+/** The variable that names the accounts to rotate, written once all of them have their passwords. */
+export function accountList(
+  name: string,
+  project: RotationProject,
+  variables: readonly CiVariable[],
+  accounts: readonly pulumi.Resource[],
+): void {
+  for (const variable of variables.filter(namesAccounts)) {
+    ciVariable(name, project, variable, {
+      dependsOn: [...accounts],
+      // The accounts wait for the component: this variable cannot be in it any more.
+      aliases: [{ parent: pulumi.createUrn(name, "apisec:index:TokenRotation") }],
+    });
+  }
+}
+
+const namesAccounts = ({ key }: CiVariable) => key === "APISEC_ACCOUNTS";
+
 /** The GitLab side: the schedule that rotates the tokens, its job, and the job's login at Vault. */
 export class TokenRotation extends pulumi.ComponentResource {
   public readonly scheduleId: pulumi.Output<number>;
@@ -38,7 +69,8 @@ export class TokenRotation extends pulumi.ComponentResource {
       { parent: this, dependsOn: this.createFiles(name, project, args.files) },
     );
     this.scheduleId = schedule.pipelineScheduleId;
-    this.createVariables(name, args);
+    const variables = args.variables.filter((variable) => !namesAccounts(variable));
+    this.createVariables(name, { ...args, variables });
     this.authPath = args.authMount.owned
       ? this.createAuth(name, args.authMount)
       : pulumi.output(args.authMount.path);
@@ -83,18 +115,10 @@ export class TokenRotation extends pulumi.ComponentResource {
       variables: readonly CiVariable[];
     },
   ): void {
-    for (const { value, ...variable } of variables) {
+    for (const variable of variables) {
       // The mount is there before the variable that names it.
-      const known = variable.key === "APISEC_MOUNT" ? mountPath : value;
-      new gitlab.ProjectVariable(
-        `${name}-${variable.key.toLowerCase().replaceAll("_", "-")}`,
-        {
-          project: project.id,
-          ...variable,
-          value: variable.masked ? pulumi.secret(known) : known,
-        },
-        { parent: this },
-      );
+      const value = variable.key === "APISEC_MOUNT" ? mountPath : variable.value;
+      ciVariable(name, project, { ...variable, value }, { parent: this });
     }
   }
 

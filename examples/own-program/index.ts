@@ -1,6 +1,6 @@
 import { SecretStore } from "apisec-credentials/components/secretStore";
 import { serviceAccounts } from "apisec-credentials/components/serviceAccount";
-import { TokenRotation } from "apisec-credentials/components/tokenRotation";
+import { accountList, TokenRotation } from "apisec-credentials/components/tokenRotation";
 import { loadConfig } from "apisec-credentials/config";
 import { desiredState } from "apisec-credentials/desiredState";
 import { preflight } from "apisec-credentials/preflight";
@@ -22,6 +22,7 @@ export = async () => {
   });
   // Passwords come last: by then what they need is known good.
   const made = serviceAccounts(wanted.accounts, [...store.ready, rotation]);
+  accountList("apisec", project, wanted.gitlab.variables, made);
   const published = made.find(({ token }) => token !== undefined);
 
   return { tokenPath: published?.token?.path, scheduleId: rotation.scheduleId };

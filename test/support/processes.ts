@@ -17,6 +17,8 @@ export interface ProviderRequest {
   inputs: PasswordInputs;
   /** With them it is an update. */
   olds?: Partial<Stored> | undefined;
+  /** How far its clock is ahead. */
+  minutesLater?: number;
 }
 
 /** `told`: everything that it printed. Neither `outs` nor `error`: it was killed. */

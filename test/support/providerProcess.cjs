@@ -1,13 +1,18 @@
 // The dynamic provider as the engine's host runs it: a process that loads dist/passwordProvider.cjs. A line
-// of JSON on standard input is one create or update; the answer is a line of JSON on standard output, and so is the word that it is ready.
+// of JSON on standard input is one create or update; the answer is a line of JSON on standard output, and so is the
+// word that it is ready. The code is loaded anew for each, since an engine starts a process for each `up`.
 const { createInterface } = require("node:readline");
 const { inspect } = require("node:util");
 const { join } = require("node:path");
 
 const root = join(__dirname, "..", "..");
-const { passwordMethods } = require(join(root, "dist", "passwordProvider.cjs"));
+const bundle = join(root, "dist", "passwordProvider.cjs");
+const { now } = Date;
 
-async function serve({ firstPasswords, inputs, olds }) {
+async function serve({ firstPasswords, inputs, olds, minutesLater = 0 }) {
+  Date.now = () => now() + minutesLater * 60_000;
+  delete require.cache[bundle];
+  const { passwordMethods } = require(bundle);
   const config = { firstPasswords: JSON.stringify(firstPasswords) };
   await passwordMethods.configure({ config: { get: (key) => config[key] } });
   const { outs } = olds
@@ -31,4 +36,5 @@ createInterface({ input: process.stdin }).on("line", (line) => {
     }))
     .then((result) => answer({ ...result, rss: process.resourceUsage().maxRSS }));
 });
+require(bundle);
 answer({ ready: true });

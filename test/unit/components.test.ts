@@ -139,13 +139,10 @@ describe("the program", () => {
         `${rotation}$${type.role}::rotation`,
         `${rotation}$${type.schedule}::rotation`,
         ...["script", "pipeline"].map((name) => `${rotation}$${type.file}::rotation-${name}`),
-        ...[
-          "vault-addr",
-          "vault-auth-path",
-          "vault-auth-role",
-          "apisec-mount",
-          "apisec-accounts",
-        ].map((name) => `${rotation}$${type.variable}::rotation-${name}`),
+        ...["vault-addr", "vault-auth-path", "vault-auth-role", "apisec-mount"].map(
+          (name) => `${rotation}$${type.variable}::rotation-${name}`,
+        ),
+        `${type.variable}::rotation-apisec-accounts`,
         ...["admin", "scanner"].map((name) => `${type.password}::${name}`),
       ].sort(),
     );
@@ -304,7 +301,8 @@ describe("the program", () => {
       resource(resources, type.password, name),
     ) as [Registered, Registered];
     const of = (kind: string) => resources.filter((one) => one.type === kind).map(({ urn }) => urn);
-    const rest = [
+    const list = resource(resources, type.variable, "rotation-apisec-accounts").urn;
+    const kinds = [
       type.keys,
       type.policy,
       type.auth,
@@ -313,10 +311,17 @@ describe("the program", () => {
       type.variable,
       type.file,
     ];
-    expect(admin.dependencies.sort()).toEqual(rest.flatMap(of).sort());
+    const rest = kinds.flatMap(of).filter((urn) => urn !== list);
+    expect(admin.dependencies.sort()).toEqual(rest.sort());
     // What its changer waited for, it need not name again.
     expect(scanner.dependencies).toEqual([admin.urn]);
-    expect([...neededBy(resources, scanner)]).toEqual(expect.arrayContaining(rest.flatMap(of)));
+    expect([...neededBy(resources, scanner)]).toEqual(expect.arrayContaining(rest));
+  });
+
+  test("names an account to the job once all have their passwords", () => {
+    const list = resource(resources, type.variable, "rotation-apisec-accounts");
+    const passwords = ["admin", "scanner"].map((name) => resource(resources, type.password, name));
+    expect(list.dependencies.sort()).toEqual(passwords.map(({ urn }) => urn).sort());
   });
 
   test("tells the password's provider what is wanted, and where", () => {
@@ -385,7 +390,7 @@ describe("the program", () => {
     while (warnings.length === 0) await new Promise((resolve) => setTimeout(resolve, 10));
     expect(warnings).toEqual([
       expect.stringMatching(
-        /^First passwords in config have been changed .*`pulumi config rm firstPasswords --stack prod`/,
+        /^First passwords in config have been changed: .*`pulumi config rm firstPasswords --stack prod`/,
       ),
     ]);
   });

@@ -102,7 +102,7 @@ export async function checkFirstPasswords(world: World): Promise<Finding[]> {
     if (needsNone(account)) return;
     rows[index] = await askVault(world, of(account), async () => {
       const isRecorded =
-        mountExists && (await keyState(world, passwordKey(account.name))).versions > 0;
+        mountExists && (await keyState(world, passwordKey(account.name))).versions.length > 0;
       return isRecorded ? [] : [missing(account)];
     });
   });

@@ -1,22 +1,29 @@
 import { isObject } from "../net/http";
 import { metadataPath } from "../clients/keySettings";
+import { openSince, parseMark } from "../core/mark";
+import type { Mark } from "../core/mark";
 import type { World } from "./world";
 
-/** What Vault says of a key without showing a value. Times in milliseconds since 1970. */
+/** A version that Vault keeps. Times in milliseconds since 1970. */
+export interface Version {
+  version: number;
+  createdAt: number;
+  /** When it was deleted, or will be. */
+  endsAt?: number | undefined;
+  destroyed: boolean;
+}
+
+/** What Vault says of a key without showing a value. */
 export interface KeyState {
   settings: Record<string, unknown>;
-  /** How many versions are kept. */
-  versions: number;
+  /** Those that are kept, the oldest first. */
+  versions: readonly Version[];
   /** Undefined: the key has no value yet. */
-  newest?:
-    | {
-        version: number;
-        createdAt: number;
-        /** When it was deleted, or will be. */
-        endsAt?: number | undefined;
-        destroyed: boolean;
-      }
-    | undefined;
+  newest?: Version | undefined;
+  /** What this program noted beside the values. */
+  mark: Mark;
+  /** Since when versions are there that the mark does not speak of, in milliseconds since 1970. */
+  openSince?: number | undefined;
 }
 
 /** Reads a key's metadata. Throws as `vaultCall` does. */
@@ -25,17 +32,33 @@ export async function keyState({ look, settings }: World, key: string): Promise<
 }
 
 export function readMetadata(metadata: Record<string, unknown>): KeyState {
-  const { versions: kept, current_version: version, ...settings } = metadata;
-  const versions = isObject(kept) ? Object.keys(kept).length : 0;
-  const current = isObject(kept) ? kept[String(version)] : undefined;
-  if (!isObject(current)) return { settings, versions };
-  const endsAt = timeOf(current["deletion_time"]);
-  const createdAt = timeOf(current["created_time"]) ?? 0;
-  const destroyed = current["destroyed"] === true;
-  return { settings, versions, newest: { version: Number(version), createdAt, endsAt, destroyed } };
+  const { versions: kept, current_version: current, custom_metadata: custom, ...rest } = metadata;
+  const mark = parseMark(custom);
+  const settings = { ...rest, custom_metadata: custom };
+  const versions = Object.entries(isObject(kept) ? kept : {})
+    .map(([number, version]) => versionOf(Number(number), version))
+    .sort((one, other) => one.version - other.version);
+  const newest = versions.find(({ version }) => version === Number(current));
+  const times = versions.map(({ version, createdAt }) => [
+    version,
+    { created_time: new Date(createdAt).toISOString() },
+  ]);
+  const since = newest && openSince(mark, newest.version, Object.fromEntries(times));
+  return { settings, versions, newest, mark, openSince: timeOf(since) };
 }
 
-function timeOf(text: unknown): number | undefined {
+function versionOf(version: number, found: unknown): Version {
+  const of = isObject(found) ? found : {};
+  return {
+    version,
+    createdAt: timeOf(of["created_time"]) ?? 0,
+    endsAt: timeOf(of["deletion_time"]),
+    destroyed: of["destroyed"] === true,
+  };
+}
+
+/** A time of Vault or of a mark in milliseconds since 1970; undefined where it is none. */
+export function timeOf(text: unknown): number | undefined {
   const time = typeof text === "string" ? Date.parse(text) : Number.NaN;
   return Number.isNaN(time) ? undefined : time;
 }

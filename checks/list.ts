@@ -9,6 +9,7 @@ import { checkGitlab, checkGitlabRole, isGitlabOpen } from "./gitlabToken";
 import type { Finding } from "./finding";
 import { checkGroups } from "./groups";
 import { checkHosts, checkProxies } from "./hosts";
+import { checkMissedRuns } from "./missedRuns";
 import { checkMount } from "./mount";
 import { checkMoved } from "./moved";
 import { checkPolicies } from "./policies";
@@ -59,6 +60,7 @@ export const checks: readonly Check[] = [
   check("key-settings", "key settings", after, "Vault", checkKeySettings),
   check("password", "passwords", after, "Vault", checkPasswords),
   check("token", "tokens", after, "Vault", checkTokens),
+  check("token-runs", "runs for tokens", after, "Vault", checkMissedRuns),
   check("stray-account", "accounts that are not in config", after, "Vault", checkStrayAccounts),
   check("token-at-apisec", "tokens at APIsec", after, "Vault", checkPublishedTokens),
   check("gitlab", "GitLab", always, undefined, checkGitlab),

@@ -9,6 +9,18 @@ export function nextRuns(cron: string, timeZone: string, from: number, count: nu
   return Array.from({ length: count }, () => runs.next().getTime());
 }
 
+/** The last `count` runs up to `until`, the oldest first, and the one after them. Throws on a bad cron or zone. */
+export function lastRuns(cron: string, timeZone: string, until: number, count: number): number[] {
+  const { largest } = scheduleGaps(cron, timeZone, until);
+  // An hour more where the clocks change.
+  const from = until - (count + 1) * (largest + 1) * hourMs;
+  const runs = CronExpressionParser.parse(cron, { tz: timeZone, currentDate: new Date(from) });
+  const found: number[] = [];
+  do found.push(runs.next().getTime());
+  while ((found.at(-1) ?? until) <= until);
+  return found.slice(-count - 1);
+}
+
 /** How far a schedule's runs lie apart, in hours. */
 export interface Gaps {
   /** The longest time from one run to the next. */

@@ -15,13 +15,12 @@ import type { KeyState } from "./keys";
 import { span, timeText } from "./time";
 import type { World } from "./world";
 
-const dayMs = 24 * 3_600_000;
 const requestsAtOnce = 8;
 /** Between a version's own times and what they should be: Vault's clock, and a second that was rounded. */
 const slackMs = 60_000;
 
 /** A finding of each key of an account: it is asked about metadata only. */
-async function ofKeys(
+export async function ofKeys(
   world: World,
   id: string,
   keyOf: (account: Account) => string | undefined,
@@ -37,7 +36,7 @@ async function ofKeys(
   return rows.flat();
 }
 
-const passwordOf = ({ name }: Account) => passwordKey(name);
+export const passwordOf = ({ name }: Account) => passwordKey(name);
 const tokenOf = ({ name, publishToken }: Account) => (publishToken ? tokenKey(name) : undefined);
 
 /** Is a token there for who reads it, and until when? */
@@ -45,13 +44,6 @@ export function checkTokens(world: World): Promise<Finding[]> {
   const needed = neededUntil(world.settings, world.now);
   return ofKeys(world, "token", tokenOf, (account, state) => [
     tokenFinding(world, account.name, state, needed),
-  ]);
-}
-
-/** Is a password there, and how old is it? */
-export function checkPasswords(world: World): Promise<Finding[]> {
-  return ofKeys(world, "password", passwordOf, (account, state) => [
-    passwordFinding(world, account, state),
   ]);
 }
 
@@ -163,44 +155,6 @@ export function tokenFinding(
   return endsAt < needed
     ? warning(`${left}; runs may be needed until ${timeText(needed)}`)
     : it.ok(left, values);
-}
-
-export function passwordFinding(
-  {
-    settings,
-    print,
-    now,
-    passwordAgeDays,
-  }: Pick<World, "settings" | "print" | "now" | "passwordAgeDays">,
-  account: Account,
-  { newest }: KeyState,
-): Finding {
-  const { mount, accounts } = settings;
-  const { name, passwordGeneration } = account;
-  const it = about("password", `password ${name}`, name);
-  if (newest === undefined) return it.problem("there is no record", print.pulumi("up"));
-  const { version, createdAt, endsAt, destroyed } = newest;
-  const values = { version, written: timeText(createdAt) };
-  if (destroyed) {
-    const found = `version ${version} was destroyed; older ones may be left`;
-    return it.problem(found, `vault kv metadata get -mount=${mount} ${name}/password`, values);
-  }
-  if (endsAt !== undefined) {
-    const found = `version ${version} ${endsAt <= now ? "was deleted" : "will be deleted"} at ${timeText(endsAt)}`;
-    const fix = `vault kv undelete -mount=${mount} -versions=${version} ${name}/password`;
-    return it.problem(found, fix, values);
-  }
-  const found = `written ${span(now - createdAt)} ago`;
-  if (passwordAgeDays === 0 || now - createdAt <= passwordAgeDays * dayMs) {
-    return it.ok(found, values);
-  }
-  const path = `accounts[${accounts.indexOf(account)}].passwordGeneration`;
-  const raise = print.pulumi(`config set --path '${path}' ${passwordGeneration + 1}`);
-  return it.warning(
-    `${found}, expected at most ${passwordAgeDays} days`,
-    `${raise} && ${print.pulumi("up")}`,
-    values,
-  );
 }
 
 /** The settings of a key, where they are not as declared. */

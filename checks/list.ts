@@ -1,4 +1,4 @@
-import { checkFirstPasswords, checkKeySettings, checkPasswords, checkTokens } from "./accounts";
+import { checkFirstPasswords, checkKeySettings, checkTokens } from "./accounts";
 import { checkAuthMount } from "./authMount";
 import { checkBackend } from "./backend";
 import { checkBranch } from "./branch";
@@ -12,6 +12,7 @@ import { checkHosts, checkProxies } from "./hosts";
 import { checkMissedRuns } from "./missedRuns";
 import { checkMount } from "./mount";
 import { checkMoved } from "./moved";
+import { checkPasswords } from "./passwords";
 import { checkPolicies } from "./policies";
 import { checkOverride, checkProject, isProjectOpen } from "./project";
 import { checkPublishedTokens } from "./publishedTokens";

@@ -19,7 +19,7 @@ import { chosenStack, stackSettings } from "./stackSettings";
 const usage = `${calledFor.own("check", { isPiped: true })}
   --json               all that is known: { schema, project, stack, version, checkedAt, findings }
   --junit FILE         and as a JUnit report
-  --password-age DAYS  from how many days on a password is old (90; 0 = never)
+  --password-age DAYS  from how many days on a password is old (90; 0 = never; where config has passwordMaxAge, never)
   --read-tokens        reads the published tokens, too, and tries each at APIsec
   --timeout SECONDS    what is not known by then is a problem (300)
 Is a stack healthy? Looks at Vault, GitLab and the age of every token and password; reads only, no secret.
@@ -29,7 +29,7 @@ const options = {
   stack: { type: "string" },
   json: { type: "boolean", default: false },
   junit: { type: "string" },
-  "password-age": { type: "string", default: "90" },
+  "password-age": { type: "string" },
   "read-tokens": { type: "boolean", default: false },
   timeout: { type: "string", default: "300" },
 } as const;
@@ -41,7 +41,8 @@ export const check: Command = {
     const { values } = parsed(usage, args, { options });
     const stack = chosenStack(values.stack);
     const settings = stackSettings(stack);
-    const passwordAgeDays = wholeNumber("--password-age", values["password-age"], 0);
+    const usualAge = settings.passwordMaxAge === undefined ? "90" : "0";
+    const passwordAgeDays = wholeNumber("--password-age", values["password-age"] ?? usualAge, 0);
     const timeoutMs = wholeNumber("--timeout", values.timeout, 1) * 1000;
     const { caFile } = readStackFile(settings.stack).gitlab;
     const world = worldOf({

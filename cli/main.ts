@@ -3,6 +3,7 @@ import { check } from "./check";
 import type { Command } from "./command";
 import { doctor } from "./doctor";
 import { policy } from "./policy";
+import { renew } from "./renew";
 import { review } from "./review";
 import { rotate } from "./rotate";
 
@@ -10,6 +11,7 @@ const commands: Readonly<Record<string, Command>> = {
   check,
   doctor,
   rotate,
+  renew,
   policy,
   review,
   adopt,

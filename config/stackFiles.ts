@@ -1,10 +1,11 @@
-import { CORE_SCHEMA, load } from "js-yaml";
+import { isMap, isScalar, isSeq, parse, parseDocument } from "yaml";
+import type { YAMLMap } from "yaml";
 import { isObject } from "../net/http";
 
 /** A file of a Pulumi program, as an object; one that is no YAML, or no object, says nothing. */
 export function readYaml(text: string): Record<string, unknown> {
   try {
-    const content = load(text, { schema: CORE_SCHEMA });
+    const content: unknown = parse(text, { schema: "core", logLevel: "error" });
     return isObject(content) ? content : {};
   } catch {
     return {};
@@ -60,4 +61,55 @@ function isEncrypted(value: unknown): boolean {
   if (typeof value["secure"] === "string") return true;
   const inner = Object.values(value);
   return inner.length > 0 && inner.every(isEncrypted);
+}
+
+/**
+ * A stack's file with these accounts' `passwordGeneration`, by account name; every other character stays. Throws
+ * where an account does not stand in the file.
+ */
+export function withGenerations(
+  text: string,
+  project: string,
+  generations: ReadonlyMap<string, number>,
+): string {
+  const accounts = parseDocument(text).getIn(["config", `${project}:accounts`]);
+  const items = isSeq(accounts) ? accounts.items.filter((item) => isMap(item)) : [];
+  const edits = [...generations].map(([name, generation]) => {
+    const account = items.find((item) => item.get("name") === name);
+    if (account === undefined) {
+      throw new Error(
+        `Account ${name} does not stand in the stack's file: raise its passwordGeneration to ${generation} where it stands.`,
+      );
+    }
+    return editOf(account, generation);
+  });
+  // From the end on, so that the places before it stay.
+  return edits
+    .sort((one, other) => other.start - one.start)
+    .reduce((all, { start, end, put }) => all.slice(0, start) + put(all) + all.slice(end), text);
+}
+
+interface Edit {
+  start: number;
+  end: number;
+  /** What stands there instead, in this text. */
+  put: (text: string) => string;
+}
+
+function editOf(account: YAMLMap, generation: number): Edit {
+  const valueOf = (key: string) => account.get(key, true);
+  const old = valueOf("passwordGeneration");
+  if (isScalar(old) && old.range) {
+    return { start: old.range[0], end: old.range[1], put: () => String(generation) };
+  }
+  // After the name, as that stands: in a line of its own, or between braces.
+  const end = valueOf("name")?.range?.[1] ?? 0;
+  const key = account.items.find(({ key: one }) => isScalar(one) && one.value === "name")?.key;
+  const start = isScalar(key) ? (key.range?.[0] ?? 0) : 0;
+  const indent = (text: string) => " ".repeat(start - (text.lastIndexOf("\n", start - 1) + 1));
+  const put = (text: string) =>
+    account.flow === true
+      ? `, passwordGeneration: ${generation}`
+      : `\n${indent(text)}passwordGeneration: ${generation}`;
+  return { start: end, end, put };
 }

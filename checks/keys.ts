@@ -39,7 +39,7 @@ export function readMetadata(metadata: Record<string, unknown>): KeyState {
     .map(([number, version]) => versionOf(Number(number), version))
     .sort((one, other) => one.version - other.version);
   const newest = versions.find(({ version }) => version === Number(current));
-  const times = versions.map(({ version, createdAt }) => [
+  const times = versions.map(({ version, createdAt }): [number, { created_time: string }] => [
     version,
     { created_time: new Date(createdAt).toISOString() },
   ]);

@@ -81,35 +81,36 @@ export function withGenerations(
         `Account ${name} does not stand in the stack's file: raise its passwordGeneration to ${generation} where it stands.`,
       );
     }
-    return editOf(account, generation);
+    return editOf(text, account, generation);
   });
   // From the end on, so that the places before it stay.
   return edits
     .sort((one, other) => other.start - one.start)
-    .reduce((all, { start, end, put }) => all.slice(0, start) + put(all) + all.slice(end), text);
+    .reduce((all, { start, end, put }) => all.slice(0, start) + put + all.slice(end), text);
 }
 
 interface Edit {
   start: number;
   end: number;
-  /** What stands there instead, in this text. */
-  put: (text: string) => string;
+  put: string;
 }
 
-function editOf(account: YAMLMap, generation: number): Edit {
-  const valueOf = (key: string) => account.get(key, true);
-  const old = valueOf("passwordGeneration");
-  if (isScalar(old) && old.range) {
-    return { start: old.range[0], end: old.range[1], put: () => String(generation) };
+function editOf(text: string, account: YAMLMap, generation: number): Edit {
+  const rangeOf = (node: unknown) => (isScalar(node) ? node.range : undefined) ?? [0, 0];
+  const pair = (name: string) =>
+    account.items.find(({ key }) => isScalar(key) && key.value === name);
+  const old = pair("passwordGeneration");
+  if (old !== undefined) {
+    const [start, end] = rangeOf(old.value);
+    return { start, end, put: String(generation) };
   }
-  // After the name, as that stands: in a line of its own, or between braces.
-  const end = valueOf("name")?.range?.[1] ?? 0;
-  const key = account.items.find(({ key: one }) => isScalar(one) && one.value === "name")?.key;
-  const start = isScalar(key) ? (key.range?.[0] ?? 0) : 0;
-  const indent = (text: string) => " ".repeat(start - (text.lastIndexOf("\n", start - 1) + 1));
-  const put = (text: string) =>
-    account.flow === true
-      ? `, passwordGeneration: ${generation}`
-      : `\n${indent(text)}passwordGeneration: ${generation}`;
-  return { start: end, end, put };
+  // After the name, as that stands: between braces, or in a line of its own.
+  const [, end] = rangeOf(pair("name")?.value);
+  const put = `passwordGeneration: ${generation}`;
+  if (account.flow === true) return { start: end, end, put: `, ${put}` };
+  const [key] = rangeOf(pair("name")?.key);
+  const indent = " ".repeat(key - (text.lastIndexOf("\n", key) + 1));
+  const lineEnd = end + text.slice(end).search(/\r?\n|$/);
+  const newLine = /\r?\n/.exec(text)?.[0] ?? "\n";
+  return { start: lineEnd, end: lineEnd, put: `${newLine}${indent}${put}` };
 }

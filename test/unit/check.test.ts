@@ -1,5 +1,5 @@
 import { readConfig } from "../../config/readConfig";
-import { neededUntil, passwordFinding, tokenFinding } from "../../checks/accounts";
+import { neededUntil, tokenFinding } from "../../checks/accounts";
 import { askGitlab } from "../../checks/attempt";
 import { differences } from "../../core/differences";
 import { about } from "../../checks/finding";
@@ -129,41 +129,6 @@ describe("a token", () => {
   test("that is not there", () => {
     const finding = tokenFinding(worldWith(), "scanner", readMetadata({}), needed);
     expect(finding).toMatchObject({ state: "problem", found: "there is none" });
-  });
-});
-
-describe("a password", () => {
-  const finding = (days: number, state = key(100 * 24)) =>
-    passwordFinding(worldWith({ passwordAgeDays: days }), scanner, state);
-
-  test("is old from the given day on, with the command that changes it", () => {
-    expect(finding(100)).toEqual({
-      ...{ id: "password", subject: "password scanner", account: "scanner", state: "ok" },
-      found: "written 100 days ago",
-      values: { version: 3, written: "2026-08-16T12:00:00Z" },
-    });
-    expect(finding(0).state).toBe("ok");
-    expect(finding(90)).toMatchObject({
-      subject: "password scanner",
-      state: "warning",
-      found: "written 100 days ago, expected at most 90 days",
-      fix: "pulumi config set --path 'accounts[0].passwordGeneration' 2 --stack prod && pulumi up --stack prod",
-    });
-  });
-
-  test("that is deleted, or will be, is brought back by Vault's own command", () => {
-    const fix = "vault kv undelete -mount=apisec -versions=3 scanner/password";
-    expect(finding(90, key(1, -1))).toMatchObject({ state: "problem", fix });
-    expect(finding(90, key(1, 5))).toMatchObject({
-      state: "problem",
-      found: "version 3 will be deleted at 2026-11-24T17:00:00Z",
-      fix,
-    });
-    expect(finding(90, key(1, undefined, true)).state).toBe("problem");
-    expect(finding(90, readMetadata({ current_version: 0, versions: {} }))).toMatchObject({
-      state: "problem",
-      found: "there is no record",
-    });
   });
 });
 

@@ -19,7 +19,7 @@ function call(args: string[], cwd = folder, script = bin) {
   return run(process.execPath, [script, ...args], { cwd, env });
 }
 
-test("a command loads no Pulumi and no gRPC, and at most 250 modules", async () => {
+test("a command loads no Pulumi and no gRPC, and at most 330 modules", async () => {
   const count = `
     const { join } = require("node:path");
     require("ts-node/register");
@@ -32,7 +32,7 @@ test("a command loads no Pulumi and no gRPC, and at most 250 modules", async () 
   const loaded = JSON.parse(stdout) as string[];
   expect(loaded.filter((file) => /@pulumi|grpc|arborist|axios/.test(file))).toEqual([]);
   expect(loaded).toContain(join(root, "checks", "list.ts"));
-  expect(loaded.length).toBeLessThanOrEqual(250);
+  expect(loaded.length).toBeLessThanOrEqual(330);
 });
 
 test("without its packages it says so, and shows no stack", async () => {

@@ -115,6 +115,21 @@ export function neededUntil(settings: Settings, now: number): number {
   return (isSpare ? afterNext : next) + jobSeconds * 1000;
 }
 
+/** `there` 0: readers have none. What its own expiry says cannot be read here. */
+function tokenValues(
+  { tokenLifetime, tokenEndsInVault }: Settings,
+  newest: KeyState["newest"],
+): Finding["values"] {
+  if (newest === undefined || newest.destroyed) return { there: 0 };
+  const { createdAt, endsAt = tokenEndsInVault ? undefined : createdAt + tokenLifetime * 1000 } =
+    newest;
+  return {
+    there: 1,
+    issued: timeText(createdAt),
+    ...(endsAt === undefined ? {} : { readable_until: timeText(endsAt) }),
+  };
+}
+
 export function tokenFinding(
   { settings, print, now }: Pick<World, "settings" | "print" | "now">,
   name: string,
@@ -123,13 +138,7 @@ export function tokenFinding(
 ): Finding {
   const it = about("token", `token ${name}`, name);
   const fix = print.own("rotate", { options: `--account ${name}` });
-  const values =
-    newest === undefined
-      ? {}
-      : {
-          issued: timeText(newest.createdAt),
-          ...(newest.endsAt === undefined ? {} : { readable_until: timeText(newest.endsAt) }),
-        };
+  const values = tokenValues(settings, newest);
   const problem = (found: string) => it.problem(found, fix, values);
   const warning = (found: string) => it.warning(found, fix, values);
   if (newest === undefined) return problem("there is none");

@@ -38,6 +38,7 @@ export function passwordFinding(
     generation: state.mark.generation,
     changed: age.isKnown ? timeText(age.changedAt) : undefined,
     changed_before: age.isKnown ? undefined : timeText(age.changedAt),
+    change_open: state.mark.version === undefined ? undefined : Number(openSince !== undefined),
     open_since: openSince === undefined ? undefined : timeText(openSince),
   };
   const gone = goneFinding(it, settings.mount, name, state, now, values);

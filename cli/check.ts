@@ -1,24 +1,24 @@
-import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { checks, gates } from "../checks/list";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { joined } from "../checks/joined";
+import { metricsText } from "../checks/metrics";
+import { newsOf, readTold } from "../checks/news";
 import { checkReport, exitCodeOf, shortened, table } from "../checks/report";
 import type { JsonReport } from "../checks/report";
-import { runChecks } from "../checks/run";
-import { readStackFile } from "../checks/stackFile";
-import { timeText } from "../checks/time";
-import { worldOf } from "../checks/world";
-import type { Finding } from "../checks/finding";
-import { callersGitlab, callersVault } from "../clients/callers";
-import { packageFolder } from "../desired/packageFolder";
-import { proxyTo } from "../net/proxy";
-import { nodeSend } from "../net/transport";
 import { calledFor, parsed } from "./command";
 import type { Command } from "./command";
-import { chosenStack, stackSettings } from "./stackSettings";
+import { messenger } from "./messenger";
+import { allStacks, reportAmongOthers, reportOf } from "./reports";
+import { chosenStack } from "./stackSettings";
+import { writeWhole } from "./wholeFile";
 
 const usage = `${calledFor.own("check", { isPiped: true })}
-  --json               all that is known: { schema, project, stack, version, checkedAt, findings }
+  --all                every stack of this folder; one that cannot be reached from here is skipped, never well
+  --from FILE …        no stack: joins what --json has written elsewhere
+  --json               all that is known: { schema, project, stack, version, checkedAt, findings }; of several, a list
   --junit FILE         and as a JUnit report
+  --metrics FILE       and as OpenMetrics text
+  --notify             tells the webhook of APISEC_WEBHOOK what is new and what is over
+  --state FILE         where --notify remembers what it has told; without it, every run tells all
   --password-age DAYS  from how many days on a password is old (90; 0 = never; where config has passwordMaxAge, never)
   --read-tokens        reads the published tokens, too, and tries each at APIsec
   --timeout SECONDS    what is not known by then is a problem (300)
@@ -27,54 +27,96 @@ Exit code: 0 all well, 1 warnings, 2 problems, or the check itself could not run
 
 const options = {
   stack: { type: "string" },
+  all: { type: "boolean", default: false },
+  from: { type: "string", multiple: true },
   json: { type: "boolean", default: false },
   junit: { type: "string" },
+  metrics: { type: "string" },
+  notify: { type: "boolean", default: false },
+  state: { type: "string" },
   "password-age": { type: "string" },
   "read-tokens": { type: "boolean", default: false },
   timeout: { type: "string", default: "300" },
 } as const;
 
+type Values = ReturnType<typeof parsed<{ options: typeof options }>>["values"];
+
 export const check: Command = {
   summary: "is a stack healthy? tokens, passwords, Vault, GitLab",
   usage,
   async run(args) {
-    const { values } = parsed(usage, args, { options });
-    const stack = chosenStack(values.stack);
-    const settings = stackSettings(stack);
-    const usualAge = settings.passwordMaxAge === undefined ? "90" : "0";
-    const passwordAgeDays = wholeNumber("--password-age", values["password-age"] ?? usualAge, 0);
-    const timeoutMs = wholeNumber("--timeout", values.timeout, 1) * 1000;
-    const { caFile } = readStackFile(settings.stack).gitlab;
-    const world = worldOf({
-      time: "after",
-      settings,
-      stack,
-      vault: callersVault(settings),
-      gitlab: callersGitlab(settings, process.env["GITLAB_TOKEN"], caFile),
-      apisec: values["read-tokens"] ? nodeSend({ proxyFor: proxyTo }) : undefined,
-      passwordAgeDays,
-    });
-    const findings = await runChecks(world, checks, gates, timeoutMs);
+    const { values, positionals } = parsed(usage, args, { options, allowPositionals: true });
+    const from = values.from === undefined ? undefined : [...values.from, ...positionals];
+    if (from === undefined && positionals.length > 0) {
+      throw new Error(`Unexpected argument ${JSON.stringify(positionals[0])}\nUsage: ${usage}`);
+    }
+    const send = values.notify ? messenger(process.env) : undefined;
+    const reports = await reportsOf(values, from);
+    const findings = reports.flatMap((report) => report.findings);
     if (values.junit !== undefined) writeFileSync(values.junit, checkReport(findings));
-    console.log(
-      values.json ? jsonOf(settings, findings, world.now) : table(shortened(findings), findings),
-    );
-    return exitCodeOf(findings);
+    if (values.metrics !== undefined) writeWhole(values.metrics, metricsText(reports));
+    if (send !== undefined) await tell(send, reports, values.state);
+    console.log(values.json ? jsonOf(reports) : tables(reports));
+    // Where nothing at all could be looked at, that is no warning.
+    return findings.every(({ state }) => state === "skipped") ? 2 : exitCodeOf(findings);
   },
 };
 
-/** The findings of `--json`, with what they are of. */
-export function jsonOf(
-  { project, stack }: { project: string; stack: string },
-  findings: readonly Finding[],
-  now = Date.now(),
-): string {
-  const { version } = JSON.parse(readFileSync(join(packageFolder(), "package.json"), "utf8")) as {
-    version: string;
+async function reportsOf(values: Values, from: string[] | undefined): Promise<JsonReport[]> {
+  const given = [values.stack !== undefined, values.all, from !== undefined];
+  if (given.filter(Boolean).length > 1) {
+    throw new Error(`Which stacks? One of --stack, --all and --from.\nUsage: ${usage}`);
+  }
+  if (from !== undefined) {
+    const files = from.map((name) => ({ name, text: readFileSync(name, "utf8") }));
+    return joined(files, Date.now());
+  }
+  const age = values["password-age"];
+  const wishes = {
+    passwordAgeDays: age === undefined ? undefined : wholeNumber("--password-age", age, 0),
+    readTokens: values["read-tokens"],
+    timeoutMs: wholeNumber("--timeout", values.timeout, 1) * 1000,
   };
-  const checkedAt = timeText(now);
-  const report: JsonReport = { schema: 1, project, stack, version, checkedAt, findings };
-  return JSON.stringify(report, undefined, 2);
+  if (!values.all) return [await reportOf(chosenStack(values.stack), wishes)];
+  const reports: JsonReport[] = [];
+  for (const stack of allStacks()) reports.push(await reportAmongOthers(stack, wishes));
+  return reports;
+}
+
+/** The findings of `--json`, with what they are of: of one stack an object, of several a list. */
+export function jsonOf(reports: readonly JsonReport[]): string {
+  return JSON.stringify(reports.length === 1 ? reports[0] : reports, undefined, 2);
+}
+
+function tables(reports: readonly JsonReport[]): string {
+  const texts = reports.map(({ stack, findings }) => {
+    const head = reports.length === 1 ? "" : `Stack ${stack}\n`;
+    return head + table(shortened(findings), findings);
+  });
+  return texts.join("\n\n");
+}
+
+/** Tells what is new. What was told is noted once it was taken; what goes wrong is a warning: the check has its result. */
+async function tell(
+  send: ReturnType<typeof messenger>,
+  reports: readonly JsonReport[],
+  file: string | undefined,
+): Promise<void> {
+  const before = file !== undefined && existsSync(file) ? readTold(readFileSync(file, "utf8")) : {};
+  if (before === undefined) {
+    console.error(`warning  ${file} is no state of --notify: all that is not well is told again`);
+  }
+  const { begun, over, told } = newsOf(before ?? {}, reports);
+  try {
+    if (begun.length + over.length > 0) {
+      const place = [...new Set(reports.map(({ project, stack }) => `${project}/${stack}`))];
+      const title = `${place.slice(0, 3).join(", ")}${place.length > 3 ? " …" : ""}: ${begun.length} new, ${over.length} over`;
+      await send(title, [...begun, ...over.map((line) => `over ${line}`)]);
+    }
+    if (file !== undefined) writeWhole(file, `${JSON.stringify(told, undefined, 2)}\n`);
+  } catch (error) {
+    console.error(`warning  nobody was told: ${(error as Error).message}`);
+  }
 }
 
 function wholeNumber(option: string, text: string, least: number): number {

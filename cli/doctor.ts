@@ -16,6 +16,7 @@ import type { Settings } from "../config/settings";
 import { jsonOf } from "./check";
 import { calledFor, parsed } from "./command";
 import type { Command } from "./command";
+import { asReport } from "./reports";
 import { chosenStack, projectName, stackName, stackSettings } from "./stackSettings";
 
 const usage = `${calledFor.own("doctor", { isPiped: true })} [--json]
@@ -34,7 +35,8 @@ export const doctor: Command = {
     const stack = chosenStack(given);
     const findings = await examine(stack);
     const project = projectName();
-    console.log(json ? jsonOf({ project, stack: stackName(stack) }, findings) : table(findings));
+    const report = asReport({ project, stack: stackName(stack) }, findings);
+    console.log(json ? jsonOf([report]) : table(findings));
     return exitCodeOf(findings);
   },
 };

@@ -2,6 +2,7 @@ import { adopt } from "./adopt";
 import { check } from "./check";
 import type { Command } from "./command";
 import { doctor } from "./doctor";
+import { notify } from "./notify";
 import { policy } from "./policy";
 import { renew } from "./renew";
 import { review } from "./review";
@@ -12,6 +13,7 @@ const commands: Readonly<Record<string, Command>> = {
   doctor,
   rotate,
   renew,
+  notify,
   policy,
   review,
   adopt,

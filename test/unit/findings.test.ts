@@ -1,6 +1,7 @@
 import { about } from "../../checks/finding";
 import { exitCodeOf, sentence, table } from "../../checks/report";
 import { jsonOf } from "../../cli/check";
+import { asReport } from "../../cli/reports";
 
 const ok = about("tool.node", "node").ok("20.19.0");
 const warning = about("vault.token", "Vault token").warning("ends in 5m0s");
@@ -58,7 +59,7 @@ test("a finding in a sentence has its command in backticks", () => {
 
 test("the JSON says of what it is, of which form, by which version and when", () => {
   const place = { project: "apisec-credentials", stack: "prod" };
-  const text = jsonOf(place, [ok, problem], Date.UTC(2026, 10, 28, 12));
+  const text = jsonOf([asReport(place, [ok, problem], Date.UTC(2026, 10, 28, 12))]);
   expect(JSON.parse(text)).toEqual({
     ...{ schema: 1, ...place, checkedAt: "2026-11-28T12:00:00Z" },
     version: expect.stringMatching(/^\d+\.\d+\.\d+$/) as string,

@@ -55,7 +55,12 @@ test("its age is that of its last change, not of its newest version", () => {
     found: "changed 100 days ago",
     values: {
       ...{ version: 3, generation: 2, written: "2026-11-23T12:00:00Z" },
-      ...{ changed: "2026-08-16T12:00:00Z", changed_before: undefined, open_since: undefined },
+      ...{
+        changed: "2026-08-16T12:00:00Z",
+        changed_before: undefined,
+        change_open: 0,
+        open_since: undefined,
+      },
     },
   });
 });

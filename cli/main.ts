@@ -2,6 +2,7 @@ import { adopt } from "./adopt";
 import { check } from "./check";
 import type { Command } from "./command";
 import { doctor } from "./doctor";
+import { handOver } from "./handOver";
 import { notify } from "./notify";
 import { policy } from "./policy";
 import { renew } from "./renew";
@@ -9,6 +10,7 @@ import { review } from "./review";
 import { rotate } from "./rotate";
 
 const commands: Readonly<Record<string, Command>> = {
+  "hand-over": handOver,
   check,
   doctor,
   rotate,
@@ -21,7 +23,7 @@ const commands: Readonly<Record<string, Command>> = {
 
 const helpText = `Usage: npx apisec-credentials <command> --stack prod
 ${Object.entries(commands)
-  .map(([name, { summary }]) => `  ${name.padEnd(10)}${summary}`)
+  .map(([name, { summary }]) => `  ${name.padEnd(11)}${summary}`)
   .join("\n")}
 Each says with --help how it is called. In this package's own checkout: npm run <command> -- --stack prod`;
 

@@ -37,7 +37,7 @@ export async function setKeys(
 }
 
 /** Numbers as text: the deployer's policy names the value that it allows, and no number of JSON is equal to it. */
-function asSent(settings: KeySettings): KeySettings {
+export function asSent(settings: KeySettings): KeySettings {
   return Object.fromEntries(
     Object.entries(settings).map(([name, value]) => [
       name,
@@ -47,7 +47,7 @@ function asSent(settings: KeySettings): KeySettings {
 }
 
 /** Vault says 204, and where it has warnings 200. A page of what stands before it is neither. */
-function isDone({ status, body }: HttpResponse): boolean {
+export function isDone({ status, body }: HttpResponse): boolean {
   const said = jsonObject(body);
   return status === 204 || (status === 200 && said !== undefined && !("errors" in said));
 }

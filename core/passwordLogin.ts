@@ -84,7 +84,8 @@ export function proven(
 }
 
 export function isOurs(run: Run, who: Identity, record: PasswordRecord | undefined): boolean {
-  const organization = run.wish.organization ?? record?.organization;
+  // A record that was handed over may not know it yet.
+  const organization = run.wish.organization ?? (record?.organization || undefined);
   const sameOrganization =
     organization === undefined || organization === who.orgName || organization === who.orgId;
   return sameUser(who.username, run.wish.username) && sameOrganization;

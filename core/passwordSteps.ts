@@ -128,7 +128,7 @@ function differencesOf({ wish }: Run, record: PasswordRecord): string[] {
       ? undefined
       : `username is ${record.username}, config says ${wish.username}`,
     record.host === wish.host ? undefined : `host is ${record.host}, config says ${wish.host}`,
-    wish.organization === undefined || record.organization === wish.organization
+    wish.organization === undefined || ["", wish.organization].includes(record.organization)
       ? undefined
       : `organization is ${record.organization}, config says ${wish.organization}`,
   ].filter((text) => text !== undefined);
@@ -447,7 +447,7 @@ async function stage(
     username: record?.username ?? wish.username,
     password,
     host: wish.host,
-    organization: record?.organization ?? wish.organization ?? proof.who.orgName,
+    organization: (record?.organization || wish.organization) ?? proof.who.orgName,
     generation: record?.generation ?? 0,
     changedAt: record?.changedAt ?? "",
     pending: { password: run.drawn, generation: wish.generation },

@@ -54,8 +54,9 @@ export function missingRights(wanted: Rights, allowed: Rights): string[] {
  */
 export function narrowingPolicies(values: PolicyValues, policies: readonly string[]): string[] {
   if (!opensEveryAccount(values)) return [];
-  const { prefix, stack } = values;
-  const exact = ["developer", "rotator", "verifier", "handover"];
+  const { prefix, stack, accounts } = values;
+  const handovers = accounts.map((account) => `handover-${account}`);
+  const exact = ["developer", "rotator", "verifier", "handover", ...handovers];
   const names = exact.map((role) => `${prefix}-${stack}-${role}`);
   const ofConsumers = consumerName(prefix, stack, "");
   return policies.filter((name) => names.includes(name) || name.startsWith(ofConsumers));

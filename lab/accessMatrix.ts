@@ -29,12 +29,15 @@ export interface Row {
   may: Partial<Record<Persona, Capability[]>>;
   /** Whether there is nothing at that path: then a write creates. */
   absent?: boolean;
+  /** Whose writes Vault takes with certain parameters only, which the trial does not have. */
+  bound?: readonly Persona[];
 }
 
 const read: Capability[] = ["read"];
 const list: Capability[] = ["list"];
 const update: Capability[] = ["update"];
 const create: Capability[] = ["create"];
+const first: Capability[] = ["create", "update"];
 const write: Capability[] = ["create", "read", "update"];
 const change: Capability[] = ["read", "update"];
 const own: Capability[] = ["create", "read", "update", "delete"];
@@ -75,11 +78,17 @@ const mounts: Record<"own" | "shared", Row[]> = {
     {
       place: "apisec/data/new/password",
       absent: true,
-      may: { admin: read, deployer: write, handover: create },
+      may: { admin: read, deployer: write, handover: first },
+      bound: ["handover"],
     },
     { place: "apisec/data/new/token", absent: true, may: { admin: read, deployer: write } },
     {
-      place: "apisec/metadata/new/{password,token}",
+      place: "apisec/metadata/new/password",
+      absent: true,
+      may: { admin: read, deployer: write, monitor: read, handover: create },
+    },
+    {
+      place: "apisec/metadata/new/token",
       absent: true,
       may: { admin: read, deployer: write, monitor: read },
     },
@@ -102,9 +111,15 @@ const mounts: Record<"own" | "shared", Row[]> = {
     { place: "sys/mounts/apisec-qa", may: { "other deployer": change } },
   ],
   shared: [
-    { place: "apisec/data/new/password", absent: true, may: { handover: create } },
+    {
+      place: "apisec/data/new/password",
+      absent: true,
+      may: { handover: first },
+      bound: ["handover"],
+    },
     { place: "apisec/data/new/token", absent: true, may: {} },
-    { place: "apisec/metadata/new/{password,token}", absent: true, may: {} },
+    { place: "apisec/metadata/new/password", absent: true, may: { handover: create } },
+    { place: "apisec/metadata/new/token", absent: true, may: {} },
     { place: "apisec/metadata/{,scanner/,admin/}", may: { admin: list } },
     {
       place: "apisec/config",

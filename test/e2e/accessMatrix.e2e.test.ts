@@ -132,7 +132,10 @@ async function capabilitiesOn(token: string, paths: string[]): Promise<Record<st
 
 const sorted = (list: string[] = []) => list.filter((one) => one !== "deny").sort();
 
-async function verdictsFor({ place, may, absent = false }: Row, persona: Persona | "nobody") {
+async function verdictsFor(
+  { place, may, absent = false, bound = [] }: Row,
+  persona: Persona | "nobody",
+) {
   const allowed = persona === "nobody" ? [] : (may[persona] ?? []);
   const token = persona === "nobody" ? "" : tokens[persona];
   for (const path of pathsOf(place)) {
@@ -148,7 +151,8 @@ async function verdictsFor({ place, may, absent = false }: Row, persona: Persona
     }
     const isAllowed = (verb: Verb) =>
       allowed.includes(absent && verb === "update" ? "create" : verb);
-    const expected = verbs.filter((verb) => verb !== "delete" && isAllowed(verb));
+    const isBound = (verb: Verb) => verb === "update" && bound.some((one) => one === persona);
+    const expected = verbs.filter((verb) => verb !== "delete" && isAllowed(verb) && !isBound(verb));
     expect({ persona, path, may: found }).toEqual({ persona, path, may: expected });
   }
 }
@@ -258,18 +262,29 @@ test("the verifier writes a mark beside a password, and no setting of it", async
   }
 });
 
-test("a first password is handed over once, where there is none", async () => {
-  const write = async (path: string, cas: number) => {
-    const body = { options: { cas }, data: { username: "new@acme.example", generation: 0 } };
-    return (await lab.world.vault.request(tokens.handover, "POST", path, body)).status;
-  };
-  expect(await write("apisec/data/new/token", 0)).toBe(403);
-  expect(await write("apisec/data/new/password", 0)).toBe(200);
-  expect(await write("apisec/data/new/password", 0)).toBe(403);
-  expect(await write("apisec/data/new/password", 1)).toBe(403);
-  await lab.asRoot("DELETE", "apisec/data/new/password");
-  expect(await write("apisec/data/new/password", 1)).toBe(403);
-  await lab.asRoot("DELETE", "apisec/metadata/new/password");
+test("a first password is handed over once, where there never was one, and its key's settings before", async () => {
+  const write = async (path: string, body: object) =>
+    (await lab.world.vault.request(tokens.handover, "POST", path, body)).status;
+  const [data, metadata] = ["apisec/data/new/password", "apisec/metadata/new/password"];
+  const record = { username: "new@acme.example", generation: 0 };
+  const settings = { cas_required: true, max_versions: "10", delete_version_after: "0s" };
+  expect(await write("apisec/data/new/token", { options: { cas: "0" }, data: record })).toBe(403);
+  for (const wrong of [{ max_versions: "1" }, { delete_version_after: "1s" }]) {
+    expect(await write(metadata, { ...settings, ...wrong })).toBe(403);
+  }
+  expect(await write(metadata, { ...settings, custom_metadata: { owner: "x/y" } })).toBe(204);
+  // Once only: a mark that says more than this is not the hand-over's.
+  expect(await write(metadata, { custom_metadata: { owner: "a/b" } })).toBe(403);
+  for (const options of [undefined, {}, { cas: 0 }, { cas: "1" }, { cas: 1 }]) {
+    expect(await write(data, { options, data: record })).toBe(403);
+  }
+  expect(await write(data, { options: { cas: "0" }, data: record })).toBe(200);
+  expect(await write(data, { options: { cas: "0" }, data: record })).toBe(400);
+  expect(await write(data, { options: { cas: "1" }, data: record })).toBe(403);
+  await lab.asRoot("DELETE", data);
+  expect(await write(data, { options: { cas: "0" }, data: record })).toBe(400);
+  expect(await write(data, { options: { cas: "1" }, data: record })).toBe(403);
+  await lab.asRoot("DELETE", metadata);
 });
 
 test("an exact path takes the place of `+`, also from another policy of the token", async () => {

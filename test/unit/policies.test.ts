@@ -44,7 +44,7 @@ const alone: Partial<PolicyValues> = { sharesMount: false };
 function rightsOf(name: PolicyName, changed: Partial<PolicyValues> = {}): Record<string, string> {
   const text = renderPolicy(name, { ...values, ...changed });
   const block =
-    /path "([^"]+)" \{\n {2}capabilities = \[("\w+"(?:, "\w+")*)\]\n(?: {2}allowed_parameters = \{\n((?: {4}"\w+" = \[.*\]\n)+) {2}\}\n)?\}\n/g;
+    /path "([^"]+)" \{\n {2}capabilities = \[("\w+"(?:, "\w+")*)\]\n(?: {2}required_parameters = \["options"\]\n)?(?: {2}allowed_parameters = \{\n((?: {4}"\w+" = \[.*\]\n)+) {2}\}\n)?\}\n/g;
   expect(text.replace(block, "").replace(/^#.*$/gm, "").trim()).toBe("");
   const blocks = [...text.matchAll(block)].map(([, path = "", rights = "", parameters]) => [
     path,
@@ -257,7 +257,9 @@ test("the verifier reads passwords and writes a mark beside them, nothing else",
 
 test("who hands a first password over can create that record, and read and change nothing", () => {
   expect(rightsOf("handover")).toEqual({
-    "kv/apisec/data/scanner/password": "create",
+    "kv/apisec/data/scanner/password": 'create, update of "data" = [], "options" = [{"cas" = "0"}]',
+    "kv/apisec/metadata/scanner/password":
+      'create of "cas_required" = [true], "max_versions" = ["10"], "delete_version_after" = ["0s"], "custom_metadata" = []',
     "auth/token/revoke-self": "update",
   });
 });

@@ -25,7 +25,10 @@ export function stackOutputs(
       ? {}
       : {
           consumers: Object.fromEntries(
-            consumers.map(({ consumerName, role, snippet }) => [consumerName, { role, snippet }]),
+            consumers.map(({ consumerName, role, snippet, scanJob }) => [
+              consumerName,
+              { role, snippet, scanJob },
+            ]),
           ),
         }),
   };

@@ -15,10 +15,12 @@ export class TokenConsumer extends pulumi.ComponentResource {
   public readonly role: pulumi.Output<string>;
   /** What a job's `.gitlab-ci.yml` needs, for the first of the accounts. */
   public readonly snippet: pulumi.Output<string>;
+  /** The job that scans with it. */
+  public readonly scanJob: pulumi.Output<string>;
 
   constructor(name: string, args: TokenConsumerArgs, opts?: pulumi.ComponentResourceOptions) {
     super("apisec:index:Consumer", name, {}, opts);
-    const { policy, role, snippet, backend } = args;
+    const { policy, role, snippet, scanJob, backend } = args;
     this.consumerName = name;
     const readsTokens = new vault.Policy(
       `consumer-${name}`,
@@ -33,6 +35,7 @@ export class TokenConsumer extends pulumi.ComponentResource {
     this.role = login.roleName;
     // Not before the role is there.
     this.snippet = login.roleName.apply(() => snippet);
+    this.scanJob = login.roleName.apply(() => scanJob);
     this.registerOutputs({ role: this.role });
   }
 }

@@ -4,7 +4,7 @@ import type { DesiredAccount } from "./accounts";
 import { authKeys } from "./authMount";
 import { ciVariables } from "./ciVariables";
 import type { CiVariable } from "./ciVariables";
-import { readingJob } from "./consumerJob";
+import { readingJob, scanningJob } from "./consumerJob";
 import type { Facts } from "./facts";
 import { passwordKeySettings, tokenKeySettings } from "./keySettings";
 import type { KeySettings } from "./keySettings";
@@ -43,6 +43,8 @@ export interface ConsumerAccess {
   role: LoginRole;
   /** What a job's `.gitlab-ci.yml` needs to read the first of the tokens. */
   snippet: string;
+  /** The job that scans with it. */
+  scanJob: string;
 }
 
 /** A Vault identity group and the policies that its members are given. */
@@ -183,6 +185,7 @@ export function consumerAccess(
       },
       role,
       snippet: readingJob(settings, role, accounts[0] ?? ""),
+      scanJob: scanningJob(settings, role, accounts[0] ?? ""),
     };
   });
 }

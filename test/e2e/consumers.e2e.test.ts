@@ -49,6 +49,7 @@ interface Group {
 interface Reader {
   role: string;
   snippet: string;
+  scanJob: string;
 }
 
 const readers = async () => (await stack.outputs())["consumers"]?.value as Record<string, Reader>;
@@ -305,13 +306,16 @@ describe("a pipeline", () => {
       const reader = (await readers())[name];
       const watch = watchProcesses();
       vault.exchanges.length = 0;
-      const proof = '    - printf %s "$APISEC_TOKEN" | sha256sum\n';
+      // In another process: what is exported, and nothing of Vault's.
+      const proof =
+        '    - sh -c \'printf %s "$APISEC_TOKEN" | sha256sum; echo "at $APISEC_HOST with$VAULT_TOKEN$VAULT_ID_TOKEN."\'\n';
       const { status, trace } = await pushed(project, "main", `${reader?.snippet}${proof}`);
       watch.stop();
       expect({ status, trace }).toEqual({
         status: "success",
         trace: expect.stringContaining(fingerprint(await tokenOf("scanner"))) as string,
       });
+      expect(trace).toContain(`at ${lab.world.apisec.url} with.`);
       const [login, ...others] = logins();
       expect(others).toEqual([]);
       expect(login?.auth?.policies).toEqual([`apisec-dev-consumer.${name}`]);
@@ -328,6 +332,53 @@ describe("a pipeline", () => {
       }
     },
   );
+
+  test("that scans fails at a High, and shows no token", async () => {
+    const { scanJob } = (await readers())["by-project"] ?? { scanJob: "" };
+    const file = (path: string, content: string) =>
+      gitlab("POST", "shop/api", `/repository/files/${encodeURIComponent(path)}`, {
+        branch: "main",
+        content,
+        commit_message: "[skip ci]",
+      });
+    const scan = readFileSync(join(__dirname, "..", "..", "dist", "scan.mjs"), "utf8");
+    expect((await file(".gitlab/apisec-scan.mjs", scan)).status).toBe(201);
+    expect((await file("openapi.yaml", "openapi: 3.1.0\n")).status).toBe(201);
+    vault.exchanges.length = 0;
+    const watch = watchProcesses();
+    const clean = await pushed("shop/api", "main", scanJob);
+    expect(clean).toMatchObject({ status: "success" });
+    expect(clean.trace).toContain("scan completed: 100 tests, 0 failed");
+    const found = {
+      vulnerabilities: [
+        { id: "v-1", severity: "High" },
+        { id: "v-2", severity: "Low" },
+      ],
+    };
+    expect(await lab.apisec("PATCH", "apis/api", found)).toHaveLength(1);
+    const failed = await pushed("shop/api", "main", `${scanJob}# once more\n`);
+    watch.stop();
+    expect(failed).toMatchObject({ status: "failed" });
+    expect(failed.trace).toContain("failed: 1 of 2 are High or worse");
+    // Each run's login has ended with it, and neither token nor ID token was shown.
+    const secrets = [
+      await tokenOf("scanner"),
+      ...logins().flatMap(({ jwt, auth }) => [jwt, auth?.client_token ?? ""]),
+    ];
+    expect(secrets).toHaveLength(5);
+    const shown = [clean.trace, failed.trace, ...watch.seen.map(({ commandLine }) => commandLine)];
+    for (const secret of secrets) {
+      expect(shown.filter((text) => text.includes(secret))).toEqual([]);
+      expect((await lab.asRoot("POST", "auth/token/lookup", { token: secret })).status).toBe(403);
+    }
+    const { body: jobs } = await gitlab<{ id: number }[]>("GET", "shop/api", "/jobs");
+    const { body: sarif } = await gitlab<string>(
+      "GET",
+      "shop/api",
+      `/jobs/${jobs[0]?.id}/artifacts/apisec.sarif`,
+    );
+    expect(JSON.stringify(sarif)).toContain("High");
+  });
 
   test("of a branch that is not protected has no such job, and gets nothing where it has", async () => {
     const snippet = (await readers())["by-project"]?.snippet ?? "";

@@ -5,6 +5,7 @@ import { parse } from "yaml";
 import { SecretStore } from "../../components/secretStore";
 import { askToForget } from "../../components/serviceAccount";
 import { TokenRotation } from "../../components/tokenRotation";
+import { defaultImage } from "../../desired/pipelineFile";
 import { desiredState } from "../../desired/state";
 import { readConfig } from "../../config/readConfig";
 import type { ConsumerClaim } from "../../desired/facts";
@@ -500,11 +501,15 @@ describe("with consumers and groups", () => {
 
   test("says what a consumer's job needs; the ID token is no argument", async () => {
     const later = pulumi.output(
-      outputs["consumers"] as Record<string, { role: string; snippet: string }>,
+      outputs["consumers"] as Record<string, { role: string; snippet: string; scanJob: string }>,
     );
     const known = await new Promise<pulumi.Unwrap<typeof later>>((resolve) => later.apply(resolve));
     expect(Object.keys(known)).toEqual(["by-project", "by-group"]);
-    const { role, snippet } = known["by-project"] ?? { role: "", snippet: "" };
+    const { role, snippet, scanJob } = known["by-project"] ?? {
+      role: "",
+      snippet: "",
+      scanJob: "",
+    };
     expect(role).toBe("apisec-prod-consumer.by-project");
     expect(parse(snippet)).toEqual({
       "read-token": {
@@ -517,11 +522,29 @@ describe("with consumers and groups", () => {
           `VAULT_TOKEN="$(printf %s "$VAULT_ID_TOKEN" | vault write -field=token auth/gitlab/login role=${role} jwt=-)"`,
           "export VAULT_TOKEN",
           'APISEC_TOKEN="$(vault kv get -mount=apisec -field=token scanner/token)"',
+          'APISEC_HOST="$(vault kv get -mount=apisec -field=host scanner/token)"',
           "vault token revoke -self",
+          "unset VAULT_TOKEN VAULT_ID_TOKEN",
+          "export APISEC_TOKEN APISEC_HOST",
         ],
       },
     });
     expect(snippet).not.toContain("type file");
+    const { script, ...rest } =
+      (parse(scanJob) as Record<string, { script: string[] }>)["apisec-scan"] ?? {};
+    expect(script?.slice(0, -1)).toEqual([
+      'export VAULT_ADDR="https://vault.example.com:8200"',
+      `export VAULT_AUTH_PATH="gitlab" VAULT_AUTH_ROLE="${role}"`,
+      'export APISEC_MOUNT="apisec" APISEC_ACCOUNT="scanner"',
+    ]);
+    expect(script?.at(-1)).toMatch(
+      /^node \.gitlab\/apisec-scan\.mjs --project "\$CI_PROJECT_NAME" /,
+    );
+    expect(rest).toMatchObject({
+      image: defaultImage,
+      id_tokens: { VAULT_ID_TOKEN: { aud: "https://vault.example.com:8200/apisec/prod/read" } },
+      rules: [{ if: '$CI_COMMIT_BRANCH && $CI_COMMIT_REF_PROTECTED == "true"' }],
+    });
   });
 
   test("gives each group the policies of its lists, and takes nothing else over", () => {

@@ -30,7 +30,7 @@ function checkPolicy(world: World, { name, text }: Policy): Promise<Finding[]> {
     const [first = ""] = isThere ? found.split("\n", 1) : [];
     const mark = await whose(world, first);
     if (isThere && mark === "namesake") {
-      const take = `vault policy read ${name} | sed '1s|.*|${ownerMark(owner)}|' | vault policy write ${name} -`;
+      const take = takePolicy(name, ownerMark(owner));
       const { found: of, fix } = ofNamesake(first, "set another policyPrefix", take);
       return [it.problem(of, fix)];
     }
@@ -50,6 +50,11 @@ function checkPolicy(world: World, { name, text }: Policy): Promise<Finding[]> {
       ? [it.ok("is as declared")]
       : [it.problem(problem, print.pulumi("up --refresh"))];
   });
+}
+
+/** The command that gives a policy another first line. */
+export function takePolicy(name: string, mark: string): string {
+  return `vault policy read ${name} | sed '1s|.*|${mark}|' | vault policy write ${name} -`;
 }
 
 /** How a policy's text in Vault differs from the declared one; undefined where it does not. */

@@ -1,12 +1,15 @@
 import { checkGroups, groupIdsOf } from "../checks/groups";
 import { sentence } from "../checks/report";
+import { readStackFile } from "../checks/stackFile";
 import { worldOf } from "../checks/world";
-import { callersVault } from "../clients/callers";
+import type { World } from "../checks/world";
+import { callersGitlab, callersVault } from "../clients/callers";
 import type { Settings } from "../config/settings";
 import { renderPolicy } from "../desired/policies";
 import { groupNames, policyValues } from "../desired/policyValues";
 import { calledFor, parsed } from "./command";
 import type { Command } from "./command";
+import { handOverLines } from "./formerMark";
 import { chosenStack, stackSettings } from "./stackSettings";
 
 const names = ["deployer", "preview", "monitor", "verifier", "handover"] as const;
@@ -14,17 +17,30 @@ const usage = `${calledFor.own("policy", { of: `<${names.join("|")}>`, isPiped: 
 Prints a Vault policy of a stack for the person who sets up who runs Pulumi, or \`check\`:
   ${calledFor.own("policy", { of: "deployer", isPiped: true })} | vault policy write apisec-prod-deployer -
 \`handover\` is the policy of who writes one account's first password: it takes \`--account\`.
-Where config names identity groups, the deployer's has their ids: Vault is asked for them with the caller's token.`;
+Where config names identity groups, the deployer's has their ids: Vault is asked for them with the caller's token.
+  ${calledFor.own("policy", { isPiped: true, options: `--hand-over "apisec-credentials/dev for gitlab.com/1"` })} | sh
+prints, for Vault's admin, the commands by which this stack is given all that is marked with its former name, after it
+was renamed or its project was made anew. Vault and GitLab are asked with the caller's tokens.`;
 
 export const policy: Command = {
   summary: "print a Vault policy of the stack: deployer, preview, monitor, …",
   usage,
   async run(args) {
-    const options = { stack: { type: "string" }, account: { type: "string" } } as const;
+    const options = {
+      stack: { type: "string" },
+      account: { type: "string" },
+      "hand-over": { type: "string" },
+    } as const;
     const { values, positionals } = parsed(usage, args, { options, allowPositionals: true });
     const [given, extra] = positionals;
+    const former = values["hand-over"];
+    if (former !== undefined && given === undefined && values.account === undefined) {
+      const lines = await handOverLines(callersWorld(chosenStack(values.stack)), former);
+      process.stdout.write(`${lines.join("\n")}\n`);
+      return 0;
+    }
     const name = names.find((one) => one === given);
-    if (name === undefined || extra !== undefined) {
+    if (name === undefined || extra !== undefined || former !== undefined) {
       throw new Error(`Which policy of which stack?\nUsage: ${usage}`);
     }
     if ((name === "handover") !== (values.account !== undefined)) {
@@ -57,6 +73,14 @@ async function policyOf(
   }
   const settings = stackSettings(stackName);
   return renderPolicy(policy, policyValues(settings, { groupIds: await groupIdsIn(settings) }));
+}
+
+/** Vault and GitLab, as the caller's tokens show them. */
+function callersWorld(stack: string): World {
+  const settings = stackSettings(stack);
+  const { caFile } = readStackFile(settings.stack).gitlab;
+  const gitlab = callersGitlab(settings, process.env["GITLAB_TOKEN"], caFile);
+  return worldOf({ time: "before", settings, vault: callersVault(settings), gitlab, stack });
 }
 
 /** Ids of the identity groups in config. Throws an error that names those that Vault does not show. */

@@ -51,6 +51,11 @@ export function firstPasswordCommand({ wish }: Pick<Run, "wish">): string {
   return `\`pulumi config set --secret --path 'firstPasswords.${wish.name}'\``;
 }
 
+/** The command that names another owner in a record's mark, and keeps what else is in it. */
+export function handOverRecord(mount: string, key: string, owner: string): string {
+  return `vault kv metadata patch -mount=${mount} -custom-metadata="owner=${owner}" ${key}`;
+}
+
 /** A record whose mark names another stack: where that is this one's former name, Vault's admin says so in the mark. */
 export function othersRecord(run: Run, path: string, owner = ""): Error {
   const { mount } = run.world;
@@ -59,7 +64,7 @@ export function othersRecord(run: Run, path: string, owner = ""): Error {
     run,
     "other-owner",
     `has a record that belongs to "${clean(run, owner)}": ${path}`,
-    `${observed(run)}Choose another account name. If that is this stack's former name, as Vault's admin: \`vault kv metadata patch -mount=${mount} -custom-metadata="owner=${run.wish.owner}" ${key}\`, then run \`pulumi up\` again.`,
+    `${observed(run)}Choose another account name. If that is this stack's former name, as Vault's admin: \`${handOverRecord(mount, key, run.wish.owner ?? "")}\`, then run \`pulumi up\` again.`,
   );
 }
 

@@ -311,6 +311,14 @@ test("a record that names another stack is refused; the printed command hands it
   expect(await everything()).toEqual(before);
   expect(await changes()).toBe(0);
   await expectNoChanges();
+
+  // Or all of a stack's at once.
+  await lab.asRoot("POST", path, { custom_metadata: { ...mark, owner } });
+  const args = ["cli/bin.js", "policy", "--stack", "next", "--hand-over", String(owner)];
+  const printed = await done(run(process.execPath, args, { cwd: lab.program, env }));
+  expect(printed.trim()).toBe(`vault ${command}`);
+  await done(run("sh", ["-c", printed.replace(/^vault/, "bao")], { env }));
+  expect(await ownersOf("scan")).toEqual(["next"]);
 });
 
 test("destroy keeps mount and passwords and says so; up takes them up again", async () => {

@@ -89,13 +89,12 @@ export function scheduleFinding(
   if (wrong.length > 0) {
     const place = `${project}/pipeline_schedules`;
     const remove = (path: string) => `glab api -X DELETE ${place}/${path}`;
-    const others = all.filter(({ id }) => id !== schedule["id"]);
-    const fixes = [
-      ...others.map(({ id }) => remove(String(id))),
-      ...keys.map((key) => remove(`${String(schedule["id"])}/variables/${key}`)),
-      // Of two that are alike the state knows one.
-      ...(drifted.length + others.length > 0 ? [print.pulumi("up --refresh")] : []),
-    ];
+    // Of those that are alike the state knows one, and GitLab does not say which: all go, and one comes back.
+    const fixes =
+      all.length > 1
+        ? all.map(({ id }) => remove(String(id)))
+        : keys.map((key) => remove(`${String(schedule["id"])}/variables/${key}`));
+    if (drifted.length > 0 || all.length > 1) fixes.push(print.pulumi("up --refresh"));
     return it.problem(wrong.join("; "), fixes.join(" && "), values);
   }
   if (!active) return it.ok("inactive, as no account publishes its token", values);

@@ -1,5 +1,5 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { delimiter, join } from "node:path";
 import type { Finding } from "../../checks/finding";
 import type { JsonReport } from "../../checks/report";
 import { tryRight } from "../../lab/access";
@@ -69,10 +69,6 @@ async function renew(key: string): Promise<void> {
   const { data, metadata } = await asRoot("GET", `apisec/data/${key}`);
   const { version: cas } = metadata as { version: number };
   await asRoot("POST", `apisec/data/${key}`, { data, options: { cas } });
-}
-
-async function versionOf(key: string): Promise<number> {
-  return (await asRoot("GET", `apisec/metadata/${key}`))["current_version"] as number;
 }
 
 beforeAll(async () => {
@@ -169,18 +165,53 @@ test("its token can read no password and no token", async () => {
   }
 });
 
-/** One thing that goes wrong: how, what the check says of it, and the way back. */
+/** One thing that goes wrong: how, what the check says of it, and the way back, where that is not the printed fix. */
 interface Break {
   spoil: () => Promise<unknown>;
   expected: Line[];
   code: 1 | 2;
-  mend: () => Promise<unknown>;
+  restore?: () => Promise<unknown>;
 }
+
+/** A printed fix, run as it is printed: what is Vault's as Vault's admin, all else as the deployer. */
+async function follow(fix: string): Promise<void> {
+  const bin = join(lab.program, "bin");
+  mkdirSync(bin, { recursive: true });
+  const tools = {
+    vault: '#!/bin/sh\nexec bao "$@"\n',
+    glab: glabOf(`${lab.world.gitlab.url}/api/v4`, lab.world.secrets.gitlabToken),
+  };
+  for (const [name, text] of Object.entries(tools)) {
+    writeFileSync(join(bin, name), text);
+    chmodSync(join(bin, name), 0o755);
+  }
+  const { code, stdout, stderr } = await run("bash", ["--norc", "-euo", "pipefail", "-c", fix], {
+    cwd: lab.program,
+    env: {
+      ...lab.env,
+      ...{ PATH: [bin, lab.env["PATH"]].join(delimiter), PULUMI_SKIP_CONFIRMATIONS: "true" },
+      ...(fix.startsWith("vault ") ? { VAULT_TOKEN: lab.world.vault.rootToken } : {}),
+    },
+    timeoutMs: 240_000,
+  });
+  printed.push(stdout, stderr);
+  if (code !== 0) throw new Error(`${fix}: ${stdout}${stderr}`);
+}
+
+/** What the printed commands use of GitLab's own command: `glab api -X METHOD path -f key=value`. */
+const glabOf = (api: string, token: string) => `#!/bin/sh
+set -eu
+[ "$1 $2" = "api -X" ]
+method=$3 path=$4; shift 4
+[ $# = 0 ] || shift
+curl -sS --fail -X "$method" -H "Authorization: Bearer ${token}" "${api}/$path" \
+  \${1:+-d "$1"} >/dev/null
+`;
 
 const variablesMayBeSetBy = (role: string) =>
   gitlab("PUT", "", { ci_pipeline_variables_minimum_override_role: role });
 const like = (pattern: RegExp) => expect.stringMatching(pattern) as string;
-const mending = "pulumi up --refresh --stack dev";
+const restoring = "pulumi up --refresh --stack dev";
 const rotating = "npm run rotate -- --stack dev --account scanner";
 const policy = "sys/policies/acl/apisec-dev-developer";
 const role = "auth/gitlab/role/apisec-dev-rotator";
@@ -194,11 +225,11 @@ const breaks: Record<string, Break> = {
         subject: "schedule",
         state: "problem",
         found: "is inactive: nothing rotates the tokens",
-        fix: mending,
+        fix: restoring,
       },
     ],
     code: 2,
-    mend: () => gitlab("PUT", `pipeline_schedules/${scheduleId}`, { active: true }),
+    restore: () => gitlab("PUT", `pipeline_schedules/${scheduleId}`, { active: true }),
   },
   "the schedule's owner is blocked": {
     spoil: () => gitlabControl("users/rotation-bot/block"),
@@ -211,7 +242,7 @@ const breaks: Record<string, Break> = {
       },
     ],
     code: 2,
-    mend: () => gitlabControl("users/rotation-bot/unblock"),
+    restore: () => gitlabControl("users/rotation-bot/unblock"),
   },
   "the schedule runs at other times": {
     spoil: () => gitlab("PUT", `pipeline_schedules/${scheduleId}`, { cron: "0 0 * * *" }),
@@ -220,11 +251,11 @@ const breaks: Record<string, Break> = {
         subject: "schedule",
         state: "problem",
         found: "cron is 0 0 * * *, declared 17 */6 * * *",
-        fix: mending,
+        fix: restoring,
       },
     ],
     code: 2,
-    mend: () => gitlab("PUT", `pipeline_schedules/${scheduleId}`, { cron: "17 */6 * * *" }),
+    restore: () => gitlab("PUT", `pipeline_schedules/${scheduleId}`, { cron: "17 */6 * * *" }),
   },
   "pipeline variables are as GitLab has them if nobody says otherwise": {
     spoil: () => variablesMayBeSetBy("developer"),
@@ -237,7 +268,6 @@ const breaks: Record<string, Break> = {
       },
     ],
     code: 1,
-    mend: () => variablesMayBeSetBy("maintainer"),
   },
   "the schedule has variables": {
     spoil: async () => {
@@ -253,7 +283,6 @@ const breaks: Record<string, Break> = {
       },
     ],
     code: 2,
-    mend: () => gitlab("DELETE", `pipeline_schedules/${scheduleId}/variables/X`),
   },
   "the token's user is a Reporter, who is not shown everything": {
     spoil: () => gitlab("PUT", `members/${monitorId}`, { access_level: 20 }),
@@ -266,7 +295,7 @@ const breaks: Record<string, Break> = {
       },
     ],
     code: 1,
-    mend: () => gitlab("PUT", `members/${monitorId}`, { access_level: 40 }),
+    restore: () => gitlab("PUT", `members/${monitorId}`, { access_level: 40 }),
   },
   "the branch is not protected": {
     spoil: () => gitlab("DELETE", "protected_branches/main"),
@@ -279,7 +308,7 @@ const breaks: Record<string, Break> = {
       },
     ],
     code: 2,
-    mend: () =>
+    restore: () =>
       gitlab("POST", "protected_branches", {
         name: "main",
         push_access_level: 40,
@@ -297,11 +326,11 @@ const breaks: Record<string, Break> = {
         subject: "policy apisec-dev-developer",
         state: "problem",
         found: like(/^differs from line \d+ on: .*\["read", "update"\]; declared: .*\["read"\]$/),
-        fix: mending,
+        fix: restoring,
       },
     ],
     code: 2,
-    mend: () => asRoot("PUT", policy, { policy: kept["policy"] }),
+    restore: () => asRoot("PUT", policy, { policy: kept["policy"] }),
   },
   "the role asks for one claim less": {
     spoil: async () => {
@@ -315,11 +344,11 @@ const breaks: Record<string, Break> = {
         subject: "role apisec-dev-rotator",
         state: "problem",
         found: "bound_claims.ref_protected is not set, declared true",
-        fix: mending,
+        fix: restoring,
       },
     ],
     code: 2,
-    mend: () => asRoot("POST", role, kept),
+    restore: () => asRoot("POST", role, kept),
   },
   "GitLab's keys come from elsewhere": {
     spoil: async () => {
@@ -332,11 +361,11 @@ const breaks: Record<string, Break> = {
         subject: "auth mount gitlab/",
         state: "problem",
         found: like(/oidc_discovery_url is not set, declared http.*jwks_url is http/),
-        fix: mending,
+        fix: restoring,
       },
     ],
     code: 2,
-    mend: () =>
+    restore: () =>
       asRoot("POST", "auth/gitlab/config", {
         oidc_discovery_url: kept["oidc_discovery_url"],
         bound_issuer: kept["bound_issuer"],
@@ -352,11 +381,11 @@ const breaks: Record<string, Break> = {
         subject: "group appsec",
         state: "problem",
         found: "lacks apisec-dev-developer",
-        fix: mending,
+        fix: restoring,
       },
     ],
     code: 2,
-    mend: () => asRoot("POST", "identity/group/name/appsec", { policies: kept["policies"] }),
+    restore: () => asRoot("POST", "identity/group/name/appsec", { policies: kept["policies"] }),
   },
   "a key may be written without check-and-set": {
     spoil: () => asRoot("POST", "apisec/metadata/admin/password", { cas_required: false }),
@@ -369,7 +398,6 @@ const breaks: Record<string, Break> = {
       },
     ],
     code: 2,
-    mend: () => asRoot("POST", "apisec/metadata/admin/password", { cas_required: true }),
   },
   "a token is deleted": {
     spoil: () => asRoot("DELETE", "apisec/data/scanner/token"),
@@ -382,11 +410,6 @@ const breaks: Record<string, Break> = {
       },
     ],
     code: 2,
-    mend: async () => {
-      const versions = [await versionOf("scanner/token")];
-      await asRoot("POST", "apisec/undelete/scanner/token", { versions });
-      await renew("scanner/token");
-    },
   },
   "a token is about to end": {
     spoil: async () => {
@@ -403,7 +426,6 @@ const breaks: Record<string, Break> = {
       },
     ],
     code: 1,
-    mend: () => renew("scanner/token"),
   },
   "a password record is deleted": {
     spoil: () => asRoot("DELETE", "apisec/data/scanner/password"),
@@ -416,10 +438,6 @@ const breaks: Record<string, Break> = {
       },
     ],
     code: 2,
-    mend: async () => {
-      const versions = [await versionOf("scanner/password")];
-      await asRoot("POST", "apisec/undelete/scanner/password", { versions });
-    },
   },
   "the pipeline file is edited": {
     spoil: async () => {
@@ -435,11 +453,11 @@ const breaks: Record<string, Break> = {
         subject: "file .gitlab-ci.yml",
         state: "problem",
         found: "was edited, or is of another version",
-        fix: mending,
+        fix: restoring,
       },
     ],
     code: 2,
-    mend: () =>
+    restore: () =>
       gitlab("PUT", "repository/files/.gitlab-ci.yml", {
         branch: "main",
         commit_message: "Back [skip ci]",
@@ -462,15 +480,68 @@ const breaks: Record<string, Break> = {
       },
     ],
     code: 2,
-    mend: async () => expect((await lab.runSchedule(scheduleId)).status).toBe("success"),
+    restore: async () => expect((await lab.runSchedule(scheduleId)).status).toBe("success"),
   },
 };
 
-test.each(Object.entries(breaks))("%s", async (_name, { spoil, expected, code, mend }) => {
+test.each(Object.entries(breaks))("%s", async (_name, { spoil, expected, code, restore }) => {
   await spoil();
   const found = await notOk();
-  await mend();
+  await restore?.();
   expect(found).toEqual({ lines: expected, code });
+  if (restore !== undefined) return;
+  for (const { fix = "" } of found.lines) await follow(fix);
+  expect(await notOk()).toEqual({ code: 0, lines: [] });
+});
+
+test("whatever `pulumi up --refresh` is to restore, it does", async () => {
+  const ofUp = Object.values(breaks).filter(({ expected }) =>
+    expected.every(({ fix }) => fix === restoring),
+  );
+  for (const { spoil } of ofUp) await spoil();
+  const { lines } = await notOk();
+  expect(new Set(lines.map(({ fix }) => fix))).toEqual(new Set([restoring]));
+  expect(lines.length).toBeGreaterThanOrEqual(6);
+  await follow(restoring);
+  expect(await notOk()).toEqual({ code: 0, lines: [] });
+});
+
+test.each<[string, () => Promise<unknown>, Line]>([
+  [
+    "the schedule is there twice, as after a repeated request",
+    async () => {
+      const ours = (await (
+        await lab.gitlab("GET", `pipeline_schedules/${scheduleId}`)
+      ).json()) as Data;
+      const { description, ref, cron, cron_timezone, active } = ours;
+      await gitlab("POST", "pipeline_schedules", { description, ref, cron, cron_timezone, active });
+    },
+    {
+      subject: "schedule",
+      state: "problem",
+      found: "is there 2 times",
+      fix: like(
+        /^(glab api -X DELETE projects\/1\/pipeline_schedules\/\d+ && ){2}pulumi up --refresh --stack dev$/,
+      ),
+    },
+  ],
+  [
+    "the role has lost all its claims",
+    async () => {
+      await asRoot("POST", role, { ...(await asRoot("GET", role)), bound_claims: {} });
+    },
+    {
+      subject: "role apisec-dev-rotator",
+      state: "problem",
+      found: like(/^bound_claims/),
+      fix: `vault delete ${role} && ${restoring}`,
+    },
+  ],
+])("%s: the printed commands fix it", async (_name, spoil, expected) => {
+  await spoil();
+  expect(await notOk()).toEqual({ code: 2, lines: [expected] });
+  await follow(String((await notOk()).lines[0]?.fix));
+  expect(await notOk()).toEqual({ code: 0, lines: [] });
 });
 
 test("after all that it is healthy again", async () => {
@@ -495,7 +566,12 @@ test("a Vault that is sealed, unreachable or denies the token is one line; GitLa
       found: like(/^http:\/\/127.0.0.1:9 refused/),
     },
     // The job would be told another Vault.
-    { subject: "file .gitlab-ci.yml", state: "problem", found: like(/^was edited/), fix: mending },
+    {
+      subject: "file .gitlab-ci.yml",
+      state: "problem",
+      found: like(/^was edited/),
+      fix: restoring,
+    },
   ]);
   const denied = await notOk([], { VAULT_TOKEN: "of-nobody" });
   expect(denied.lines).toEqual([

@@ -172,7 +172,12 @@ describe("the schedule", () => {
       "is there 2 times",
     ]);
     expect(fix?.split(" && ")).toEqual([
+      "glab api -X DELETE projects/3/pipeline_schedules/8",
       "glab api -X DELETE projects/3/pipeline_schedules/7",
+      "pulumi up --refresh --stack prod",
+    ]);
+    const alone = scheduleFinding(worldWith(), "projects/3", { ...spoilt, active: true, id: 8 });
+    expect(alone.fix?.split(" && ")).toEqual([
       "glab api -X DELETE projects/3/pipeline_schedules/8/variables/VAULT_ADDR",
       "pulumi up --refresh --stack prod",
     ]);

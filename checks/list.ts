@@ -12,7 +12,7 @@ import { checkHosts, checkProxies } from "./hosts";
 import { checkMissedRuns } from "./missedRuns";
 import { checkMount } from "./mount";
 import { checkMoved } from "./moved";
-import { checkPasswords } from "./passwords";
+import { checkPasswords, checkVerifications } from "./passwords";
 import { checkPolicies } from "./policies";
 import { checkOverride, checkProject, isProjectOpen } from "./project";
 import { checkPublishedTokens } from "./publishedTokens";
@@ -60,6 +60,7 @@ export const checks: readonly Check[] = [
   check("first-password", "passwords", untilUp, "Vault", checkFirstPasswords),
   check("key-settings", "key settings", after, "Vault", checkKeySettings),
   check("password", "passwords", after, "Vault", checkPasswords),
+  check("verification", "verifications", after, "Vault", checkVerifications),
   check("token", "tokens", after, "Vault", checkTokens),
   check("token-runs", "runs for tokens", after, "Vault", checkMissedRuns),
   check("stray-account", "accounts that are not in config", after, "Vault", checkStrayAccounts),

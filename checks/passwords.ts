@@ -13,11 +13,59 @@ const longOpenMs = 3_600_000;
 /** Between Vault's clock and the one by which a mark was written. */
 const slackMs = 60_000;
 
+/** `verify` runs daily: one that it missed is no news. */
+const unverifiedMs = 2 * dayMs;
+
 /** Is a password there, is it settled, and how old is it? */
 export function checkPasswords(world: World): Promise<Finding[]> {
   return ofKeys(world, "password", passwordOf, (account, state) => [
     passwordFinding(world, account, state),
   ]);
+}
+
+/** Has APIsec taken each password lately? What cannot be read is said where the passwords are. */
+export async function checkVerifications(world: World): Promise<Finding[]> {
+  const findings = await ofKeys(world, "verification", passwordOf, (account, state) =>
+    state.newest === undefined ? [] : [verificationFinding(world, account.name, state)],
+  );
+  return findings.filter(({ values }) => "refused_count" in values);
+}
+
+/** When APIsec took a password last, or that it has refused it since: as `up` and `verify` have noted it. */
+export function verificationFinding(
+  { print, now }: Pick<World, "print" | "now">,
+  name: string,
+  { mark }: Pick<KeyState, "mark">,
+): Finding {
+  const it = about("verification", `verification ${name}`, name);
+  const timeBefore = (text: string | undefined) => {
+    const time = timeOf(text);
+    return time !== undefined && time <= now + slackMs ? time : undefined;
+  };
+  const verifiedAt = timeBefore(mark.verifiedAt);
+  const values = {
+    verified: verifiedAt === undefined ? undefined : timeText(verifiedAt),
+    refused_at: mark.refusedAt === undefined ? undefined : timeText(Date.parse(mark.refusedAt)),
+    refused_count: mark.refusedCount,
+  };
+  // A pending value, or one of an older version, may be refused: not the password that is in force.
+  const isRefused = mark.refused.some(
+    (label) => /^\d+$/.test(label) && Number(label) >= (mark.version ?? 1),
+  );
+  const taken = verifiedAt === undefined ? "never" : `${span(now - verifiedAt)} ago`;
+  if (isRefused) {
+    const renew = print.own("renew", { options: `--account ${name}` });
+    return it.problem(
+      `APIsec refused it at ${values.refused_at ?? "a time that is not known"}; taken last: ${taken}`,
+      `find out who changed it, it may be incident response; to take the account back: \`${renew} && ${print.pulumi("up")}\``,
+      values,
+    );
+  }
+  if (verifiedAt !== undefined && now - verifiedAt <= unverifiedMs) {
+    return it.ok(`APIsec took it ${taken}`, values);
+  }
+  const fix = print.own("verify", { options: `--account ${name}` });
+  return it.warning(`taken by APIsec last: ${taken}`, fix, values);
 }
 
 export function passwordFinding(

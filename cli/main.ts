@@ -8,11 +8,13 @@ import { policy } from "./policy";
 import { renew } from "./renew";
 import { review } from "./review";
 import { rotate } from "./rotate";
+import { verify } from "./verify";
 
 const commands: Readonly<Record<string, Command>> = {
   "hand-over": handOver,
   check,
   doctor,
+  verify,
   rotate,
   renew,
   notify,

@@ -2,7 +2,7 @@
 export function policyName(
   prefix: string,
   stack: string,
-  name: "admin" | "developer" | "rotator" | "monitor",
+  name: "admin" | "developer" | "rotator" | "monitor" | "verifier",
 ): string {
   return `${prefix}-${stack}-${name}`;
 }

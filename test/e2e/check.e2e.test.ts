@@ -28,6 +28,17 @@ async function check(options: string[], env: Record<string, string> = {}) {
   return result;
 }
 
+/** Runs another of the commands, with the token of who deploys unless `env` has another. */
+async function command(name: string, options: string[], env: Record<string, string> = {}) {
+  const args = ["cli/bin.js", name, ...options, "--stack", "dev"];
+  const result = await run(process.execPath, args, {
+    cwd: lab.program,
+    env: { ...lab.env, ...env },
+  });
+  printed.push(result.stdout, result.stderr);
+  return result;
+}
+
 type Line = Pick<Finding, "subject" | "state" | "found" | "fix">;
 
 /** A finding as the table shows it. */
@@ -124,6 +135,7 @@ test("a stack as pulumi up left it is healthy: a table, a report, exit code 0", 
     /^ok +this Vault token +may do nothing to a password \(asked of 2, such as \S+\)$/,
     /^ok +key settings +3 of 3 keys are as declared$/,
     /^ok +password scanner +changed (less than a minute|\d+m) ago$/,
+    /^ok +verification admin +APIsec took it (less than a minute|\d+m) ago$/,
     /^ok +token scanner +issued .* ago, readable for 23h\d+m, until \d{4}-.*Z$/,
     /^ok +runs for token scanner +none (is known yet|of the \d+ that Vault remembers was missed)$/,
     /^ok +rotation project +platform\/apisec-rotation at http:\S+, private$/,
@@ -672,6 +684,42 @@ test("tokens are read and tried at APIsec where that is asked for, with the deve
     lines: [{ subject: "token scanner at APIsec", found: "is refused: HTTP 401", fix: rotating }],
   });
 });
+
+test("a password that was changed outside is found by verify, and by the printed command taken back", async () => {
+  const policy = await command("policy", ["verifier"]);
+  const VAULT_TOKEN = await tokenWith(lab.world.vault, "apisec-dev-verifier", policy.stdout);
+  const as = { VAULT_TOKEN };
+  const well = await command("verify", ["--now"], as);
+  expect(well.stdout.split("\n").sort()).toEqual(["", "admin    verified", "scanner  verified"]);
+  expect([well.code, well.stderr]).toEqual([0, ""]);
+  expect((await command("verify", [], as)).stdout).toMatch(/^scanner +not tried +it was tried at/m);
+  // Its token writes nothing else.
+  const headers = { "x-vault-token": VAULT_TOKEN };
+  const post = (path: string, body: object) =>
+    fetch(`${lab.world.vault.address}/v1/apisec/${path}`, {
+      ...{ method: "POST", headers },
+      body: JSON.stringify(body),
+    }).then(({ status }) => status);
+  expect(await post("metadata/scanner/password", { cas_required: false })).toBe(403);
+  expect(await post("data/scanner/password", { data: {}, options: { cas: 1 } })).toBe(403);
+  expect((await check(["--json"])).code).toBe(0);
+
+  const { data } = await asRoot("GET", "apisec/data/scanner/password");
+  const { username } = data as { username: string };
+  await lab.apisec("POST", `accounts/${username}/password`, { password: "Changed-0utside-9!" });
+  const refused = await command("verify", ["--now"], as);
+  expect(refused).toMatchObject({ code: 2, stdout: like(/^scanner +REFUSED/m) });
+  const found = await notOk();
+  const fix = "npm run renew -- --stack dev --account scanner && pulumi up --stack dev";
+  expect(found).toMatchObject({
+    code: 2,
+    lines: [{ subject: "verification scanner", state: "problem", fix: like(new RegExp(fix)) }],
+  });
+  const renewed = await command("renew", ["--account", "scanner"]);
+  expect(renewed.stdout).toMatch(/^scanner +passwordGeneration 1 -> 2, changed /);
+  await lab.pulumi(["up", "--yes", "--stack", "dev"]);
+  expect((await notOk()).code).toBe(0);
+}, 120_000);
 
 test("an account that came later, and a stack that is not there, are said and not passed over", async () => {
   const config = devConfig(lab.world);

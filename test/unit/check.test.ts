@@ -553,7 +553,7 @@ test("an error for one account leaves the others' lines, and says what is missin
 });
 
 test.each([
-  ["/metadata/", ["key settings", "passwords", "tokens", "runs for tokens"]],
+  ["/metadata/", ["key settings", "passwords", "verifications", "tokens", "runs for tokens"]],
   ["/sys/health", ["Vault"]],
 ])("where %s hangs, the lines are %j, and the rest is told", async (hanging, subjects) => {
   const { vault, settings: one } = vaultOf(1);

@@ -1,4 +1,5 @@
 import { checkFirstPasswords, checkKeySettings, checkTokens } from "./accounts";
+import { checkAudit } from "./audit";
 import { checkAuthMount } from "./authMount";
 import { checkBackend } from "./backend";
 import { checkBranch } from "./branch";
@@ -52,6 +53,7 @@ export const checks: readonly Check[] = [
   check("vault.rights", "Vault rights", untilUp, "Vault", checkRights),
   check("mount", "mount", always, "Vault", checkMount),
   check("auth-mount", "auth mount", always, "Vault", checkAuthMount),
+  check("audit", "audit devices", outside, "Vault", checkAudit),
   check("policy", "policies", always, "Vault", checkPolicies),
   check("group", "groups", always, "Vault", checkGroups),
   check("role", "roles", after, "Vault", checkRoles),

@@ -1,5 +1,6 @@
 import { readConfig } from "../../config/readConfig";
 import { neededUntil, tokenFinding } from "../../checks/accounts";
+import { checkAudit } from "../../checks/audit";
 import { askGitlab } from "../../checks/attempt";
 import { differences } from "../../core/differences";
 import { about } from "../../checks/finding";
@@ -580,6 +581,19 @@ test.each([
   expect(findings.some(({ subject }) => subject === "role apisec-prod-rotator")).toBe(
     hanging === "/metadata/",
   );
+});
+
+test.each<[string, string[], object, Finding["state"] | undefined]>([
+  ["on", ["root"], { "file/": { type: "file" } }, "ok"],
+  ["off", ["read", "sudo"], {}, "warning"],
+  ["not shown to this token", ["deny"], {}, undefined],
+])("an audit device that is %s", async (_, rights, devices, state) => {
+  const answers = [{ data: { "sys/audit": rights } }, { data: devices }];
+  const script = scripted(...answers.map((body) => ({ status: 200, body })));
+  const vault = { ...script, address: "https://vault.example.com:8200" };
+  const findings = await checkAudit(worldWith({ vault }));
+  expect(findings.map((finding) => finding.state)).toEqual(state === undefined ? [] : [state]);
+  expect(script.sent).toHaveLength(state === undefined ? 1 : 2);
 });
 
 test.each<[string, object, Finding["state"], string]>([

@@ -7,6 +7,7 @@ import type { FaultLab } from "../support/faultLab";
 import type { Side } from "../support/gate";
 import { eachOf } from "../../core/eachOf";
 import { startRotation } from "../support/processes";
+import { sampled } from "../support/sampled";
 import { arm, strikes, waitForRefused } from "../support/strikes";
 import type { Strike } from "../support/strikes";
 import { callsOfRotation, openTokenCase } from "../support/tokenCase";
@@ -82,13 +83,14 @@ test.each(starts)(
         .map((strike) => ({ call, strike })),
     );
     const found: string[] = [];
-    await eachOf(all, 12, async ({ call, strike }) => {
+    const chosen = start === starts[0] ? all : sampled(all);
+    await eachOf(chosen, 12, async ({ call, strike }) => {
       const wrong = await play(start, sides, call.n, strike);
       found.push(
         ...wrong.map((what) => `${call.n} ${call.method} ${call.path}: ${strike.title}: ${what}`),
       );
     });
-    cases += all.length;
+    cases += chosen.length;
     violations += found.length;
     expect(found).toEqual([]);
   },

@@ -34,6 +34,8 @@ let cluster: Cluster;
 let apisec: Awaited<ReturnType<typeof startApisec>>;
 let dir: string;
 let accounts = 0;
+/** How long nobody led, of the last time without a quorum. */
+let outageMs = 0;
 
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), "apisec-cluster-test-"));
@@ -158,8 +160,13 @@ async function strike(fault: Fault): Promise<() => Promise<void>> {
     return () => heal(killed);
   }
   const { back } = await cluster.withoutQuorum(10_000);
+  const begun = Date.now();
+  const over = back.then(async () => {
+    await cluster.leader();
+    outageMs = Date.now() - begun;
+  });
   return async () => {
-    await back;
+    await over;
     await heal();
   };
 }
@@ -215,6 +222,7 @@ test.each(moments)(
   300_000,
 );
 
+const concurrency = 4;
 const rotations: Fault[] = isLong
   ? ["leader killed", "leader steps down", "no quorum for 10 s"]
   : ["leader killed", "no quorum for 10 s"];
@@ -240,7 +248,7 @@ test.each(rotations)(
       VAULT_TOKEN: cluster.rootToken,
       APISEC_MOUNT: "apisec",
       APISEC_ACCOUNTS_FILE: join(dir, "accounts"),
-      APISEC_CONCURRENCY: "4",
+      APISEC_CONCURRENCY: `${concurrency}`,
     };
     const child = spawn(process.execPath, [join(root, "dist/rotate.mjs")], { cwd: dir, env });
     let printed = "";
@@ -261,9 +269,10 @@ test.each(rotations)(
     )?.();
     const rotated = printed.match(/^a\d+ +rotated/gm)?.length ?? 0;
     const failed = printed.match(/^a\d+ +failed .*/gm) ?? [];
-    // Without a quorum for longer than the job waits, an account may fail, and says so; the next run has it.
-    if (fault === "no quorum for 10 s") expect(rotated + failed.length).toBe(50);
-    else expect([code, failed, rotated]).toEqual([0, [], 50]);
+    // A busy machine may take longer to elect a leader than the job waits: then those in flight fail, and say so.
+    const mayFail = fault === "no quorum for 10 s" && outageMs > 15_000 ? concurrency : 0;
+    expect(failed.length).toBeLessThanOrEqual(mayFail);
+    expect([code, rotated]).toEqual([failed.length === 0 ? 0 : 1, 50 - failed.length]);
     rows.push(`  rotated ${rotated}, failed ${failed.length}`);
     const again = await run(process.execPath, [join(root, "dist/rotate.mjs")], { cwd: dir, env });
     expect([again.code, again.code === 0 ? "" : again.stdout]).toEqual([0, ""]);

@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import { firstRun } from "./components/firstRun";
 import { GroupPolicies } from "./components/groupPolicies";
 import { stackOutputs } from "./components/outputs";
 import { preflight } from "./components/preflight";
@@ -8,6 +9,7 @@ import { shortenStackTraces } from "./components/stackTraces";
 import { TokenConsumer } from "./components/tokenConsumer";
 import { accountList, TokenRotation } from "./components/tokenRotation";
 import { loadConfig } from "./config/load";
+import { jobFingerprint } from "./desired/firstRun";
 import { desiredState } from "./desired/state";
 
 shortenStackTraces();
@@ -39,7 +41,19 @@ export = async () => {
       (consumer) => new TokenConsumer(consumer.name, { ...consumer, backend: rotation.authPath }),
     );
   const made = serviceAccounts(accounts, [...store.ready, rotation, ...groups, ...consumers]);
-  accountList("rotation", project, gitlab.variables, made);
+  const lists = accountList("rotation", project, gitlab.variables, made);
+  if (settings.firstRun !== "off" && gitlab.schedule.active) {
+    firstRun("first-run", {
+      stack: settings.stack,
+      gitlabUrl: settings.gitlabUrl,
+      project: project.id,
+      schedule: rotation.scheduleId,
+      waits: settings.firstRun === "wait",
+      caFile: pulumi.runtime.allConfig()["gitlab:cacertFile"],
+      fingerprint: jobFingerprint({ vault, gitlab }, settings),
+      after: [...made, ...lists],
+    });
+  }
   askToForget(made.filter((account) => settings.firstPasswordsFor.includes(account.accountName)));
   return stackOutputs(store, rotation, made, consumers);
 };

@@ -2,6 +2,7 @@ import { adopt } from "./adopt";
 import { check } from "./check";
 import type { Command } from "./command";
 import { doctor } from "./doctor";
+import { firstRun } from "./firstRun";
 import { handOver } from "./handOver";
 import { notify } from "./notify";
 import { policy } from "./policy";
@@ -15,6 +16,7 @@ const commands: Readonly<Record<string, Command>> = {
   check,
   doctor,
   verify,
+  "first-run": firstRun,
   rotate,
   renew,
   notify,

@@ -40,14 +40,14 @@ export function accountList(
   project: RotationProject,
   variables: readonly CiVariable[],
   accounts: readonly pulumi.Resource[],
-): void {
-  for (const variable of variables.filter(namesAccounts)) {
+): pulumi.Resource[] {
+  return variables.filter(namesAccounts).map((variable) =>
     ciVariable(name, project, variable, {
       dependsOn: [...accounts],
       // The accounts wait for the component: this variable cannot be in it any more.
       aliases: [{ parent: pulumi.createUrn(name, "apisec:index:TokenRotation") }],
-    });
-  }
+    }),
+  );
 }
 
 const namesAccounts = ({ key }: CiVariable) => key === "APISEC_ACCOUNTS";

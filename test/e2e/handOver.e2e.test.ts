@@ -20,13 +20,16 @@ beforeAll(async () => {
   chmodSync(join(bin, "vault"), 0o755);
   lab.env["PATH"] = [bin, lab.env["PATH"]].join(delimiter);
   // No first password in config, and none is ever set there.
-  // Which organisation scanner is of, APIsec says.
-  const [admin, scanner] = devConfig(lab.world)["accounts"] as Record<string, unknown>[];
-  const accounts = [admin, { ...scanner, organization: undefined }];
-  lab.writeConfig("dev", { ...devConfig(lab.world), accounts });
+  lab.writeConfig("dev", { ...devConfig(lab.world), accounts: accountsOf() });
 }, 240_000);
 
 afterAll(() => lab?.stop());
+
+/** Which organisation scanner is of, APIsec says. */
+function accountsOf(): Record<string, unknown>[] {
+  const [admin = {}, scanner] = devConfig(lab.world)["accounts"] as Record<string, unknown>[];
+  return [admin, { ...scanner, organization: undefined }];
+}
 
 function bash(commands: string, token: string, input?: string): Promise<RunResult> {
   return run("bash", ["--norc", "-euo", "pipefail", "-c", commands], {
@@ -152,6 +155,57 @@ test("`up` goes on from there, with no first password in config, and the next ha
   ]);
   expect(preview.code).toBe(0);
 }, 240_000);
+
+describe("the first run", () => {
+  const withFirstRun = () => ({
+    ...devConfig(lab.world),
+    accounts: accountsOf(),
+    firstRun: "wait",
+  });
+  const policy = "sys/policies/acl/apisec-dev-rotator";
+  const pipelines = async () =>
+    (await (await lab.gitlab("GET", "pipelines")).json()) as { status: string; source: string }[];
+
+  test("of a job that does not work is a warning, with its pipeline and the command to play it again", async () => {
+    const { body } = await lab.asRoot("GET", policy);
+    const [mark] = (body as { data: { policy: string } }).data.policy.split("\n");
+    const nothing = `${mark}\npath "nothing" {\n  capabilities = ["read"]\n}\n`;
+    await lab.asRoot("PUT", policy, { policy: nothing });
+    const stack = await lab.stack("dev", withFirstRun());
+    const { stdout, summary } = await stack.up();
+    expect(summary.resourceChanges).toMatchObject({ create: 1 });
+    expect(stdout).toMatch(
+      /warning: First run: the pipeline failed; its job's log says why: http\S+\/pipelines\/\d+\. Once/,
+    );
+    expect(stdout).toContain("`npm run first-run -- --stack dev`");
+    expect(await pipelines()).toMatchObject([{ status: "failed", source: "schedule" }]);
+  }, 240_000);
+
+  test("goes well by that command, once what was wrong is not; nothing plays it where nothing has changed", async () => {
+    const { stdout } = await (await lab.stack("dev")).up({ refresh: true });
+    expect(stdout).not.toContain("First run");
+    // GitLab lets nobody play it twice within a minute.
+    const again = await bash(
+      "npm run --silent first-run -- --stack dev",
+      lab.world.vault.rootToken,
+    );
+    expect(again).toMatchObject({ code: 0, stderr: "" });
+    expect(again.stdout).toMatch(/^the pipeline has rotated the tokens: .*\/pipelines\/\d+$/m);
+    expect(await pipelines()).toMatchObject([{ status: "success" }, { status: "failed" }]);
+    const preview = await lab.pulumi(["preview", "--stack", "dev", "--expect-no-changes"]);
+    expect(preview.code).toBe(0);
+  }, 240_000);
+
+  test("is played by `up` where what the job depends on has changed", async () => {
+    const stack = await lab.stack("dev", {
+      ...withFirstRun(),
+      jobImage: "node:22.21.0-alpine3.22",
+    });
+    const { stdout } = await stack.up();
+    expect(stdout).toContain("First run: the pipeline has rotated the tokens: runner, image");
+    expect(await pipelines()).toHaveLength(3);
+  }, 240_000);
+});
 
 test("the first passwords are in no file of the program and of its state", () => {
   const files = filesBelow(join(lab.program, "..")).filter(

@@ -111,7 +111,8 @@ export async function startTestLab({
   const written = new Map<string, Record<string, unknown>>();
   const writeConfig = (stack: string, config: Record<string, unknown>) => {
     written.set(stack, config);
-    const keys = Object.entries(config).map(([key, value]) => [
+    // Who tests it switches it on: each `up` would wait for a pipeline.
+    const keys = Object.entries({ firstRun: "off", ...config }).map(([key, value]) => [
       key.includes(":") ? key : `apisec-credentials:${key}`,
       value,
     ]);

@@ -20,6 +20,7 @@ const calls: Record<string, number> = {
   err: 0,
   error: 0,
   listed: 0,
+  bad: 0,
 };
 /** Where a check's list of problems, or of warnings, is what it returns. */
 const listsOf = ["config/checks.ts"];

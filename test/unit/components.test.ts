@@ -145,8 +145,31 @@ describe("the program", () => {
         ),
         `${type.variable}::rotation-apisec-accounts`,
         ...["admin", "scanner"].map((name) => `${type.password}::${name}`),
+        `${type.command}::first-run`,
       ].sort(),
     );
+  });
+
+  test("plays the schedule when all else is there, and again only where the job has changed", async () => {
+    const { inputs } = resource(resources, type.command, "first-run");
+    const needed = neededBy(resources, resource(resources, type.command, "first-run"));
+    const others = resources.filter(
+      ({ urn, type: kind }) => kind.includes("/") && !/first-run$/.test(urn),
+    );
+    expect(others.map(({ urn }) => urn).filter((urn) => !needed.has(urn))).toEqual([]);
+    expect(inputs).toMatchObject({ create: "node 'cli/bin.js' first-run", update: ":" });
+    const triggersWith = async (keys: Record<string, unknown>) => {
+      const found = (await runProgram(keys)).resources.filter((one) => one.type === type.command);
+      return found.map((one) => one.inputs["triggers"]);
+    };
+    const [known] = await triggersWith({});
+    expect(await triggersWith({ firstRun: "start" })).toEqual([known]);
+    expect(await triggersWith({ passwordMaxAge: "90d" })).toEqual([known]);
+    expect(await triggersWith({ jobTags: ["apisec"] })).not.toEqual([known]);
+    expect(await triggersWith({ firstRun: "off" })).toEqual([]);
+    // Nobody's token is published: there is nothing to rotate.
+    const accounts = [{ name: "admin", username: "a@acme.example", publishToken: false }];
+    expect(await triggersWith({ accounts })).toEqual([]);
   });
 
   test("puts no secret into an input or an output, nor the deployer's token", () => {

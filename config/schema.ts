@@ -98,7 +98,10 @@ const secretAddress = () =>
   );
 
 export const accountShape = {
-  name: key(text(nameText, namePattern), "its folder in Vault"),
+  name: key(
+    text(nameText, namePattern),
+    "its folder in Vault: lower-case letters, digits and hyphens",
+  ),
   username: key(
     text("the user name that APIsec mailed", /^[^\s\p{Cc}\p{Cf}/]+$/u),
     "user name at APIsec",
@@ -259,7 +262,7 @@ export const shape = {
       .transform((value) => value.replaceAll("\r\n", "\n").trim())
       .refine(isCommitMessage, commitText)
       .default(usualCommitMessage),
-    "message of the commits into the rotation project, with `{path}`, `{project}` and `{stack}`",
+    "message of the commits into the rotation project, with `{path}`, `{project}` and `{stack}`; keep `[skip ci]` where pushes to that project run pipelines",
   ),
   jobImage: key(
     text(
@@ -289,7 +292,7 @@ export const shape = {
           .refine(isCron, cronRangeText),
       )
       .default("17 */6 * * *"),
-    "when the tokens are rotated: five cron fields, at least twice a day",
+    "when the tokens are rotated: five cron fields, at least twice a day; a gap over 12 h is refused, and no spare run is a warning",
   ),
   cronTimezone: key(
     text(zoneText, /^[A-Za-z][A-Za-z0-9_+/-]*$/)
@@ -299,7 +302,7 @@ export const shape = {
   ),
   firstRun: key(
     z.enum(["wait", "start", "off"], { error: "wait, start or off" }).default("wait"),
-    "after an `up` that changed what the job depends on: play the schedule and `wait` for the pipeline, only `start` it, or neither",
+    "after an `up` that changed what the job depends on, its schedule is played once: `wait` for the pipeline, only `start` it, or `off`",
   ),
   tokenLifetime: key(
     duration(lifetimeText, shortestLifetime).prefault("24h"),
@@ -307,11 +310,11 @@ export const shape = {
   ),
   tokenEndsInVault: key(
     flag().default(true),
-    "whether Vault deletes a token before it ends; `false` where readers take a future `deletion_time` for deleted",
+    "whether Vault deletes a token before it ends; `false` where readers take a future `deletion_time` for deleted ([which ones](consumers.md#readers-that-misread-a-future-deletion-time)): then `expires_at` alone says when it ends",
   ),
   passwordMaxAge: key(
     duration(ageText, daySeconds).optional(),
-    "how old a password may become before `check` reports a problem",
+    "how old a password may become, such as `90d`: past it `check` reports a problem, and `renew --due` has it changed",
     { otherwise: "any age" },
   ),
   apisecPaths: key(
@@ -331,12 +334,16 @@ export const shape = {
     z.array(z.unknown(), { error: "a list of consumers" }).default([]),
     "GitLab projects or groups whose pipelines read tokens; fields below",
   ),
-  webhookUrl: key(secretAddress().optional(), "`https://` address that the job tells of failures", {
-    secret: true,
-  }),
+  webhookUrl: key(
+    secretAddress().optional(),
+    "`https://` address that the job tells of failures, see [Monitor and alert](monitoring.md)",
+    {
+      secret: true,
+    },
+  ),
   heartbeatUrl: key(
     secretAddress().optional(),
-    "`https://` address that the job asks after a run in which every account is fresh, with `/fail` after any other",
+    "`https://` address that the job asks after a run in which every account is fresh, with `/fail` after any other; `{shard}` in it stands for the number of the job, where several share more than 500 accounts",
     { secret: true },
   ),
 };

@@ -26,8 +26,8 @@ const internal: Record<string, string> = {
   "cannot write the pipeline file: bad …": "config/checks.ts lets no such value through",
   'CHANGELOG.md: no section "## … (YYYY-MM-DD)": write what is new, and give it a date':
     "for who makes a release",
-  "docs/security.md has lost the comments that mark its access table": "for who edits it",
-  "docs/security.md: the access table is out of date: npm run access-table": "for who edits it",
+  "docs/… has lost the comments that mark its …": "for who edits it",
+  "docs/…: its … is out of date: npm run doc-tables": "for who edits it",
 };
 
 /** The quoted texts at the beginning of a section's rows. */

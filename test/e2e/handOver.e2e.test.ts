@@ -163,8 +163,10 @@ describe("the first run", () => {
     firstRun: "wait",
   });
   const policy = "sys/policies/acl/apisec-dev-rotator";
-  const pipelines = async () =>
-    (await (await lab.gitlab("GET", "pipelines")).json()) as { status: string; source: string }[];
+  const pipelines = async () => {
+    const all = await (await lab.gitlab("GET", "pipelines?source=schedule")).json();
+    return (all as { status: string }[]).map(({ status }) => status);
+  };
 
   test("of a job that does not work is a warning, with its pipeline and the command to play it again", async () => {
     const { body } = await lab.asRoot("GET", policy);
@@ -178,7 +180,7 @@ describe("the first run", () => {
       /warning: First run: the pipeline failed; its job's log says why: http\S+\/pipelines\/\d+\. Once/,
     );
     expect(stdout).toContain("`npm run first-run -- --stack dev`");
-    expect(await pipelines()).toMatchObject([{ status: "failed", source: "schedule" }]);
+    expect(await pipelines()).toEqual(["failed"]);
   }, 240_000);
 
   test("goes well by that command, once what was wrong is not; nothing plays it where nothing has changed", async () => {
@@ -191,19 +193,9 @@ describe("the first run", () => {
     );
     expect(again).toMatchObject({ code: 0, stderr: "" });
     expect(again.stdout).toMatch(/^the pipeline has rotated the tokens: .*\/pipelines\/\d+$/m);
-    expect(await pipelines()).toMatchObject([{ status: "success" }, { status: "failed" }]);
+    expect(await pipelines()).toEqual(["success", "failed"]);
     const preview = await lab.pulumi(["preview", "--stack", "dev", "--expect-no-changes"]);
     expect(preview.code).toBe(0);
-  }, 240_000);
-
-  test("is played by `up` where what the job depends on has changed", async () => {
-    const stack = await lab.stack("dev", {
-      ...withFirstRun(),
-      jobImage: "node:22.21.0-alpine3.22",
-    });
-    const { stdout } = await stack.up();
-    expect(stdout).toContain("First run: the pipeline has rotated the tokens: runner, image");
-    expect(await pipelines()).toHaveLength(3);
   }, 240_000);
 });
 

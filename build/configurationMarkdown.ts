@@ -1,4 +1,4 @@
-import { z } from "zod";
+import type { z } from "zod";
 import { defaultOf, kindOf, metaOf } from "../config/keys";
 import { accountShape, consumerShape, pathsShape, shape } from "../config/schema";
 

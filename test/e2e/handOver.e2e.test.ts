@@ -164,7 +164,7 @@ describe("the first run", () => {
   });
   const policy = "sys/policies/acl/apisec-dev-rotator";
   const pipelines = async () => {
-    const all = await (await lab.gitlab("GET", "pipelines?source=schedule")).json();
+    const all: unknown = await (await lab.gitlab("GET", "pipelines?source=schedule")).json();
     return (all as { status: string }[]).map(({ status }) => status);
   };
 

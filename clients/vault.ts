@@ -77,8 +77,7 @@ const triesUnanswered = 4;
  * One call of Vault's HTTP API. Asked again for up to 20 s while no node leads (307, which is never followed),
  * a replica lags (412) or the server is busy (429, 5xx), with `Retry-After` honoured. Every call of this program
  * is safe to repeat: it reads, carries check-and-set, or sets the same once more. After a write a standby that
- * does not know it yet hands every call to the leader (OpenBao 2.7.2: otherwise each read is old for up to 0.1 s,
- * and half of the writes lose against what the standby has).
+ * does not know it yet hands every call to the leader (OpenBao 2.7.2 reads from a copy that is 0.1 s old).
  * Throws where no answer came, or one that no caller can use; `secrets` are what an answer may quote.
  */
 export async function vaultCall(

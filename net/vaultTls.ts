@@ -37,7 +37,10 @@ export function readVaultTls(
   const read = (variable: string, label: string, what: string) => {
     const file = env[variable];
     if (!file) return undefined;
-    const quoted = JSON.stringify(file);
+    // A key's text is a secret.
+    const quoted = file.includes("-----BEGIN")
+      ? "(its text: in GitLab, use type File)"
+      : JSON.stringify(file);
     const expected = `a readable file with ${what}`;
     try {
       const text = readText(file);

@@ -242,6 +242,11 @@ test.each<[string, Record<string, string>, string]>([
     { APISEC_ACCOUNTS: "", APISEC_ACCOUNTS_FILE: "nowhere" },
     'APISEC_ACCOUNTS_FILE: found the unreadable file "nowhere"',
   ],
+  [
+    "a key as text, which is not repeated",
+    { VAULT_CLIENT_CERT: "client.pem", VAULT_CLIENT_KEY: "-----BEGIN PRIVATE KEY-----\ncanary" },
+    "VAULT_CLIENT_KEY: found the unreadable file (its text: in GitLab, use type File)",
+  ],
   ["no such CA", { VAULT_CACERT: "nowhere" }, 'VAULT_CACERT: found the unreadable file "nowhere"'],
   [
     "an empty CA",

@@ -87,7 +87,7 @@ export async function checkFirstPasswords(world: World): Promise<Finding[]> {
   const missing = (account: Account) =>
     of(account).problem(
       "has no password in Vault and no first password in config",
-      `set what APIsec mailed with \`${print.pulumi(`config set --secret --path 'firstPasswords.${account.name}'`)}\``,
+      `hand over what APIsec mailed with \`${print.own("hand-over", { options: `--account ${account.name}` })}\`, or set it with \`${print.pulumi(`config set --secret --path 'firstPasswords.${account.name}'`)}\``,
     );
   const rows: Finding[][] = [];
   await eachOf([...settings.accounts.entries()], requestsAtOnce, async ([index, account]) => {

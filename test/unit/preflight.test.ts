@@ -542,7 +542,7 @@ describe("an account without a first password in config", () => {
   const without = { firstPasswords: undefined };
   const key = "apisec/metadata/scanner/password";
   const problem =
-    "account scanner has no password in Vault and no first password in config: set what APIsec mailed with `pulumi config set --secret --path 'firstPasswords.scanner' --stack prod`";
+    "account scanner has no password in Vault and no first password in config: hand over what APIsec mailed with `npm run hand-over -- --stack prod --account scanner`, or set it with `pulumi config set --secret --path 'firstPasswords.scanner' --stack prod`";
 
   test("is a problem where Vault has no version of its record", async () => {
     expect(await problems(fresh, without)).toEqual([problem]);

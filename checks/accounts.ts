@@ -18,6 +18,7 @@ import type { World } from "./world";
 const requestsAtOnce = 8;
 /** Between a version's own times and what they should be: Vault's clock, and a second that was rounded. */
 const slackMs = 60_000;
+const mostVersions = 10;
 
 /** A finding of each key of an account: it is asked about metadata only. */
 export async function ofKeys(
@@ -130,15 +131,26 @@ function tokenValues(
   };
 }
 
+/** When each version was issued, and when it left Vault or will, by its number. */
+function versionValues(versions: KeyState["versions"]): Finding["values"] {
+  const times = versions
+    .slice(-mostVersions)
+    .flatMap(({ version, createdAt, endsAt }) => [
+      [`version_${version}_issued`, timeText(createdAt)],
+      ...(endsAt === undefined ? [] : [[`version_${version}_ended`, timeText(endsAt)]]),
+    ]);
+  return Object.fromEntries(times) as Finding["values"];
+}
+
 export function tokenFinding(
   { settings, print, now }: Pick<World, "settings" | "print" | "now">,
   name: string,
-  { newest }: KeyState,
+  { newest, versions }: Pick<KeyState, "newest" | "versions">,
   needed: number,
 ): Finding {
   const it = about("token", `token ${name}`, name);
   const fix = print.own("rotate", { options: `--account ${name}` });
-  const values = tokenValues(settings, newest);
+  const values = { ...tokenValues(settings, newest), ...versionValues(versions) };
   const problem = (found: string) => it.problem(found, fix, values);
   const warning = (found: string) => it.warning(found, fix, values);
   if (newest === undefined) return problem("there is none");

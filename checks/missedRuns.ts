@@ -95,7 +95,11 @@ export function runsFinding(
   const it = about("token-runs", `runs for token ${account}`, account);
   const last = missed.at(-1);
   const counts = { runs_known: known.length, runs_missed: missed.length };
-  const values = last === undefined ? counts : { ...counts, last_missed: timeText(last.at) };
+  const times = missed.map(({ at }, index): [string, string] => [
+    `missed_${index + 1}`,
+    timeText(at),
+  ]);
+  const values = { ...counts, ...Object.fromEntries(times) };
   const all = known.length < mostRuns ? `${known.length} that Vault remembers` : `last ${mostRuns}`;
   if (last === undefined) {
     return it.ok(

@@ -86,6 +86,8 @@ export function passwordFinding(
     generation: state.mark.generation,
     changed: age.isKnown ? timeText(age.changedAt) : undefined,
     changed_before: age.isKnown ? undefined : timeText(age.changedAt),
+    limit_days:
+      settings.passwordMaxAge === undefined ? undefined : settings.passwordMaxAge / 86_400,
     change_open: state.mark.version === undefined ? undefined : Number(openSince !== undefined),
     open_since: openSince === undefined ? undefined : timeText(openSince),
   };

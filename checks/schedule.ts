@@ -3,7 +3,7 @@ import type { GitlabReader } from "../clients/gitlab";
 import { isObject } from "../net/http";
 import { foreignText } from "../core/redact";
 import { pipelineSchedule } from "../desired/pipelineSchedule";
-import { scheduleGaps } from "../desired/schedule";
+import { nextRuns, scheduleGaps } from "../desired/schedule";
 import { askGitlab, maintainerFix } from "./attempt";
 import { about } from "./finding";
 import type { Finding } from "./finding";
@@ -84,7 +84,7 @@ export function scheduleFinding(
   const nextAt = typeof next === "string" ? timeText(Date.parse(next)) : undefined;
   const values = {
     active: Number(schedule["active"] === true),
-    ...(nextAt === undefined ? {} : { next_run: nextAt }),
+    ...(nextAt === undefined ? {} : { next_run: nextAt, ...laterRuns(settings, nextAt) }),
   };
   if (wrong.length > 0) {
     const place = `${project}/pipeline_schedules`;
@@ -105,6 +105,12 @@ export function scheduleFinding(
     maintainerFix,
     values,
   );
+}
+
+/** The three runs after the next one. */
+function laterRuns({ cron, cronTimezone }: World["settings"], next: string) {
+  const times = nextRuns(cron, cronTimezone, Date.parse(next), 3);
+  return Object.fromEntries(times.map((time, index) => [`next_run_${index + 2}`, timeText(time)]));
 }
 
 /** The last pipeline's end, and whether the next one is overdue. */

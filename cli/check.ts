@@ -2,6 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { joined } from "../checks/joined";
 import { metricsText } from "../checks/metrics";
 import { newsOf, readTold } from "../checks/news";
+import { page } from "../checks/page";
 import { checkReport, exitCodeOf, shortened, table } from "../checks/report";
 import type { JsonReport } from "../checks/report";
 import { calledFor, parsed } from "./command";
@@ -17,6 +18,7 @@ const usage = `${calledFor.own("check", { isPiped: true })}
   --json               all that is known: { schema, project, stack, version, checkedAt, findings }; of several, a list
   --junit FILE         and as a JUnit report
   --metrics FILE       and as OpenMetrics text
+  --html FILE          and as a page that loads nothing
   --notify             tells the webhook of APISEC_WEBHOOK what is new and what is over
   --state FILE         where --notify remembers what it has told; without it, every run tells all
   --password-age DAYS  from how many days on a password is old (90; 0 = never; where config has passwordMaxAge, never)
@@ -32,6 +34,7 @@ const options = {
   json: { type: "boolean", default: false },
   junit: { type: "string" },
   metrics: { type: "string" },
+  html: { type: "string" },
   notify: { type: "boolean", default: false },
   state: { type: "string" },
   "password-age": { type: "string" },
@@ -55,6 +58,7 @@ export const check: Command = {
     const findings = reports.flatMap((report) => report.findings);
     if (values.junit !== undefined) writeFileSync(values.junit, checkReport(findings));
     if (values.metrics !== undefined) writeWhole(values.metrics, metricsText(reports));
+    if (values.html !== undefined) writeWhole(values.html, page(reports));
     if (send !== undefined) await tell(send, reports, values.state);
     console.log(values.json ? jsonOf(reports) : tables(reports));
     // Where nothing at all could be looked at, that is no warning.

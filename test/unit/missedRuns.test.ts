@@ -187,7 +187,10 @@ test("Vault's metadata and GitLab's schedule are what it is counted from", async
     {
       state: "problem",
       found: "2 of the 5 that Vault remembers wrote none, the last of them at 2026-11-24T06:17:00Z",
-      values: { runs_known: 5, runs_missed: 2, last_missed: "2026-11-24T06:17:00Z" },
+      values: {
+        ...{ runs_known: 5, runs_missed: 2 },
+        ...{ missed_1: "2026-11-24T00:17:00Z", missed_2: "2026-11-24T06:17:00Z" },
+      },
     },
   ]);
 });

@@ -1,4 +1,6 @@
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { delimiter, join } from "node:path";
 import type { Finding } from "../../checks/finding";
 import type { JsonReport } from "../../checks/report";
@@ -720,6 +722,84 @@ test("a password that was changed outside is found by verify, and by the printed
   await lab.pulumi(["up", "--yes", "--stack", "dev"]);
   expect((await notOk()).code).toBe(0);
 }, 120_000);
+
+test("table, JSON, metrics and page say the same, and reports that are joined say it again", async () => {
+  const at = (name: string) => join(lab.program, name);
+  const [metrics, html, json] = [at("check.prom"), at("check.html"), at("check.json")];
+  const { code, stdout } = await check(["--json", "--metrics", metrics, "--html", html]);
+  const { findings } = JSON.parse(stdout) as JsonReport;
+  expect(code).toBe(0);
+  const text = readFileSync(metrics, "utf8");
+  const [schedule, token] = ["schedule", "token"].map((id) =>
+    findings.find((one) => one.id === id),
+  );
+  const seconds = Date.parse(String(token?.values["readable_until"])) / 1000;
+  expect(text).toContain(
+    `apisec_token_readable_until_timestamp_seconds{project="apisec-credentials",stack="dev",account="scanner"} ${seconds}\n`,
+  );
+  expect(text).toMatch(/^apisec_schedule_active\{[^}]*\} 1$/m);
+  const page = readFileSync(html, "utf8");
+  expect(page).toContain(`<strong data-count="ok">${findings.length}</strong> ok`);
+  expect(page).toContain(String(schedule?.values["next_run_4"]));
+  writeFileSync(json, stdout);
+  const joining = await run(process.execPath, ["cli/bin.js", "check", "--json", "--from", json], {
+    cwd: lab.program,
+    env: { PATH: lab.env["PATH"] },
+  });
+  expect(joining).toMatchObject({ code: 0, stdout });
+  printed.push(text, page);
+});
+
+test("of all stacks, one that this caller cannot reach is skipped: never well", async () => {
+  const all = (env: Record<string, string> = {}) =>
+    run(process.execPath, ["cli/bin.js", "check", "--all", "--json"], {
+      cwd: lab.program,
+      env: { ...lab.env, VAULT_TOKEN: tokens.vault, GITLAB_TOKEN: tokens.gitlab, ...env },
+    });
+  lab.writeConfig("broken", { ...devConfig(lab.world), cron: "never" });
+  const { stdout } = await all();
+  const reports = JSON.parse(stdout) as JsonReport[];
+  const of = (stack: string) => reports.find((one) => one.stack === stack)?.findings ?? [];
+  expect(of("broken")).toMatchObject([{ id: "stack-reach", state: "skipped" }]);
+  expect(of("dev").filter(({ state }) => state !== "ok")).toEqual([]);
+  const none = await all({ VAULT_TOKEN: "hvs.of-nobody" });
+  const states = (JSON.parse(none.stdout) as JsonReport[]).flatMap(({ findings }) => findings);
+  expect([none.code, new Set(states.map(({ state }) => state))]).toEqual([2, new Set(["skipped"])]);
+  rmSync(join(lab.program, "Pulumi.broken.yaml"));
+});
+
+test("what is new is told once, and once that it is over", async () => {
+  const messages: string[] = [];
+  const server = createServer((request, response) => {
+    let body = "";
+    request.setEncoding("utf8").on("data", (text: string) => (body += text));
+    request.on("end", () => {
+      messages.push((JSON.parse(body) as { text: string }).text);
+      response.end("ok");
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const APISEC_WEBHOOK = `http://127.0.0.1:${(server.address() as AddressInfo).port}/hooks/x`;
+  const telling = () =>
+    check(["--notify", "--state", join(lab.program, "told")], { APISEC_WEBHOOK });
+  try {
+    await telling();
+    await gitlab("PUT", `pipeline_schedules/${scheduleId}`, { active: false });
+    await telling();
+    await telling();
+    await gitlab("PUT", `pipeline_schedules/${scheduleId}`, { active: true });
+    await telling();
+    await telling();
+  } finally {
+    server.close();
+  }
+  expect(messages).toEqual([
+    like(
+      /^apisec-credentials\/dev: 1 new, 0 over\n• problem schedule: is inactive: .* -&gt; pulumi up/,
+    ),
+    like(/^apisec-credentials\/dev: 0 new, 1 over\n• over schedule: 17 /),
+  ]);
+});
 
 test("an account that came later, and a stack that is not there, are said and not passed over", async () => {
   const config = devConfig(lab.world);

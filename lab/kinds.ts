@@ -40,14 +40,14 @@ export function checkKinds(dir: string, now: Kinds): void {
   fs.writeFileSync(file, JSON.stringify(now, undefined, 2));
 }
 
-/** A lab from before this note was kept tells its plugins by their launchers. */
+/** A lab from before this note tells its plugins by their launchers; a state of those stand-ins is none of the official ones. */
 function ofOlderLab(dir: string, now: Kinds): Kinds {
   if (!fs.existsSync(path.join(dir, "state/.pulumi/stacks"))) return now;
   const plugins = Object.keys(now).flatMap((what) => {
     const [, name] = /^plugin (\w+)$/.exec(what) ?? [];
     if (name === undefined) return [];
     const standIn = fs.existsSync(path.join(dir, "plugins", `pulumi-resource-${name}`));
-    return [[what, standIn ? "the stand-in" : "the official plugin"]];
+    return [[what, standIn ? "an earlier stand-in" : "the official plugin"]];
   });
   return { Vault: "OpenBao", ...(Object.fromEntries(plugins) as Kinds) };
 }

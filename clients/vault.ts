@@ -47,7 +47,7 @@ export type SecretWrite =
   | { state: "lost" };
 
 /** The keys of one KV v2 mount. Reads and writes throw an error made by `vaultError`. */
-export interface SecretStore {
+export interface KvStore {
   read(key: string, version?: number): Promise<SecretRead>;
   /** `cas`: the version read before; 0 for a key that never had one. */
   write(key: string, data: Record<string, unknown>, cas: number): Promise<SecretWrite>;
@@ -211,7 +211,7 @@ const stalePauseMs = 100;
  * The KV v2 mount `mount` behind `vault`. Reads are never older than what this store has written, or has lost
  * against.
  */
-export function kvStore(vault: VaultConnection, mount: string): SecretStore {
+export function kvStore(vault: VaultConnection, mount: string): KvStore {
   const pathOf = (key: string) => `${encodePath(mount)}/data/${encodePath(key)}`;
   // What stands before Vault may quote a request, token and all.
   const own = vault.token === undefined ? [] : [vault.token];

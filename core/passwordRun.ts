@@ -1,5 +1,5 @@
 import type { Apisec } from "../clients/apisec";
-import type { SecretStore } from "../clients/vault";
+import type { KvStore } from "../clients/vault";
 import type { Clock } from "../net/http";
 import { loginsOf } from "./logins";
 import type { LoginBook, Proof, UserLogins } from "./logins";
@@ -46,7 +46,7 @@ export interface PasswordKeys {
 
 /** The world of one run, as parameters. `apisec` gives the API of a host. */
 export interface PasswordWorld {
-  store: SecretStore;
+  store: KvStore;
   keys: PasswordKeys;
   mount: string;
   apisec: (host: string) => Apisec;

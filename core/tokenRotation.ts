@@ -5,13 +5,13 @@ import { foreignText } from "./redact";
 import type { Apisec as WholeApisec, Unknown } from "../clients/apisec";
 import type { Clock } from "../net/http";
 import type { TokenClaims } from "./jwt";
-import type { SecretRead, SecretStore } from "../clients/vault";
+import type { SecretRead, KvStore } from "../clients/vault";
 
 type Apisec = Pick<WholeApisec, "login" | "probe">;
 
 /** What the rotation works with. `apisec` gives the APIsec at an origin, or throws. */
 export interface RotationTools {
-  store: SecretStore;
+  store: KvStore;
   apisec(host: string): Apisec;
   clock: Clock;
 }

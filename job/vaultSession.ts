@@ -1,11 +1,11 @@
 import { isObject, jsonObject } from "../net/http";
 import { foreignText } from "../core/redact";
 import { jwtLogin, kvStore, revokeSelf } from "../clients/vault";
-import type { SecretStore, VaultConnection } from "../clients/vault";
+import type { KvStore, VaultConnection } from "../clients/vault";
 import type { Settings } from "./settings";
 
 /** The store of one run. `secrets`: every Vault credential it has held so far. */
-export interface VaultSession extends SecretStore {
+export interface VaultSession extends KvStore {
   secrets: string[];
   /** Revokes the tokens that this run bought; a token it was given stays. Throws where that failed. */
   end(): Promise<void>;
@@ -13,7 +13,7 @@ export interface VaultSession extends SecretStore {
 
 interface Access {
   vault: VaultConnection;
-  store: SecretStore;
+  store: KvStore;
   /** In milliseconds since 1970; a token that was given has none that we know of. */
   endsAt: number;
   worked: boolean;
@@ -60,7 +60,7 @@ export async function openSession(
     return current;
   }
 
-  async function call<T>(work: (store: SecretStore) => Promise<T>): Promise<T> {
+  async function call<T>(work: (store: KvStore) => Promise<T>): Promise<T> {
     const held = current;
     const used = await held;
     try {

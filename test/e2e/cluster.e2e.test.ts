@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { apisecAt, defaultApisecPaths } from "../../clients/apisec";
 import { kvStore } from "../../clients/vault";
-import type { SecretStore } from "../../clients/vault";
+import type { KvStore } from "../../clients/vault";
 import { newPassword } from "../../core/newPassword";
 import { mountReady, passwordKeys } from "../../clients/keySettings";
 import type { PasswordKeys } from "../../core/passwordRun";
@@ -82,7 +82,7 @@ async function recordOf(key: string): Promise<Record<string, unknown>> {
 
 /** What a password change has of Vault. */
 interface Outside {
-  store: SecretStore;
+  store: KvStore;
   keys: PasswordKeys;
 }
 

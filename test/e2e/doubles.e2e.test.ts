@@ -8,7 +8,7 @@ import { passwordKeys } from "../../clients/keySettings";
 import type { PasswordKeys } from "../../core/passwordRun";
 import { passwordKeySettings } from "../../desired/keySettings";
 import { kvStore } from "../../clients/vault";
-import type { SecretStore } from "../../clients/vault";
+import type { KvStore } from "../../clients/vault";
 import { startApisec } from "../../lab/apisec/server";
 import type { Apisec as ApisecServer } from "../../lab/apisec/server";
 import { nodeSend } from "../../net/transport";
@@ -58,7 +58,7 @@ afterEach(async () => {
   apisecServer = undefined;
 });
 
-function realStore(through: Send = send): SecretStore {
+function realStore(through: Send = send): KvStore {
   const { address } = lab.vault;
   return kvStore({ send: through, clock, address, token: lab.vaultToken }, "apisec");
 }
@@ -70,7 +70,7 @@ function realKeys(): PasswordKeys {
 
 /** What is done to a key, on either side. */
 interface KeyOperations {
-  store: SecretStore;
+  store: KvStore;
   configure: (settings: { maxVersions?: number; deleteAfterMs?: number }) => Promise<void>;
   deleteNewest: () => Promise<void>;
   undelete: (version: number) => Promise<void>;
@@ -258,7 +258,7 @@ describe("Vault's KV version 2", () => {
 
     expect(way?.answer).toEqual({ value: answer });
     const memory = memoryStore(way?.world ?? world, clock);
-    async function* newest(from: SecretStore) {
+    async function* newest(from: KvStore) {
       yield from.read(call.key);
     }
     expect(await told(newest(memory))).toEqual(await told(newest(store)));

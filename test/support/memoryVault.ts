@@ -1,5 +1,5 @@
 import type { Clock } from "../../net/http";
-import type { SecretRead, SecretStore, SecretWrite } from "../../clients/vault";
+import type { SecretRead, KvStore, SecretWrite } from "../../clients/vault";
 
 /** A KV v2 mount as plain data that is never changed in place: a copy of the reference is a snapshot. */
 export type Kv = Readonly<Record<string, KvKey>>;
@@ -113,7 +113,7 @@ function mapVersions(
 }
 
 /** The mount in `world.kv` as the program sees it. */
-export function memoryStore(world: { kv: Kv }, clock: Clock): SecretStore {
+export function memoryStore(world: { kv: Kv }, clock: Clock): KvStore {
   return {
     async read(key, version) {
       return kvRead(world.kv, key, clock.now(), version);

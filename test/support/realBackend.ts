@@ -2,7 +2,7 @@ import type { Apisec } from "../../clients/apisec";
 import { passwordKey, tokenKey } from "../../core/passwordRecord";
 import type { PasswordKeys } from "../../core/passwordRun";
 import { vaultError } from "../../clients/vault";
-import type { SecretStore } from "../../clients/vault";
+import type { KvStore } from "../../clients/vault";
 import type { FaultLab, TestAccount } from "./faultLab";
 import { account as memoryAccount } from "./memoryApisec";
 import type { KvKey } from "./memoryVault";
@@ -17,7 +17,7 @@ import type { LateChange, World } from "./world";
 export function realBackend(
   lab: FaultLab,
   account: TestAccount,
-  store: SecretStore,
+  store: KvStore,
   passwordKeys: PasswordKeys,
   apisec: Apisec,
 ): Backend {

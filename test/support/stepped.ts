@@ -1,6 +1,6 @@
 import type { Apisec, Identity } from "../../clients/apisec";
 import type { Clock } from "../../net/http";
-import type { SecretStore } from "../../clients/vault";
+import type { KvStore } from "../../clients/vault";
 import type { PasswordKeys } from "../../core/passwordRun";
 
 /** One call of a run on the outside, on which the run waits until it is answered. */
@@ -20,7 +20,7 @@ export type Ended = { result: unknown } | { error: Error };
 
 /** The outside as one run gets it. */
 export interface Outside {
-  store: SecretStore;
+  store: KvStore;
   keys: PasswordKeys;
   apisec: (host: string) => Apisec;
   clock: Clock;

@@ -20,7 +20,7 @@ interface Key {
   data: Record<string, unknown> | undefined;
 }
 
-/** A SecretStore in memory. `before` runs ahead of every call and may change the keys or throw. */
+/** A KvStore in memory. `before` runs ahead of every call and may change the keys or throw. */
 function memoryStore(records: Record<string, Record<string, unknown> | undefined>) {
   const keys = new Map<string, Key>();
   const calls: string[] = [];

@@ -29,7 +29,7 @@ export function askVault(
   return attempt(it, check, ({ problem, isTokenUnknown, message }) => {
     if (problem !== "denied") return undefined;
     if (isTokenUnknown) return it.problem(message, "vault login");
-    if (world.time === "in" && world.isPreview) return it.skipped(`not looked at yet: ${message}`);
+    if (world.time === "in" && world.isPreview) return it.skipped(`not checked yet: ${message}`);
     return it.problem(message, policyFix(world));
   });
 }
@@ -61,7 +61,7 @@ export function askGitlab(
   return attempt(it, check, ({ status, message }) => {
     if (status === 401) return it.problem(message, gitlabFix(world));
     if (status !== 403) return undefined;
-    if (world.time === "in" && world.isPreview) return it.skipped(`not looked at yet: ${message}`);
+    if (world.time === "in" && world.isPreview) return it.skipped(`not checked yet: ${message}`);
     return world.time === "after"
       ? it.warning(message, gitlabFix(world))
       : it.problem(message, gitlabFix(world));

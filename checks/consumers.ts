@@ -14,7 +14,7 @@ export async function checkConsumers(world: World): Promise<Finding[]> {
     return askGitlab(world, it, async () => {
       if ((await claimOf(world, consumer)) !== undefined) return [it.ok(place)];
       const found = `${place} is not there, or not shown to this token's user`;
-      if (time === "in" && isPreview) return [it.skipped(`not looked at yet: ${found}`)];
+      if (time === "in" && isPreview) return [it.skipped(`not checked yet: ${found}`)];
       const fix = `correct its path in \`consumers\`; ${gitlabFix(world)}`;
       return [time === "after" ? it.warning(found, fix) : it.problem(found, fix)];
     });

@@ -1,4 +1,4 @@
-/** `skipped`: not looked at, and `found` says why. It is never well. */
+/** `skipped`: not checked, and `found` says why. It is never well. */
 export type State = "ok" | "warning" | "problem" | "skipped";
 
 /** Numbers, and times as RFC 3339; what is not known is not there. */

@@ -51,7 +51,7 @@ async function findingsOf(
 ): Promise<Finding[]> {
   const it = about(id, subject);
   if (needs !== undefined && !(await isOpen(needs))) {
-    return [it.skipped(`not looked at: see the line about ${needs}`)];
+    return [it.skipped(`not checked: see the line about ${needs}`)];
   }
   try {
     return await ask(world);

@@ -38,7 +38,7 @@ export async function checkToken(world: World): Promise<Finding[]> {
   const { settings, vault } = world;
   const inNamespace = settings.vaultNamespace === undefined ? "" : " in its namespace";
   if (await hasServerProblem(world)) {
-    return [it.skipped("not looked at: see the line about Vault")];
+    return [it.skipped("not checked: see the line about Vault")];
   }
   if (vault.token === undefined) return [it.problem("there is none", "vault login")];
   if (!(await isTokenKnown(world))) {

@@ -55,7 +55,7 @@ async function examine(stack: string): Promise<Finding[]> {
     const skipped = checks
       .filter(({ id, times }) => times.includes("before") && !ofThisMachine.includes(id))
       .map(({ id, subject }) =>
-        about(id, subject).skipped("not looked at: the configuration says where it is"),
+        about(id, subject).skipped("not checked: the configuration says where it is"),
       );
     return [...findings, ...checkBuild(), ...(await Promise.all(here)).flat(), ...skipped];
   }

@@ -37,7 +37,7 @@ export async function reportOf(stack: string, wishes: Wishes): Promise<JsonRepor
 export async function reportAmongOthers(stack: string, wishes: Wishes): Promise<JsonReport> {
   const place = { project: projectName(), stack };
   const skipped = (why: string) =>
-    asReport(place, [about("stack-reach", `stack ${stack}`).skipped(`not looked at: ${why}`)]);
+    asReport(place, [about("stack-reach", `stack ${stack}`).skipped(`not checked: ${why}`)]);
   let report;
   try {
     report = await reportOf(stack, wishes);

@@ -128,7 +128,7 @@ test("tokens that are not taken; rights that cannot be asked", async () => {
   expect(new Set(skipped.map(([, { found }]) => found))).toEqual(
     new Set(
       ["Vault", "GitLab", "rotation project"].map(
-        (one) => `not looked at: see the line about ${one}`,
+        (one) => `not checked: see the line about ${one}`,
       ),
     ),
   );

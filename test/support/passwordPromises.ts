@@ -339,7 +339,7 @@ export function wrongStop(
         ? undefined
         : alarm;
     case "nothing-works":
-      // A pending is not looked at again and again: its change may come to effect after the last look.
+      // A pending is not checked again and again: its change may come to effect after the last look.
       return isPending(world, wish, live) && facts.refusals.has(live)
         ? undefined
         : whereLive(world, wish, isCrowd) === "older"

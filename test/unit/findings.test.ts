@@ -7,7 +7,7 @@ const ok = about("tool.node", "node").ok("20.19.0");
 const warning = about("vault.token", "Vault token").warning("ends in 5m0s");
 const problem = about("build", "dist/").problem("is missing:\nrotate.mjs", "npm run build");
 const skipped = ["mount", "policies", "roles"].map((subject) =>
-  about("x", subject).skipped("not looked at: see the line about Vault"),
+  about("x", subject).skipped("not checked: see the line about Vault"),
 );
 
 test.each([
@@ -40,7 +40,7 @@ test("numbers are spelt as numbers are", () => {
 test("what was skipped for one reason is one line, and counted", () => {
   expect(table([ok, ...skipped]).split("\n")).toEqual([
     "ok      node   20.19.0",
-    "skipped mount  not looked at: see the line about Vault (nor policies, roles)",
+    "skipped mount  not checked: see the line about Vault (nor policies, roles)",
     "",
     "0 problems, 0 warnings, 3 skipped",
   ]);

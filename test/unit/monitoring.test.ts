@@ -94,7 +94,7 @@ describe("what is told", () => {
       return [news.begun.length, news.over.length];
     });
   }
-  const skipped = about("token", "tokens").skipped("not looked at: see the line about Vault");
+  const skipped = about("token", "tokens").skipped("not checked: see the line about Vault");
   const down = about("vault", "Vault").problem("is sealed");
 
   test("is new once and over once", () => {

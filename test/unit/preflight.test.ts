@@ -516,7 +516,7 @@ describe("rights that the token lacks", () => {
 });
 
 describe("what this change adds, and a token that previews may not see", () => {
-  test("is a warning, not looked at yet", async () => {
+  test("is a warning, not checked yet", async () => {
     const denied = { status: 403, body: { errors: ["1 error occurred: * permission denied"] } };
     const vault = {
       ...ours,
@@ -530,8 +530,8 @@ describe("what this change adds, and a token that previews may not see", () => {
     const gitlab = { "projects/payments%2Fapi": undefined };
     const { warnings, groupIds, claims } = await look(vault, keys, { isPreview: true, gitlab });
     expect(warnings).toEqual([
-      "group new not looked at yet: Vault denies GET identity/group/name/new (403): the token's policies do not allow it",
-      "consumer api not looked at yet: project payments/api is not there, or not shown to this token's user",
+      "group new not checked yet: Vault denies GET identity/group/name/new (403): the token's policies do not allow it",
+      "consumer api not checked yet: project payments/api is not there, or not shown to this token's user",
     ]);
     expect([groupIds.size, claims.size]).toEqual([0, 0]);
     expect(await problems(vault, { adminGroups: ["new"] })).toHaveLength(1);

@@ -46,7 +46,7 @@ const states = Object.keys(stateNames) as State[];
 function counts(findings: readonly Finding[]): string {
   const items = states.map((state) => {
     const count = findings.filter((finding) => finding.state === state).length;
-    return `<li class="${state}"><strong data-count="${state}">${count}</strong> ${stateNames[state]}</li>`;
+    return `<li class="${state}"><strong data-count="${state}">${count}</strong> ${count === 1 ? state : stateNames[state]}</li>`;
   });
   return `<ul class="counts">${items.join("")}</ul>`;
 }
@@ -140,11 +140,12 @@ body { margin: 0 auto; padding: 1rem; max-width: 72rem; background: var(--ground
 .wrong li { margin-bottom: .6rem; color: var(--text); } .state { font-weight: bold; }
 .wrong .problem .state, .gap-key { color: var(--problem); } .wrong .warning .state { color: var(--warning); }
 code { padding: .1rem .3rem; border: 1px solid var(--line); border-radius: .2rem; }
-.wide { overflow-x: auto; } table { border-collapse: collapse; }
+.wide { overflow-x: auto; overflow-wrap: normal; } table { border-collapse: collapse; }
 th, td { padding: .2rem .8rem .2rem 0; border-bottom: 1px solid var(--line); text-align: left; font-weight: normal; }
 thead th { color: var(--soft); }
-figure { margin: 0 0 1rem; } figcaption { font-weight: bold; } svg { display: block; width: 100%; height: 2.5rem; }
-svg .bar { fill: var(--ok); opacity: .55; } svg .gap { fill: var(--problem); opacity: .7; }
-svg .missed { stroke: var(--problem); } svg .now { stroke: var(--text); } svg .next { stroke: var(--soft); }
+figure { margin: 0 0 1rem; } figcaption { font-weight: bold; } svg { display: block; width: 100%; height: 2.5rem; overflow: visible; }
+svg .bar { fill: var(--ok); } svg .gap { fill: var(--problem); }
+svg rect { stroke: var(--ground); stroke-width: 1; vector-effect: non-scaling-stroke; }
+svg .missed { fill: none; stroke: var(--problem); stroke-width: 2; vector-effect: non-scaling-stroke; } svg .now { stroke: var(--text); } svg .next { stroke: var(--soft); }
 svg .axis { stroke: var(--line); } svg line { vector-effect: non-scaling-stroke; stroke-width: 2; }
 `;

@@ -73,8 +73,9 @@ export function timeline(account: string, findings: readonly Finding[], now: num
   const end = Math.max(now, ...next, ...had.map(({ to }) => (Number.isFinite(to) ? to : now)));
   const x = (time: number) =>
     Math.round(((Math.min(time, end) - first.from) / (end - first.from || 1)) * width * 10) / 10;
+  const wide = ({ from, to }: Stretch) => Math.max(1, Math.round((x(to) - x(from)) * 10) / 10);
   const box = (kind: string, { from, to }: Stretch) =>
-    `<rect class="${kind}" x="${x(from)}" y="12" width="${Math.max(1, x(to) - x(from))}" height="16"><title>${timeText(from)} to ${Number.isFinite(to) ? timeText(to) : "no end"}</title></rect>`;
+    `<rect class="${kind}" x="${x(from)}" y="12" width="${wide({ from, to })}" height="16"><title>${timeText(from)} to ${Number.isFinite(to) ? timeText(to) : "no end"}</title></rect>`;
   const mark = (kind: string, time: number, top: number, bottom: number) =>
     `<line class="${kind}" x1="${x(time)}" x2="${x(time)}" y1="${top}" y2="${bottom}"><title>${timeText(time)}</title></line>`;
   const cross = (time: number) =>

@@ -1,33 +1,31 @@
-import { adopt } from "./adopt";
-import { check } from "./check";
+import { createRequire } from "node:module";
 import type { Command } from "./command";
-import { doctor } from "./doctor";
-import { firstRun } from "./firstRun";
-import { handOver } from "./handOver";
-import { notify } from "./notify";
-import { policy } from "./policy";
-import { renew } from "./renew";
-import { review } from "./review";
-import { rotate } from "./rotate";
-import { verify } from "./verify";
 
-const commands: Readonly<Record<string, Command>> = {
-  "hand-over": handOver,
-  check,
-  doctor,
-  verify,
-  "first-run": firstRun,
-  rotate,
-  renew,
-  notify,
-  policy,
-  review,
-  adopt,
+const load = createRequire(__filename);
+
+/** The commands, and each one's file, which exports it under the file's own name. */
+const files: Readonly<Record<string, string>> = {
+  "hand-over": "handOver",
+  check: "check",
+  doctor: "doctor",
+  verify: "verify",
+  "first-run": "firstRun",
+  rotate: "rotate",
+  renew: "renew",
+  notify: "notify",
+  policy: "policy",
+  review: "review",
+  adopt: "adopt",
 };
 
-const helpText = `Usage: npx apisec-credentials <command> --stack prod
-${Object.entries(commands)
-  .map(([name, { summary }]) => `  ${name.padEnd(11)}${summary}`)
+/** Loaded where it is called for: a command needs little of what the others do. */
+function commandIn(file: string): Command {
+  return (load(`./${file}`) as Record<string, Command>)[file]!;
+}
+
+const helpText = () => `Usage: npx apisec-credentials <command> --stack prod
+${Object.entries(files)
+  .map(([name, file]) => `  ${name.padEnd(11)}${commandIn(file).summary}`)
   .join("\n")}
 Each says with --help how it is called. In this package's own checkout: npm run <command> -- --stack prod`;
 
@@ -43,14 +41,14 @@ export function main([name = "", ...args]: string[]): void {
 }
 
 async function runCommand(name: string, args: string[]): Promise<number> {
-  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  const command = Object.hasOwn(files, name) ? commandIn(files[name]!) : undefined;
   const asksForHelp = ["--help", "-h"].some((option) => args.includes(option));
   if (command === undefined) {
     if (["--help", "-h", "help"].includes(name)) {
-      console.log(helpText);
+      console.log(helpText());
       return 0;
     }
-    throw new Error(name === "" ? helpText : `Unknown command '${name}'\n${helpText}`);
+    throw new Error(name === "" ? helpText() : `Unknown command '${name}'\n${helpText()}`);
   }
   if (asksForHelp) {
     console.log(`Usage: ${command.usage}`);

@@ -6,7 +6,7 @@ import { ageOf } from "../checks/passwords";
 import { span } from "../checks/time";
 import { worldOf } from "../checks/world";
 import { callersVault } from "../clients/callers";
-import { withGenerations } from "../config/stackFiles";
+import { withGenerations } from "../config/generations";
 import type { Account } from "../config/settings";
 import { eachOf } from "../core/eachOf";
 import { printed } from "../core/printed";

@@ -1,11 +1,10 @@
-import { isMap, isScalar, isSeq, parse, parseDocument } from "yaml";
-import type { YAMLMap } from "yaml";
+import { CORE_SCHEMA, load } from "js-yaml";
 import { isObject } from "../net/http";
 
 /** A file of a Pulumi program, as an object; one that is no YAML, or no object, says nothing. */
 export function readYaml(text: string): Record<string, unknown> {
   try {
-    const content: unknown = parse(text, { schema: "core", logLevel: "error" });
+    const content = load(text, { schema: CORE_SCHEMA });
     return isObject(content) ? content : {};
   } catch {
     return {};
@@ -61,56 +60,4 @@ function isEncrypted(value: unknown): boolean {
   if (typeof value["secure"] === "string") return true;
   const inner = Object.values(value);
   return inner.length > 0 && inner.every(isEncrypted);
-}
-
-/**
- * A stack's file with these accounts' `passwordGeneration`, by account name; every other character stays. Throws
- * where an account does not stand in the file.
- */
-export function withGenerations(
-  text: string,
-  project: string,
-  generations: ReadonlyMap<string, number>,
-): string {
-  const accounts = parseDocument(text).getIn(["config", `${project}:accounts`]);
-  const items = isSeq(accounts) ? accounts.items.filter((item) => isMap(item)) : [];
-  const edits = [...generations].map(([name, generation]) => {
-    const account = items.find((item) => item.get("name") === name);
-    if (account === undefined) {
-      throw new Error(
-        `Account ${name} does not stand in the stack's file: raise its passwordGeneration to ${generation} where it stands.`,
-      );
-    }
-    return editOf(text, account, generation);
-  });
-  // From the end on, so that the places before it stay.
-  return edits
-    .sort((one, other) => other.start - one.start)
-    .reduce((all, { start, end, put }) => all.slice(0, start) + put + all.slice(end), text);
-}
-
-interface Edit {
-  start: number;
-  end: number;
-  put: string;
-}
-
-function editOf(text: string, account: YAMLMap, generation: number): Edit {
-  const rangeOf = (node: unknown) => (isScalar(node) ? node.range : undefined) ?? [0, 0];
-  const pair = (name: string) =>
-    account.items.find(({ key }) => isScalar(key) && key.value === name);
-  const old = pair("passwordGeneration");
-  if (old !== undefined) {
-    const [start, end] = rangeOf(old.value);
-    return { start, end, put: String(generation) };
-  }
-  // After the name, as that stands: between braces, or in a line of its own.
-  const [, end] = rangeOf(pair("name")?.value);
-  const put = `passwordGeneration: ${generation}`;
-  if (account.flow === true) return { start: end, end, put: `, ${put}` };
-  const [key] = rangeOf(pair("name")?.key);
-  const indent = " ".repeat(key - (text.lastIndexOf("\n", key) + 1));
-  const lineEnd = end + text.slice(end).search(/\r?\n|$/);
-  const newLine = /\r?\n/.exec(text)?.[0] ?? "\n";
-  return { start: lineEnd, end: lineEnd, put: `${newLine}${indent}${put}` };
 }

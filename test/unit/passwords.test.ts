@@ -1,7 +1,7 @@
 import { readMetadata } from "../../checks/keys";
 import { passwordFinding } from "../../checks/passwords";
 import { readConfig } from "../../config/readConfig";
-import { withGenerations } from "../../config/stackFiles";
+import { withGenerations } from "../../config/generations";
 import { printed } from "../../core/printed";
 import { project, sourceOf } from "../support/configSource";
 

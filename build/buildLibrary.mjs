@@ -9,15 +9,13 @@ import ts from "typescript";
 const { exports } = JSON.parse(await readFile("package.json", "utf8"));
 
 /** The sources behind package.json's `exports`, and the commands that its `bin` loads. */
-const sources = [...Object.values(exports), { default: "./dist/lib/cli/*.js" }].flatMap(
-  (entry) => {
-    const path = entry.default?.replace("./dist/lib/", "").replace(/js$/, "ts");
-    if (path === undefined) return [];
-    return path.includes("*")
-      ? ts.sys.readDirectory(dirname(path), [".ts"]).map((file) => relative(".", file))
-      : [path];
-  },
-);
+const sources = [...Object.values(exports), { default: "./dist/lib/cli/*.js" }].flatMap((entry) => {
+  const path = entry.default?.replace("./dist/lib/", "").replace(/js$/, "ts");
+  if (path === undefined) return [];
+  return path.includes("*")
+    ? ts.sys.readDirectory(dirname(path), [".ts"]).map((file) => relative(".", file))
+    : [path];
+});
 
 const out = await mkdtemp("dist/.lib-");
 try {

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import fc from "../support/fastCheck";
 import { markTexts, openSince, parseMark } from "../../core/mark";
 
 const versions = {

@@ -188,11 +188,9 @@ function usable(
  */
 function denied(what: string, text: string): VaultError {
   const isTokenUnknown = text === "permission denied" || text.includes("invalid token");
-  const why = isTokenUnknown
-    ? "the token is not valid: it is wrong, or has ended"
-    : text.includes("permission denied")
-      ? "the token's policies do not allow it"
-      : "the token is not valid, or its policies do not allow it";
+  let why = "the token is not valid, or its policies do not allow it";
+  if (text.includes("permission denied")) why = "the token's policies do not allow it";
+  if (isTokenUnknown) why = "the token is not valid: it is wrong, or has ended";
   return Object.assign(vaultError("denied", `Vault denies ${what} (403): ${why}`), {
     isTokenUnknown,
   });

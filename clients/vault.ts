@@ -345,7 +345,7 @@ export async function jwtLogin(
   return { token: auth["client_token"], leaseSeconds: Number(auth["lease_duration"] ?? 0) };
 }
 
-/** Ends the connection's own token. */
+/** Ends the own token. */
 export async function revokeSelf(vault: VaultConnection): Promise<void> {
   await vaultCall(vault, "POST", "auth/token/revoke-self", {});
 }

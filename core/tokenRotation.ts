@@ -67,7 +67,7 @@ export interface Met {
 
 const expiryMarginSeconds = 300;
 const maxWrites = 5;
-/** Two clocks that are well. */
+/** Two good clocks. */
 const clockSlackSeconds = 60;
 /** The run before may have written at its beginning, and this one at its end. */
 const longestRunSeconds = 15 * 60;

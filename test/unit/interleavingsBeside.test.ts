@@ -1,0 +1,19 @@
+import { holds, isFull, printTotals } from "../support/interleavings";
+import { explorationsOf, others, threes } from "../support/passwordScenarios";
+
+jest.setTimeout(isFull ? 3_600_000 : 300_000);
+afterAll(printTotals);
+
+const besides = others.flatMap((scenario) => explorationsOf(scenario, isFull ? 2 : 1));
+
+test.each(besides)(
+  "beside a rotation, with a changing account, moves and outside changes: %s",
+  (_, exploration) => holds(exploration),
+);
+
+// A minute each: one of the four is what `make test` has time for.
+const all = threes.flatMap((scenario) => explorationsOf(scenario, isFull ? 1 : 0));
+
+test.each(isFull ? all : all.slice(-1))("three runs at once: %s", (_, exploration) =>
+  holds(exploration),
+);

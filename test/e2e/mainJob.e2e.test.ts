@@ -13,6 +13,8 @@ let lab: TestLab;
 let stack: Stack;
 /** Everything that any command printed. */
 let output = "";
+/** What the first preview and the first `up` printed. */
+let firstOutput = "";
 const onOutput = (text: string) => {
   output += text;
 };
@@ -43,10 +45,17 @@ beforeAll(async () => {
   lab = await startTestLab();
   const { firstPasswords } = lab.world.secrets;
   stack = await lab.stack("dev", devConfig(lab.world), firstPasswords);
+  await stack.preview({ onOutput, onError: onOutput });
   await stack.up({ onOutput, onError: onOutput });
+  firstOutput = output;
 });
 
 afterAll(() => lab?.stop());
+
+test("the first preview and the first up of a new project show no error", () => {
+  expect(firstOutput).toContain("Resources:");
+  expect(firstOutput).not.toMatch(/\berrored\b|\berror:/);
+});
 
 test("both passwords are changed: the stored ones log in, the first ones do not", async () => {
   for (const name of ["admin", "scanner"]) {

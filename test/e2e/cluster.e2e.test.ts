@@ -12,7 +12,7 @@ import { passwordKeySettings } from "../../desired/keySettings";
 import { changePassword } from "../../core/passwordChange";
 import { startApisec } from "../../lab/apisec/server";
 import type { OpenBao } from "../../lab/openbao";
-import { run } from "../../lab/process";
+import { run, waitFor } from "../../lab/process";
 import { systemClock as clock } from "../../net/http";
 import { nodeSend } from "../../net/transport";
 import { startCluster } from "../support/cluster";
@@ -141,6 +141,17 @@ function change(name: string, outside: Outside, firstPassword: string) {
   );
 }
 
+/** A node that has just been started again does not know at once what was written meanwhile. */
+async function caughtUp(node: OpenBao, names: readonly string[]): Promise<void> {
+  const { store } = outsideAt(node);
+  for (const name of names) {
+    await waitFor(`${name} on the standby`, 60_000, async () => {
+      const { state } = await store.read(`${name}/password`);
+      return state === "found" ? true : undefined;
+    });
+  }
+}
+
 /** All nodes are up again, and one leads. */
 async function heal(killed?: OpenBao): Promise<void> {
   await killed?.restart();
@@ -241,7 +252,9 @@ test.each(rotations)(
       }),
     );
     writeFileSync(join(dir, "accounts"), `${names.join("\n")}\n`);
-    const { address } = await cluster.standby();
+    const standby = await cluster.standby();
+    await caughtUp(standby, names);
+    const { address } = standby;
     const env = {
       PATH: process.env["PATH"],
       VAULT_ADDR: address,

@@ -214,15 +214,16 @@ export const threes: Scenario[] = [
 
 /**
  * The scenario with at most `faults` faults, twice: it is not known whether a new password ends the
- * tokens issued before it.
+ * tokens issued before it. Where it does, `faultsWhereTokensEnd`.
  */
 export function explorationsOf(
   scenario: Scenario,
   faults: number,
+  faultsWhereTokensEnd = faults,
 ): [title: string, exploration: Exploration<Facts>][] {
   return [false, true].map((resetEndsTokens) => [
     titleOf(scenario, resetEndsTokens),
-    explorationOf(scenario, resetEndsTokens, faults),
+    explorationOf(scenario, resetEndsTokens, resetEndsTokens ? faultsWhereTokensEnd : faults),
   ]);
 }
 

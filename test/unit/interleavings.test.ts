@@ -10,7 +10,7 @@ const isLargest = ({ late, wishes }: Scenario) =>
   late?.[0] === "pending-1" && wishes.every(({ generation }) => generation === 2);
 
 const cases = pairs.flatMap((scenario) =>
-  explorationsOf(scenario, isFull ? 2 : isLargest(scenario) ? 0 : 1),
+  isFull ? explorationsOf(scenario, 2) : explorationsOf(scenario, isLargest(scenario) ? 0 : 1, 0),
 );
 
 test.each(cases)("two runs at once: %s", (_, exploration) => holds(exploration));

@@ -1,6 +1,7 @@
 import { openMetrics, tokenMetrics } from "../core/openMetrics";
 import type { Metric } from "../core/openMetrics";
 import type { Finding } from "./finding";
+import { timeOf } from "./keys";
 import type { JsonReport } from "./report";
 
 /** What is known of these stacks as OpenMetrics text: names and labels of contract, no foreign text in any. */
@@ -111,6 +112,6 @@ function numberOf(value: unknown): number | undefined {
 }
 
 function secondsOf(value: unknown): number | undefined {
-  const time = typeof value === "string" ? Date.parse(value) : Number.NaN;
-  return Number.isNaN(time) ? undefined : time / 1000;
+  const time = timeOf(value);
+  return time === undefined ? undefined : time / 1000;
 }

@@ -26,7 +26,7 @@ async function refusedUp(...options: string[]): Promise<string> {
   return textOf(result);
 }
 
-/** What a preview after a refresh would mend: `update rotation-vault-addr: value`, … */
+/** What a preview after a refresh would restore: `update rotation-vault-addr: value`, … */
 async function drift(): Promise<string[]> {
   const { steps } = JSON.parse(await pulumi("preview", "--refresh", "--json")) as {
     steps: { op: string; urn: string; diffReasons?: string[] }[];
@@ -95,7 +95,7 @@ beforeAll(async () => {
 
 afterAll(() => lab?.stop());
 
-test("edited by hand: preview --refresh names each thing, up mends it and nothing else", async () => {
+test("edited by hand: preview --refresh names each thing, up restores it and nothing else", async () => {
   const before = await everything();
   await gitlab("PUT", `variables/VAULT_ADDR${scope}`, { value: "https://vault.evil.example" });
   await gitlab("PUT", `pipeline_schedules/${await scheduleId()}`, {

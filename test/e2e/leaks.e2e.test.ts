@@ -296,8 +296,8 @@ describe("servers that put into their answers what they were sent", () => {
     });
     expect(struck()).toBeGreaterThan(0);
     // Settings that are not as declared are set.
-    const mended = place === "settings of Vault's key read" && kind === "200 in an odd shape";
-    expect(answer.error?.message ?? "").toMatch(mended ? /^$/ : /./);
+    const repaired = place === "settings of Vault's key read" && kind === "200 in an odd shape";
+    expect(answer.error?.message ?? "").toMatch(repaired ? /^$/ : /./);
     expectNoSecretIn(JSON.stringify(answer));
   });
 

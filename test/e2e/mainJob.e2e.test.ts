@@ -120,7 +120,7 @@ test("the schedule's job logs in by ID token and rotates the token", async () =>
   expect(audit).toContain('"pipeline_id"');
 });
 
-test("refresh finds nothing to mend after a rotation", async () => {
+test("refresh finds nothing to restore after a rotation", async () => {
   await stack.refresh({ onOutput });
   const preview = await stack.preview({ expectNoChanges: true, onOutput });
   expect(Object.keys(preview.changeSummary)).toEqual(["same"]);

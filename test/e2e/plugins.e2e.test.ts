@@ -122,7 +122,7 @@ test("secrets are nowhere in the state", () => {
   expect(state).not.toContain(bao.rootToken);
 });
 
-test("drift made by hand shows, and the next up mends it", async () => {
+test("drift made by hand shows, and the next up restores it", async () => {
   await askVault("PUT", "auth/gitlab/role/rotator", {
     user_claim: "project_id",
     role_type: "jwt",
@@ -202,8 +202,8 @@ test("a group has our policy beside its own, whatever is done to it by hand", as
   expect(await policies()).toEqual(["developer", "own"]);
   await stack.preview({ refresh: true, expectNoChanges: true });
   await askVault("POST", path, { policies: ["theirs"] });
-  const mended = await up({}, { refresh: true });
-  expect(mended.summary.resourceChanges).toEqual({ update: 1, same: 9 });
+  const restored = await up({}, { refresh: true });
+  expect(restored.summary.resourceChanges).toEqual({ update: 1, same: 9 });
   expect(await policies()).toEqual(["developer", "theirs"]);
   const removed = await up({ groupId: undefined });
   expect(removed.summary.resourceChanges).toEqual({ delete: 1, same: 9 });

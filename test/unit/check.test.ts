@@ -447,7 +447,7 @@ describe("the report", () => {
   const many = (state: Finding["state"], count: number): Finding[] =>
     Array.from({ length: count }, (_, index) => ({
       ...{ id: "token", subject: `token a-${index}`, state, found: "<it>", values: {} },
-      ...(state === "ok" ? {} : { fix: "mend & go" }),
+      ...(state === "ok" ? {} : { fix: "fix & go" }),
     }));
 
   test("shows twenty of a kind and counts the others; every one is in the JUnit report", () => {
@@ -460,7 +460,7 @@ describe("the report", () => {
     const report = checkReport(findings);
     expect(report).toContain('<testsuite name="check" tests="46" failures="25"');
     expect(report).toContain(
-      'name="token a-24" time="0.000"><failure message="&lt;it&gt;. mend &amp; go"/>',
+      'name="token a-24" time="0.000"><failure message="&lt;it&gt;. fix &amp; go"/>',
     );
   });
 });

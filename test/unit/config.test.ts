@@ -225,7 +225,7 @@ describe("a configuration that is right", () => {
 
 const reader = { name: "api", project: "payments/api" };
 
-/** The text of a problem up to its remedy, and the command that mends it. */
+/** The text of a problem up to its remedy, and the command that fixes it. */
 const wrong: [string, Record<string, unknown>, string, string][] = [
   [
     "no accounts",

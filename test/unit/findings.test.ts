@@ -21,7 +21,7 @@ test.each([
   expect(exitCodeOf(findings)).toBe(code);
 });
 
-test("a line a finding, in columns, with what mends it below", () => {
+test("a line a finding, in columns, with what fixes it below", () => {
   expect(table([ok, warning, problem]).split("\n")).toEqual([
     "ok      node         20.19.0",
     "warning Vault token  ends in 5m0s",

@@ -1,7 +1,6 @@
 import type { Account, Settings } from "../config/settings";
 import { encodePath } from "../clients/vault";
 import { differences } from "../core/differences";
-import { eachOf } from "../core/eachOf";
 import { passwordKey, tokenKey } from "../core/passwordRecord";
 import { passwordKeySettings, tokenKeySettings } from "../desired/keySettings";
 import { timeoutMinutes } from "../desired/roles";
@@ -12,10 +11,10 @@ import { about } from "./finding";
 import type { Finding } from "./finding";
 import { keyState } from "./keys";
 import type { KeyState } from "./keys";
+import { inOrder } from "./inOrder";
 import { span, timeText } from "./time";
 import type { World } from "./world";
 
-const requestsAtOnce = 8;
 /** Between a version's own times and what they should be: Vault's clock, and a second that was rounded. */
 const slackMs = 60_000;
 const mostVersions = 10;
@@ -27,12 +26,11 @@ export async function ofKeys(
   keyOf: (account: Account) => string | undefined,
   judge: (account: Account, state: KeyState) => Finding[],
 ): Promise<Finding[]> {
-  const rows: Finding[][] = [];
-  await eachOf([...world.settings.accounts.entries()], requestsAtOnce, async ([index, account]) => {
+  const rows = await inOrder(world.settings.accounts, async (account) => {
     const key = keyOf(account);
-    if (key === undefined) return;
+    if (key === undefined) return [];
     const it = about(id, `${id} ${account.name}`, account.name);
-    rows[index] = await askVault(world, it, async () => judge(account, await keyState(world, key)));
+    return askVault(world, it, async () => judge(account, await keyState(world, key)));
   });
   return rows.flat();
 }
@@ -90,10 +88,9 @@ export async function checkFirstPasswords(world: World): Promise<Finding[]> {
       "has no password in Vault and no first password in config",
       `hand over what APIsec mailed with \`${print.own("hand-over", { options: `--account ${account.name}` })}\`, or set it with \`${print.pulumi(`config set --secret --path 'firstPasswords.${account.name}'`)}\``,
     );
-  const rows: Finding[][] = [];
-  await eachOf([...settings.accounts.entries()], requestsAtOnce, async ([index, account]) => {
-    if (needsNone(account)) return;
-    rows[index] = await askVault(world, of(account), async () => {
+  const rows = await inOrder(settings.accounts, async (account) => {
+    if (needsNone(account)) return [];
+    return askVault(world, of(account), async () => {
       const isRecorded =
         mountExists && (await keyState(world, passwordKey(account.name))).versions.length > 0;
       return isRecorded ? [] : [missing(account)];

@@ -1,13 +1,11 @@
 import { encodePath } from "../clients/vault";
-import { eachOf } from "../core/eachOf";
 import { policyName } from "../desired/names";
 import { groupNames } from "../desired/policyValues";
 import { askVault } from "./attempt";
 import { about } from "./finding";
 import type { Finding } from "./finding";
+import { inOrder } from "./inOrder";
 import type { World } from "./world";
-
-const requestsAtOnce = 8;
 
 function lookAtGroup({ look }: World, name: string): ReturnType<World["look"]> {
   return look(`identity/group/name/${encodePath(name)}`);
@@ -16,11 +14,9 @@ function lookAtGroup({ look }: World, name: string): ReturnType<World["look"]> {
 /** The identity groups that are given policies: there, each named in one way, and after an `up` with their policies. */
 export async function checkGroups(world: World): Promise<Finding[]> {
   const names = groupNames(world.settings);
-  const findings: Finding[][] = [];
-  await eachOf([...names.entries()], requestsAtOnce, async ([index, name]) => {
-    const it = about("group", `group ${name}`);
-    findings[index] = await askVault(world, it, async () => [await groupFinding(world, name)]);
-  });
+  const findings = await inOrder(names, (name) =>
+    askVault(world, about("group", `group ${name}`), async () => [await groupFinding(world, name)]),
+  );
   return [...findings.flat(), ...(await twins(world))];
 }
 
@@ -70,12 +66,13 @@ async function twins(world: World): Promise<Finding[]> {
 
 /** Ids of the identity groups in config, by name; of those only that Vault shows. */
 export async function groupIdsOf(world: World): Promise<Map<string, string>> {
-  const ids = new Map<string, string>();
-  const names = groupNames(world.settings);
-  await eachOf(names, requestsAtOnce, async (name) => {
-    const group = await lookAtGroup(world, name).catch(() => undefined);
-    if (typeof group?.["id"] === "string") ids.set(name, group["id"]);
-  });
   // As config names them: what is registered for each has an order of its own.
-  return new Map(names.flatMap((name) => (ids.has(name) ? [[name, ids.get(name) ?? ""]] : [])));
+  const ids = await inOrder(
+    groupNames(world.settings),
+    async (name): Promise<[string, string][]> => {
+      const group = await lookAtGroup(world, name).catch(() => undefined);
+      return typeof group?.["id"] === "string" ? [[name, group["id"]]] : [];
+    },
+  );
+  return new Map(ids.flat());
 }

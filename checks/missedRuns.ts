@@ -1,10 +1,10 @@
 import type { Settings } from "../config/settings";
-import { eachOf } from "../core/eachOf";
 import { tokenKey } from "../core/passwordRecord";
 import { lastRuns } from "../desired/schedule";
 import { about } from "./finding";
 import type { Finding } from "./finding";
 import { scheduleOf } from "./gitlabFacts";
+import { inOrder } from "./inOrder";
 import { keyState, timeOf } from "./keys";
 import { timeText } from "./time";
 import type { World } from "./world";
@@ -13,7 +13,6 @@ import type { World } from "./world";
 const mostRuns = 10;
 /** How long after its time a run may write: GitLab starts it late, it waits for a runner, and takes its time. */
 const windowMs = 3_600_000;
-const requestsAtOnce = 8;
 
 /** A run of the schedule: what is written from `at` on and before `end` is its work. Milliseconds since 1970. */
 export interface ScheduledRun {
@@ -72,14 +71,13 @@ export async function checkMissedRuns(world: World): Promise<Finding[]> {
   const runs = runsUntil(settings, now);
   const schedule = await scheduleOf(world).catch(() => undefined);
   const changedAt = timeOf(schedule?.["updated_at"]);
-  const rows: Finding[] = [];
-  await eachOf([...published.entries()], requestsAtOnce, async ([index, { name }]) => {
+  const rows = await inOrder(published, async ({ name }) => {
     // What cannot be read, and a token that is not there, is said where the tokens are.
     const state = await keyState(world, tokenKey(name)).catch(() => undefined);
     const writes = state?.versions.map(({ createdAt }) => createdAt) ?? [];
-    if (writes.length === 0) return;
+    if (writes.length === 0) return [];
     const seen = runsSeen(runs, writes, changedAt ?? 0, now);
-    rows[index] = runsFinding(world, name, seen, Math.max(...writes), changedAt !== undefined);
+    return [runsFinding(world, name, seen, Math.max(...writes), changedAt !== undefined)];
   });
   return rows.flat();
 }

@@ -1,6 +1,5 @@
 import type { Account } from "../config/settings";
 import { apisecAt } from "../clients/apisec";
-import { eachOf } from "../core/eachOf";
 import { isAdminToken, readToken, sameUser } from "../core/jwt";
 import { tokenKey } from "../core/passwordRecord";
 import { foreignText } from "../core/redact";
@@ -8,10 +7,10 @@ import { kvStore } from "../clients/vault";
 import { attempt } from "./attempt";
 import { about } from "./finding";
 import type { Finding } from "./finding";
+import { inOrder } from "./inOrder";
 import { timeText } from "./time";
 import type { World } from "./world";
 
-const atOnce = 8;
 const tries = 2;
 
 /** Reads the published tokens, with the developers' rights, and tries each at APIsec; nothing where that is not asked. */
@@ -25,12 +24,11 @@ export async function checkPublishedTokens({
   if (send === undefined) return [];
   const store = kvStore(vault, settings.mount);
   const published = settings.accounts.filter(({ publishToken }) => publishToken);
-  const rows: Finding[][] = [];
-  await eachOf([...published.entries()], atOnce, async ([index, account]) => {
+  const rows = await inOrder(published, async (account) => {
     const { name } = account;
     const it = about("token-at-apisec", `token ${name} at APIsec`, name);
     const fix = print.own("rotate", { options: `--account ${name}` });
-    rows[index] = await attempt(
+    return attempt(
       it,
       async () => {
         const read = await store.read(tokenKey(name));

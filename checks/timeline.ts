@@ -1,5 +1,6 @@
 import type { Finding } from "./finding";
 import { escaped } from "./html";
+import { timeOf } from "./keys";
 import { span, timeText } from "./time";
 
 /** Times in milliseconds since 1970. */
@@ -19,10 +20,9 @@ export interface TokenHistory {
 /** All times that a finding's values name like this one: `missed_1`, `missed_2` and so on. */
 function timesOf(finding: Finding | undefined, name: RegExp): number[] {
   const entries = Object.entries(finding?.values ?? {});
-  const times = entries.flatMap(([key, value]) =>
-    name.test(key) && typeof value === "string" ? [Date.parse(value)] : [],
-  );
-  return times.filter((time) => !Number.isNaN(time)).sort((one, other) => one - other);
+  return entries
+    .flatMap(([key, value]) => (name.test(key) ? (timeOf(value) ?? []) : []))
+    .sort((one, other) => one - other);
 }
 
 /**

@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { passwordOf } from "../checks/accounts";
+import { inOrder } from "../checks/inOrder";
 import { keyState } from "../checks/keys";
 import type { KeyState } from "../checks/keys";
 import { ageOf } from "../checks/passwords";
@@ -8,7 +9,6 @@ import { worldOf } from "../checks/world";
 import { callersVault } from "../clients/callers";
 import { withGenerations } from "../config/generations";
 import type { Account } from "../config/settings";
-import { eachOf } from "../core/eachOf";
 import { printed } from "../core/printed";
 import { runner, stackFilePath } from "../desired/packageFolder";
 import { calledFor, parsed } from "./command";
@@ -19,8 +19,6 @@ const usage = `${calledFor.own("renew", { options: "--due" })}        every acco
        ${calledFor.own("renew", { options: "--account scanner …" })}
 Raises passwordGeneration of these accounts in the stack's file, so that the next \`pulumi up\` changes their passwords:
 a merge request shows what will happen. Ages are read in Vault, with the monitor's or deployer's token; no secret.`;
-
-const requestsAtOnce = 8;
 
 export const renew: Command = {
   summary: "have passwords changed by the next `pulumi up`: those that are due",
@@ -59,17 +57,9 @@ async function raise(stack: string, named: readonly string[] | undefined): Promi
   const vault = callersVault(settings);
   const world = worldOf({ time: "after", settings, vault, gitlab: undefined, stack });
   const looked = accounts.filter(({ name }) => named?.includes(name) ?? true);
-  const states = new Map<Account, KeyState>();
-  await eachOf(looked, requestsAtOnce, async (account) => {
-    states.set(account, await keyState(world, passwordOf(account)));
-  });
-  const rows = looked.map((account) =>
-    rowOf(
-      account,
-      states.get(account),
-      named === undefined ? passwordMaxAge : undefined,
-      world.now,
-    ),
+  const maxAge = named === undefined ? passwordMaxAge : undefined;
+  const rows = await inOrder(looked, async (account) =>
+    rowOf(account, await keyState(world, passwordOf(account)), maxAge, world.now),
   );
   const raised = new Map(
     rows.flatMap(({ name, generation }) => (generation === undefined ? [] : [[name, generation]])),
@@ -87,11 +77,11 @@ async function raise(stack: string, named: readonly string[] | undefined): Promi
 /** What becomes of one account; `maxAge` in seconds: only where its password is older. */
 function rowOf(
   { name, passwordGeneration }: Account,
-  state: KeyState | undefined,
+  state: KeyState,
   maxAge: number | undefined,
   now: number,
 ): { name: string; generation?: number; line?: string } {
-  if (state?.newest === undefined) {
+  if (state.newest === undefined) {
     const line = `${name}  has no record in Vault yet`;
     return maxAge === undefined ? { name, line } : { name };
   }

@@ -41,7 +41,7 @@ export = async () => {
       (consumer) => new TokenConsumer(consumer.name, { ...consumer, backend: rotation.authPath }),
     );
   const made = serviceAccounts(accounts, [...store.ready, rotation, ...groups, ...consumers]);
-  const lists = accountList("rotation", project, gitlab.variables, made);
+  const lists = accountList("rotation", project, gitlab, made);
   if (settings.firstRun !== "off" && gitlab.schedule.active) {
     firstRun("first-run", {
       stack: settings.stack,

@@ -16,6 +16,7 @@ import { checkMoved } from "./moved";
 import { checkPasswords, checkVerifications } from "./passwords";
 import { checkPolicies } from "./policies";
 import { checkOverride, checkProject, isProjectOpen } from "./project";
+import { checkForeignVariables } from "./projectVariables";
 import { checkPublishedTokens } from "./publishedTokens";
 import { checkRoles } from "./roles";
 import type { Check, Gates } from "./run";
@@ -74,6 +75,7 @@ export const checks: readonly Check[] = [
   check("branch", "branch", always, "rotation project", checkBranch),
   check("project-files", "project files", untilUp, "rotation project", checkForeignFiles),
   check("project-files", "project files", after, "rotation project", checkFiles),
+  check("project-variable", "CI variables", untilUp, "rotation project", checkForeignVariables),
   check("schedule", "schedules", before, "rotation project", checkSchedulesOn),
   check("schedule", "schedule", after, "rotation project", checkSchedule),
   check("moved", "moved mounts", untilUp, "rotation project", checkMoved),

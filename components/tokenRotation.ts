@@ -34,23 +34,42 @@ function ciVariable(
   );
 }
 
-/** The variable that names the accounts to rotate, written once all of them have their passwords. */
-export function accountList(
+function repositoryFile(
   name: string,
   project: RotationProject,
-  variables: readonly CiVariable[],
-  accounts: readonly pulumi.Resource[],
-): pulumi.Resource[] {
-  return variables.filter(namesAccounts).map((variable) =>
-    ciVariable(name, project, variable, {
-      dependsOn: [...accounts],
-      // The accounts wait for the component: this variable cannot be in it any more.
-      aliases: [{ parent: pulumi.createUrn(name, "apisec:index:TokenRotation") }],
-    }),
+  { kind, path, retained, ...file }: ProjectFile,
+  opts: pulumi.CustomResourceOptions,
+): gitlab.RepositoryFile {
+  return new gitlab.RepositoryFile(
+    `${name}-${kind}`,
+    { project: project.id, filePath: path, ...file, encoding: "text", overwriteOnCreate: true },
+    { ...opts, retainOnDelete: retained },
   );
 }
 
+/**
+ * The variable, or for many accounts the file, that names the accounts to rotate: written once all of them have their
+ * passwords.
+ */
+export function accountList(
+  name: string,
+  project: RotationProject,
+  { variables, files = [] }: Pick<Wanted, "variables" | "files">,
+  accounts: readonly pulumi.Resource[],
+): pulumi.Resource[] {
+  const opts = {
+    dependsOn: [...accounts],
+    // The accounts wait for the component: the list cannot be in it any more.
+    aliases: [{ parent: pulumi.createUrn(name, "apisec:index:TokenRotation") }],
+  };
+  return [
+    ...variables.filter(namesAccounts).map((variable) => ciVariable(name, project, variable, opts)),
+    ...files.filter(listsAccounts).map((file) => repositoryFile(name, project, file, opts)),
+  ];
+}
+
 const namesAccounts = ({ key }: CiVariable) => key === "APISEC_ACCOUNTS";
+const listsAccounts = ({ kind }: ProjectFile) => kind === "accounts";
 
 /** The GitLab side: the schedule that rotates the tokens, its job, and the job's login at Vault. */
 export class TokenRotation extends pulumi.ComponentResource {
@@ -62,11 +81,11 @@ export class TokenRotation extends pulumi.ComponentResource {
 
   constructor(name: string, args: TokenRotationArgs, opts?: pulumi.ComponentResourceOptions) {
     super("apisec:index:TokenRotation", name, {}, opts);
-    const project = args.project.id;
+    const files = args.files.filter((file) => !listsAccounts(file));
     const schedule = new gitlab.PipelineSchedule(
       name,
-      { project, ...args.schedule, takeOwnership: true },
-      { parent: this, dependsOn: this.createFiles(name, project, args.files) },
+      { project: args.project.id, ...args.schedule, takeOwnership: true },
+      { parent: this, dependsOn: this.createFiles(name, args.project, files) },
     );
     this.scheduleId = schedule.pipelineScheduleId;
     const variables = args.variables.filter((variable) => !namesAccounts(variable));
@@ -90,19 +109,14 @@ export class TokenRotation extends pulumi.ComponentResource {
   /** Each file stands before the one that calls for it. Gives the last one. */
   private createFiles(
     name: string,
-    project: string,
+    project: RotationProject,
     files: readonly ProjectFile[],
   ): gitlab.RepositoryFile[] {
-    const made: gitlab.RepositoryFile[] = [];
-    for (const { kind, path, retained, ...file } of files) {
-      const one = new gitlab.RepositoryFile(
-        `${name}-${kind}`,
-        { project, filePath: path, ...file, encoding: "text", overwriteOnCreate: true },
-        { parent: this, dependsOn: made.slice(-1), retainOnDelete: retained },
-      );
-      made.push(one);
+    let last: gitlab.RepositoryFile[] = [];
+    for (const file of files) {
+      last = [repositoryFile(name, project, file, { parent: this, dependsOn: last })];
     }
-    return made.slice(-1);
+    return last;
   }
 
   private createVariables(

@@ -28,6 +28,8 @@ export interface PasswordWish {
   previousHost?: string | undefined;
   /** The name this account had in this stack before: its record is copied if the new name has none. */
   renamedFrom?: string | undefined;
+  /** The stack's name, for the commands that messages print. */
+  stack?: string | undefined;
   /** Whose stack this is, for the mark. */
   owner?: string | undefined;
   /** Why a record must be left alone whose mark names this owner, or none. */

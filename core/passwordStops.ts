@@ -48,7 +48,9 @@ export function observed({ hasWritten, logins }: Run): string {
 }
 
 export function firstPasswordCommand({ wish }: Pick<Run, "wish">): string {
-  return `\`pulumi config set --secret --path 'firstPasswords.${wish.name}'\``;
+  const { name, stack } = wish;
+  const ofStack = stack === undefined ? "" : ` --stack ${stack}`;
+  return `\`pulumi config set --secret --path 'firstPasswords.${name}'${ofStack}\``;
 }
 
 /** The command that names another owner in a record's mark, and keeps what else is in it. */
@@ -101,7 +103,7 @@ export function nothingWorks(run: Run, record: PasswordRecord | undefined): Erro
     run,
     "nothing-works",
     `cannot log in with the password${pending} in ${pathOf(run)}, version ${record.version}, nor with an older version's`,
-    "If another `pulumi up` of this account is at work, let it end and run this one again. If not, have APIsec's support reset the account, put the password they give you into firstPasswords, and run `pulumi up` again.",
+    `If another \`pulumi up\` of this account is at work, let it end and run this one again. If not, have APIsec's support reset the account, set the password they give you with ${firstPasswordCommand(run)}, and run \`pulumi up\` again.`,
   );
 }
 
@@ -111,7 +113,7 @@ export function loginsSpent(run: Run): Error {
     run,
     "logins-spent",
     `was refused ${run.logins.refused} logins at ${run.wish.host}, as many as one run may send`,
-    `${observed(run)}Wait 15 minutes, so that APIsec does not lock the account, and run \`pulumi up\` again: it tries the others that it knows. If none works, have APIsec's support reset the account and put the password they give you into firstPasswords.`,
+    `${observed(run)}Wait 15 minutes, so that APIsec does not lock the account, and run \`pulumi up\` again: it tries the others that it knows. If none works, have APIsec's support reset the account and set the password they give you with ${firstPasswordCommand(run)}.`,
   );
 }
 

@@ -105,6 +105,7 @@ async function ensure(
       previousHost: state?.host,
       renamedFrom: inputs.renamedFrom,
       minLifetimeSeconds: inputs.minLifetimeSeconds,
+      stack: inputs.owner?.stack,
       ...ownership(inputs, state),
     },
     {

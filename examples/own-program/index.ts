@@ -22,7 +22,7 @@ export = async () => {
   });
   // Passwords come last: by then what they need is known good.
   const made = serviceAccounts(wanted.accounts, [...store.ready, rotation]);
-  accountList("apisec", project, wanted.gitlab.variables, made);
+  accountList("apisec", project, wanted.gitlab, made);
   const published = made.find(({ token }) => token !== undefined);
 
   return { tokenPath: published?.token?.path, scheduleId: rotation.scheduleId };

@@ -1,12 +1,13 @@
-import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import type { Finding } from "../../checks/finding";
 import type { JsonReport } from "../../checks/report";
 import { tryRight } from "../../lab/access";
 import { run } from "../../lab/process";
 import { rotationProject, tokenWith } from "../../lab/world";
+import { followFix } from "../support/followFix";
 import { devConfig, startTestLab } from "../support/lab";
 import type { TestLab } from "../support/lab";
 
@@ -187,40 +188,10 @@ interface Break {
   restore?: () => Promise<unknown>;
 }
 
-/** A printed fix, run as it is printed: what is Vault's as Vault's admin, all else as the deployer. */
+/** A printed fix, run as it is printed. */
 async function follow(fix: string): Promise<void> {
-  const bin = join(lab.program, "bin");
-  mkdirSync(bin, { recursive: true });
-  const tools = {
-    vault: '#!/bin/sh\nexec bao "$@"\n',
-    glab: glabOf(`${lab.world.gitlab.url}/api/v4`, lab.world.secrets.gitlabToken),
-  };
-  for (const [name, text] of Object.entries(tools)) {
-    writeFileSync(join(bin, name), text);
-    chmodSync(join(bin, name), 0o755);
-  }
-  const { code, stdout, stderr } = await run("bash", ["--norc", "-euo", "pipefail", "-c", fix], {
-    cwd: lab.program,
-    env: {
-      ...lab.env,
-      ...{ PATH: [bin, lab.env["PATH"]].join(delimiter), PULUMI_SKIP_CONFIRMATIONS: "true" },
-      ...(fix.startsWith("vault ") ? { VAULT_TOKEN: lab.world.vault.rootToken } : {}),
-    },
-    timeoutMs: 240_000,
-  });
-  printed.push(stdout, stderr);
-  if (code !== 0) throw new Error(`${fix}: ${stdout}${stderr}`);
+  printed.push(await followFix(lab, fix));
 }
-
-/** What the printed commands use of GitLab's own command: `glab api -X METHOD path -f key=value`. */
-const glabOf = (api: string, token: string) => `#!/bin/sh
-set -eu
-[ "$1 $2" = "api -X" ]
-method=$3 path=$4; shift 4
-[ $# = 0 ] || shift
-curl -sS --fail -X "$method" -H "Authorization: Bearer ${token}" "${api}/$path" \
-  \${1:+-d "$1"} >/dev/null
-`;
 
 const variablesMayBeSetBy = (role: string) =>
   gitlab("PUT", "", { ci_pipeline_variables_minimum_override_role: role });

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { FaultInput } from "../../lab/faults";
 import { run, waitFor } from "../../lab/process";
 import type { RunResult } from "../../lab/process";
+import { followFix } from "../support/followFix";
 import { devConfig, startTestLab } from "../support/lab";
 import type { TestLab } from "../support/lab";
 import { isLive, managedBy, recordOf } from "../support/managed";
@@ -327,7 +328,15 @@ test("destroy keeps mount and passwords and says so; up takes them up again", as
   expect((await lab.asRoot("GET", "sys/auth/gitlab")).status).toBe(400);
   expect([await recordOf(lab, "admin"), await recordOf(lab, "scan")]).toEqual(before);
 
-  expect(summary(await up())).toContain("1 imported");
+  // A CI variable that somebody has made by hand since: GitLab would refuse ours in the middle of `up`.
+  const byHand = { key: "VAULT_ADDR", value: "x", environment_scope: "apisec/next" };
+  await lab.gitlab("POST", "variables", byHand);
+  const refused = textOf(await pulumi("up", ...quiet));
+  expect(refused).toContain("nothing was touched");
+  expect(refused).toContain("CI variable VAULT_ADDR of environment apisec/next");
+  expect((await lab.asRoot("GET", "sys/policies/acl/apisec-next-rotator")).status).toBe(404);
+  const fix = /`(glab api -X DELETE [^`]*)`/.exec(refused)?.[1] ?? "";
+  expect(summary(await followFix(lab, fix))).toContain("1 imported");
   expect([await recordOf(lab, "admin"), await recordOf(lab, "scan")]).toEqual(before);
   await expectNoChanges();
 });

@@ -192,7 +192,7 @@ const sections: Record<string, Hooks> = {
         await bash("pulumi config set --path 'accounts[1].passwordGeneration' 4", "the deployer");
         await stoppedUp();
         expect(said).toMatch(
-          /Account scanner .*put the password they give you into firstPasswords/,
+          /Account scanner .*set the password they give you with `pulumi config set --secret --path 'firstPasswords\.scanner' --stack dev`/,
         );
         answers = { scanner: bySupport };
       },

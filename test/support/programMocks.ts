@@ -10,6 +10,8 @@ export interface Registered {
   retainOnDelete: boolean;
   deleteBeforeReplace: boolean;
   importId: string;
+  /** Parents that it had in states of before. */
+  aliases: string[];
 }
 
 interface RegisterRequest {
@@ -20,6 +22,7 @@ interface RegisterRequest {
   getDeletebeforereplace(): boolean;
   getReplaceonchangesList(): string[];
   getImportid(): string;
+  getAliasesList(): { getSpec(): { getParenturn(): string } | undefined }[];
 }
 interface Monitor {
   registerResource(
@@ -74,6 +77,7 @@ export async function withMocks<T>(
           retainOnDelete: request.getRetainondelete(),
           deleteBeforeReplace: request.getDeletebeforereplace(),
           importId: request.getImportid(),
+          aliases: request.getAliasesList().map((one) => one.getSpec()?.getParenturn() ?? ""),
         });
       }
       callback(error, response);

@@ -4,7 +4,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { parse } from "yaml";
 import { SecretStore } from "../../components/secretStore";
 import { askToForget } from "../../components/serviceAccount";
-import { TokenRotation } from "../../components/tokenRotation";
+import { accountList, TokenRotation } from "../../components/tokenRotation";
 import { defaultImage } from "../../desired/pipelineFile";
 import { desiredState } from "../../desired/state";
 import { readConfig } from "../../config/readConfig";
@@ -82,17 +82,17 @@ function runRotation(
   const project = { id: "42", uri: "gitlab.example.com/platform/apisec-rotation", pipelineFile };
   const wanted = desiredState(settings, { project, claims: new Map(), groupIds: new Map() });
   const { vault, gitlab } = wanted;
-  return withMocks(
-    () =>
-      new TokenRotation("rotation", {
-        ...vault,
-        ...gitlab,
-        project,
-        files: gitlab.files ?? [],
-        mountPath: settings.mount,
-        policy: "apisec-prod-rotator",
-      }),
-  );
+  return withMocks(() => {
+    const rotation = new TokenRotation("rotation", {
+      ...vault,
+      ...gitlab,
+      project,
+      files: gitlab.files ?? [],
+      mountPath: settings.mount,
+      policy: "apisec-prod-rotator",
+    });
+    return [rotation, ...accountList("rotation", project, gitlab, [])];
+  });
 }
 
 function variablesOf(resources: Registered[]): Record<string, unknown> {
@@ -731,7 +731,6 @@ describe("other settings", () => {
       content: `${many.map(({ name }) => name).join("\n")}\n`,
     });
     const pipeline = resource(resources, type.file, "rotation-pipeline");
-    expect(pipeline.dependencies).toContain(list.urn);
     const { workflow, ...jobs } = parse(String(pipeline.inputs["content"])) as Record<
       string,
       { script: [string] }
@@ -740,6 +739,25 @@ describe("other settings", () => {
     expect(Object.keys(jobs)).toEqual(["rotate 1/3", "rotate 2/3", "rotate 3/3"]);
     for (const job of Object.values(jobs)) {
       expect(job.script[0]).toContain("APISEC_ACCOUNTS_FILE='apisec-accounts-prod.txt'");
+    }
+  });
+
+  test("the list of accounts, variable or file, is written once each has its password, and its old name is known", async () => {
+    const many = Array.from({ length: 150 }, (_, index) => ({
+      name: `account-${index}-${"x".repeat(45)}`,
+      username: `u${index}`,
+    }));
+    const inVariable = (await runProgram()).resources;
+    const inFile = (await runProgram({ accounts: many })).resources;
+    for (const [resources, list] of [
+      [inVariable, resource(inVariable, type.variable, "rotation-apisec-accounts")],
+      [inFile, resource(inFile, type.file, "rotation-accounts")],
+    ] as const) {
+      const passwords = resources.filter((one) => one.type === type.password);
+      expect(list.dependencies).toEqual(expect.arrayContaining(passwords.map(({ urn }) => urn)));
+      expect(list.aliases).toEqual([
+        expect.stringMatching(/::apisec:index:TokenRotation::rotation$/),
+      ]);
     }
   });
 

@@ -775,6 +775,47 @@ describe("the rotation project", () => {
     },
   );
 
+  describe("has CI variables of the stack's environment", () => {
+    const variable = "projects/42/variables/VAULT_ADDR";
+    const of = (description: unknown) => ({ [variable]: { key: "VAULT_ADDR", description } });
+    const mark = "managed by apisec-credentials/prod for gitlab.com/42";
+
+    test.each<[string, object]>([
+      ["with this stack's mark", of(mark)],
+      ["of a GitLab that keeps no description", { [variable]: { key: "VAULT_ADDR" } }],
+    ])("%s: ready", async (_, gitlab) => {
+      await expect(look(ours, {}, { gitlab: { ...gitlab } })).resolves.toMatchObject({
+        warnings: [],
+      });
+    });
+
+    test.each<[string, unknown, string]>([
+      ["made by hand", null, "was not made by this program"],
+      ["made by hand, with a text", "of the platform team", "was not made by this program"],
+      ["of another stack", mark.replace("/prod", "/old"), "belongs to apisec-credentials/old for"],
+    ])("%s: refused, before GitLab would in the middle", async (_, description, found) => {
+      const lines = await problems(ours, {}, { gitlab: of(description) });
+      expect(lines).toEqual([
+        expect.stringContaining(
+          `CI variable VAULT_ADDR of environment apisec/prod in project platform/apisec-rotation ${found}`,
+        ),
+      ]);
+      expect(lines[0]).toContain(
+        '`glab api -X DELETE "projects/42/variables/VAULT_ADDR?filter%5Benvironment_scope%5D=apisec%2Fprod" && pulumi up --refresh --stack prod`',
+      );
+    });
+
+    test("that only a Maintainer sees: a preview says so, once", async () => {
+      const error = Object.assign(new Error("GitLab answers GET … with 403: no"), { status: 403 });
+      const keys = ["VAULT_ADDR", "VAULT_AUTH_PATH", "APISEC_ACCOUNTS"];
+      const gitlab = Object.fromEntries(keys.map((key) => [`projects/42/variables/${key}`, error]));
+      const { warnings } = await look(ours, {}, { gitlab, isPreview: true });
+      expect(warnings.filter((line) => line.startsWith("CI variables"))).toEqual([
+        "CI variables are not shown to this token's user",
+      ]);
+    });
+  });
+
   test("tells where mount and auth mount were: one that was moved in config is refused with the procedure", async () => {
     const gitlab = {
       "projects/42/variables/APISEC_MOUNT": { value: "apisec" },

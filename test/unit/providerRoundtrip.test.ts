@@ -197,6 +197,15 @@ describe("create", () => {
     expect(writes()).toEqual([settings, value, value, settings, settings]);
   });
 
+  test("of an account without a first password: the printed command names the stack", async () => {
+    const owner = { project: "p", stack: "prod", instance: "gitlab.com/42" };
+    const { name, ...others } = await newAccount({ owner });
+    const inputs = { ...others, name: `${name}-unknown` };
+    expect(await failure(host.create(inputs), inputs.name)).toContain(
+      `Set it with \`pulumi config set --secret --path 'firstPasswords.${inputs.name}' --stack prod\`.`,
+    );
+  });
+
   test("again, as after a lost state, changes nothing", async () => {
     const inputs = await newAccount();
     const once = await host.create(inputs);

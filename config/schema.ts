@@ -266,7 +266,7 @@ export const shape = {
   ),
   jobImage: key(
     text(
-      "a container image with node 20 or newer and an exact version or digest, such as node:22.21.1-alpine3.22",
+      "a container image with node 20 or newer and an exact version or digest, such as node:26.11.1-alpine3.24",
       /^[a-z0-9][\w./:-]*(:[\w-]*\d[\w.-]*|@sha256:[0-9a-f]{64})$/,
     ).optional(),
     "image of the job; needs node 20.19 or newer and nothing else",

@@ -33,7 +33,7 @@ export interface PipelineOptions {
 
 /** The image of the rotation job where the stack names none. */
 export const defaultImage =
-  "node:22.21.1-alpine3.22@sha256:b2358485e3e33bc3a33114d2b1bdb18cdbe4df01bd2b257198eb51beb1f026c5";
+  "node:26.11.1-alpine3.24@sha256:143494b1da2945f061539253adc65e4f1569ddf07da2d384c022c791a9d90a4a";
 
 /** A runner's tag. */
 export const tagPattern = /^[\p{L}\p{N}_./:@+-](?:[\p{L}\p{N} _./:@+-]*[\p{L}\p{N}_./:@+-])?$/u;

@@ -483,7 +483,7 @@ const wrong: [string, Record<string, unknown>, string, string][] = [
   [
     "an image that floats",
     { jobImage: "node:lts" },
-    'jobImage: is "node:lts"; expected a container image with node 20 or newer and an exact version or digest, such as node:22.21.1-alpine3.22',
+    'jobImage: is "node:lts"; expected a container image with node 20 or newer and an exact version or digest, such as node:26.11.1-alpine3.24',
     "config set jobImage …",
   ],
   [

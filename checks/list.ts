@@ -1,3 +1,4 @@
+import { checkAccess } from "./access";
 import { checkFirstPasswords, checkKeySettings, checkTokens } from "./accounts";
 import { checkAudit } from "./audit";
 import { checkAuthMount } from "./authMount";
@@ -56,6 +57,7 @@ export const checks: readonly Check[] = [
   check("auth-mount", "auth mount", always, "Vault", checkAuthMount),
   check("audit", "audit devices", outside, "Vault", checkAudit),
   check("policy", "policies", always, "Vault", checkPolicies),
+  check("access", "who can read and change what", after, "Vault", checkAccess),
   check("group", "groups", always, "Vault", checkGroups),
   check("role", "roles", after, "Vault", checkRoles),
   check("stray-consumer", "consumers that are not in config", after, "Vault", checkStrayConsumers),

@@ -1,4 +1,5 @@
 import type { Finding, State } from "./finding";
+import { isCommand } from "./report";
 import type { JsonReport } from "./report";
 import { escaped } from "./html";
 import { timeline } from "./timeline";
@@ -60,13 +61,21 @@ function wrong(reports: readonly JsonReport[]): string {
         findings
           .filter((finding) => finding.state === state)
           .map(({ subject, found, fix }) => {
-            const fixing = fix === undefined ? "" : `<br><code>${escaped(fix)}</code>`;
+            const fixing = fix === undefined ? "" : `<br><span class="fix">${fixed(fix)}</span>`;
             return `<li class="${state}"><span class="state">${state}</span> <strong>${escaped(stack)}: ${escaped(subject)}</strong> ${escaped(found)}${fixing}</li>`;
           }),
       ),
     );
   const list = rows.length === 0 ? "<p>Nothing.</p>" : `<ol class="wrong">${rows.join("\n")}</ol>`;
   return `<section aria-labelledby="wrong"><h2 id="wrong">What is wrong</h2>${list}</section>`;
+}
+
+/** A command, or a text with commands in backticks. */
+function fixed(fix: string): string {
+  const parts = (isCommand(fix) ? `\`${fix}\`` : fix).split("`");
+  return parts
+    .map((part, index) => (index % 2 === 1 ? `<code>${escaped(part)}</code>` : escaped(part)))
+    .join("");
 }
 
 function stackSection({ project, stack, version, checkedAt, findings }: JsonReport): string {
@@ -81,6 +90,9 @@ ${counts(findings)}
 ${accounts.map((account) => timeline(account, findings, Date.parse(checkedAt))).join("\n")}
 <h3>Passwords</h3>
 ${passwords(accounts, findings, Date.parse(checkedAt))}
+<h3>Who can read and change what</h3>
+<p class="key">By this stack's policies as they are in Vault. Policies of others, and root tokens, are not seen from here.</p>
+${access(findings)}
 <details><summary>All ${findings.length} findings</summary>
 ${table(
   ["what", "state", "found"],
@@ -111,11 +123,25 @@ function passwords(accounts: readonly string[], findings: readonly Finding[], no
         limit === undefined ? "none" : `${limit} days`,
         ago(of("verification")?.values["verified"]),
         open === undefined ? "no" : `since ${open}`,
-        password.state,
+        worst([password.state, of("verification")?.state ?? "ok"]),
       ],
     ];
   });
   return table(["account", "changed", "limit", "taken by APIsec", "change open", "state"], rows);
+}
+
+function worst(of: readonly State[]): State {
+  return states.find((state) => of.includes(state)) ?? "ok";
+}
+
+/** Where a policy could not be read, what was found says so. */
+function access(findings: readonly Finding[]): string {
+  const rows = findings.filter(({ id }) => id === "access");
+  if (rows.length === 0) return "<p>Not known: this check has not asked.</p>";
+  return table(
+    ["who", "can"],
+    rows.map(({ subject, found }) => [subject, found]),
+  );
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {

@@ -11,7 +11,7 @@ const marks: Record<State, string> = {
 };
 
 /** Whether a fix is a command to be run as it stands, and no text around one. */
-function isCommand(fix: string): boolean {
+export function isCommand(fix: string): boolean {
   return /^(pulumi|vault|npm|npx|glab|export|unset) /.test(fix) && !fix.includes("`");
 }
 

@@ -81,7 +81,7 @@ export function timeline(account: string, findings: readonly Finding[], now: num
   const cross = (time: number) =>
     `<path class="missed" d="M${x(time) - 4} 30l8 8m0-8l-8 8"><title>missed: ${timeText(time)}</title></path>`;
   const seconds = gaps.reduce((sum, { from, to }) => sum + to - from, 0);
-  const words = `${account}: ${had.length} tokens since ${timeText(first.from)}; readers had none for ${seconds === 0 ? "no time" : span(seconds)}; ${missed.length} runs missed`;
+  const words = `${account}: ${had.length} tokens since ${timeText(first.from)}; readers ${seconds === 0 ? "always had one" : `had none for ${span(seconds)}`}; ${missed.length} ${missed.length === 1 ? "run" : "runs"} missed`;
   const drawn = [
     `<line class="axis" x1="0" x2="${width}" y1="20" y2="20"/>`,
     ...had.map((stretch) => box("bar", stretch)),

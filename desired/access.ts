@@ -1,9 +1,8 @@
 import type { Settings } from "../config/settings";
 import { policyName } from "./names";
 import { renderPolicy } from "./policies";
-import type { PolicyName } from "./policies";
 import { policyValues } from "./policyValues";
-import { rightsOf } from "./rights";
+import { capabilitiesAt, rightsOf } from "./rights";
 import type { Rights } from "./rights";
 import { consumerAccess } from "./state";
 
@@ -19,10 +18,11 @@ export interface Access {
   account: string;
 }
 
-/** Whose rights a stack's policies are, and the text that gives them. */
-interface Holder {
+/** Who has which of a stack's policies, and the text that this program gives it. */
+export interface Holder {
   who: string;
-  rights: Rights;
+  policy: string;
+  text: string;
 }
 
 /**
@@ -30,40 +30,54 @@ interface Holder {
  * Vault would. `accounts`: also names that config no longer has.
  */
 export function accessOf(settings: Settings, accounts: readonly string[]): Access[] {
-  return holders(settings).flatMap(({ who, rights }) =>
-    accounts.flatMap((account) =>
-      (["password", "token"] as const).flatMap((secret) =>
-        rightsAt(rights, `${settings.mount}/data/${account}/${secret}`).map((right) => ({
-          who,
-          right,
-          secret,
-          account,
-        })),
-      ),
+  return holdersOf(settings).flatMap(({ who, text }) =>
+    accessBy(text, settings.mount, accounts).map((access) => ({ who, ...access })),
+  );
+}
+
+/** What one policy's text gives of these accounts' secrets. */
+export function accessBy(
+  policy: string,
+  mount: string,
+  accounts: readonly string[],
+): Omit<Access, "who">[] {
+  const rights = rightsOf(policy);
+  return accounts.flatMap((account) =>
+    (["password", "token"] as const).flatMap((secret) =>
+      rightsAt(rights, `${mount}/data/${account}/${secret}`).map((right) => ({
+        right,
+        secret,
+        account,
+      })),
     ),
   );
 }
 
-function holders(settings: Settings): Holder[] {
+type Role = "admin" | "developer" | "rotator" | "deployer";
+
+/** Who has a policy of this stack that `pulumi up` writes, and the deployer. */
+export function holdersOf(settings: Settings): Holder[] {
+  const { policyPrefix, stack } = settings;
   const values = policyValues(settings);
-  const rights = (name: PolicyName) => rightsOf(renderPolicy(name, values));
-  const people = (role: "admin" | "developer", groups: readonly string[]): Holder[] => {
-    const name = policyName(settings.policyPrefix, settings.stack, role);
-    const holdersOf = [
-      ...groups.map((group) => `members of group ${group}`),
-      `whoever has policy ${name}`,
-    ];
-    return holdersOf.map((who) => ({ who, rights: rights(role) }));
-  };
+  const of = (role: Role, who: string): Holder => ({
+    who,
+    policy: policyName(policyPrefix, stack, role),
+    text: renderPolicy(role, values),
+  });
+  const people = (role: "admin" | "developer", groups: readonly string[]): Holder[] => [
+    ...groups.map((group) => of(role, `members of group ${group}`)),
+    of(role, `whoever has policy ${policyName(policyPrefix, stack, role)}`),
+  ];
   return [
     ...people("admin", settings.adminGroups),
     ...people("developer", settings.developerGroups),
     ...consumerAccess(settings, { claims: new Map() }).map(({ name, policy }, index) => ({
       who: `pipelines of ${placeOf(settings.consumers[index])} (consumer ${name})`,
-      rights: rightsOf(policy.text),
+      policy: policy.name,
+      text: policy.text,
     })),
-    { who: `the rotation job in ${settings.gitlabProject}`, rights: rights("rotator") },
-    { who: "the deployer", rights: rights("deployer") },
+    of("rotator", `the rotation job in ${settings.gitlabProject}`),
+    of("deployer", "the deployer"),
   ];
 }
 
@@ -73,11 +87,9 @@ function placeOf(consumer: Settings["consumers"][number] | undefined): string {
     : `project ${consumer.project}`;
 }
 
-/** As Vault decides: an exact path replaces one with `+`. */
 function rightsAt(rights: Rights, path: string): Right[] {
-  const pattern = path.replace(/\/data\/[^/]+\//, "/data/+/");
-  const capabilities = rights.get(path) ?? rights.get(pattern) ?? [];
-  const mayWrite = capabilities.some((one) => one === "create" || one === "update");
+  const capabilities = capabilitiesAt(rights, path);
+  const mayWrite = ["create", "update", "patch"].some((one) => capabilities.includes(one));
   return [
     ...(capabilities.includes("read") ? (["read"] as const) : []),
     ...(mayWrite ? (["write"] as const) : []),

@@ -2,7 +2,7 @@
 export function policyName(
   prefix: string,
   stack: string,
-  name: "admin" | "developer" | "rotator" | "monitor" | "verifier",
+  name: "admin" | "developer" | "rotator" | "deployer" | "monitor" | "verifier",
 ): string {
   return `${prefix}-${stack}-${name}`;
 }

@@ -5,15 +5,53 @@ import type { PolicyName, PolicyValues } from "./policies";
 /** Vault's capabilities by path. */
 export type Rights = ReadonlyMap<string, readonly string[]>;
 
-/** What a policy as `renderPolicy` makes it gives, by the path as it stands there: each is named once. */
+/** What a policy gives, by the path as it stands there: as `renderPolicy` makes it, or as a person has edited that. */
 export function rightsOf(policy: string): Rights {
-  const blocks = policy.matchAll(/^path "([^"]+)" \{\s*capabilities = \[([^\]]*)\]/gm);
-  return new Map(
-    [...blocks].map(([, path = "", list = ""]) => [
-      path,
-      [...list.matchAll(/"(\w+)"/g)].map(([, name = ""]) => name),
-    ]),
+  const blocks = policy.matchAll(
+    /^\s*path\s+"([^"]+)"\s*\{[^}]*?\bcapabilities\s*=\s*\[([^\]]*)\]/gm,
   );
+  const rights = new Map<string, string[]>();
+  for (const [, path = "", list = ""] of blocks) {
+    const names = [...list.matchAll(/"(\w+)"/g)].map(([, name = ""]) => name);
+    rights.set(path, [...(rights.get(path) ?? []), ...names]);
+  }
+  return rights;
+}
+
+/** Whether `rightsOf` has seen each path of a policy: one that is written in another way must not pass for none. */
+export function isReadable(policy: string): boolean {
+  const lines = policy.split("\n").filter((line) => !/^\s*(#|\/\/)/.test(line));
+  const named = lines.join("\n").match(/\bpath\b/g)?.length ?? 0;
+  return named === [...rightsOf(policy)].length;
+}
+
+/** What these rights give on one path, as Vault decides it: the pattern that names it most closely counts alone. */
+export function capabilitiesAt(rights: Rights, path: string): readonly string[] {
+  const [closest] = [...rights.keys()].filter((pattern) => covers(pattern, path)).sort(closer);
+  const capabilities = rights.get(closest ?? "") ?? [];
+  return capabilities.includes("deny") ? [] : capabilities;
+}
+
+function covers(pattern: string, path: string): boolean {
+  const parts = pattern.replace(/\*$/, "").split("/");
+  const text = parts.map((part) => (part === "+" ? "[^/]+" : escaped(part))).join("/");
+  return new RegExp(`^${text}${pattern.endsWith("*") ? "" : "$"}`).test(path);
+}
+
+function escaped(text: string): string {
+  return text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
+}
+
+/** Vault's order of patterns, the closest first: a later wildcard, no `*` at the end, fewer `+`, the longer one. */
+function closer(one: string, other: string): number {
+  const place = (pattern: string) => {
+    const first = pattern.search(/(?<=^|\/)\+(?=\/|$)|\*$/);
+    const many = pattern.split("/").filter((part) => part === "+").length;
+    return [first < 0 ? Infinity : first, pattern.endsWith("*") ? 0 : 1, -many, pattern.length];
+  };
+  const [ours, others] = [place(one), place(other)];
+  const index = ours.findIndex((value, at) => value !== others[at]);
+  return index < 0 ? 0 : (others[index] ?? 0) - (ours[index] ?? 0);
 }
 
 /**

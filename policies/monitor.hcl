@@ -52,6 +52,15 @@ path "sys/policies/acl/${prefix}-${stack}-rotator" {
   capabilities = ["read"]
 }
 
+# Not the stack's own, but they open its secrets: who can read and change what is told from their texts.
+path "sys/policies/acl/${prefix}-${stack}-deployer" {
+  capabilities = ["read"]
+}
+
+path "sys/policies/acl/${prefix}-${stack}-verifier" {
+  capabilities = ["read"]
+}
+
 path "sys/policies/acl/${prefix}-${stack}-consumer.*" {
   capabilities = ["read"]
 }

@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import type { Finding } from "../../checks/finding";
 import type { JsonReport } from "../../checks/report";
+import { capabilitiesAt, rightsOf } from "../../desired/rights";
 import { tryRight } from "../../lab/access";
 import { run } from "../../lab/process";
 import { rotationProject, tokenWith } from "../../lab/world";
@@ -135,6 +136,9 @@ test("a stack as pulumi up left it is healthy: a table, a report, exit code 0", 
     /^ok +role apisec-dev-rotator +is as declared$/,
     /^ok +role apisec-dev-consumer\.scan +is as declared$/,
     /^ok +group appsec +has its policies$/,
+    /^ok +members of group appsec +reads the token of scanner; changes nothing$/,
+    /^ok +the deployer +reads the password of all 2 accounts .*; changes the password of all 2 /,
+    /^ok +the verifier +nothing: there is no policy apisec-dev-verifier$/,
     /^ok +this Vault token +may do nothing to a password \(asked of 2, such as \S+\)$/,
     /^ok +key settings +3 of 3 keys are as declared$/,
     /^ok +password scanner +changed (less than a minute|\d+m) ago$/,
@@ -178,6 +182,30 @@ test("its token can read no password and no token", async () => {
       ]);
     }
   }
+});
+
+test("what a policy is found to give is what Vault lets its token do", async () => {
+  const asked = ["admin", "scanner"].flatMap((name) =>
+    ["password", "token"].map((secret) => `apisec/data/${name}/${secret}`),
+  );
+  const odd = `path "apisec/*" { capabilities = ["list"] }
+path "apisec/data/+/password" { capabilities = ["read"] }
+path "apisec/data/scanner/*" { capabilities = ["update"] }
+path "apisec/+/admin/token" { capabilities = ["create"] }
+path "apisec/data/scanner/tok*" { capabilities = ["delete"] }`;
+  await asRoot("PUT", "sys/policies/acl/odd", { policy: odd });
+  const names = ["admin", "developer", "rotator", "deployer", "monitor", "consumer.scan"];
+  for (const name of ["odd", ...names.map((one) => `apisec-dev-${one}`)]) {
+    const { policy } = await asRoot("GET", `sys/policies/acl/${name}`);
+    const rights = rightsOf(String(policy));
+    const token = await tokenWith(lab.world.vault, name, undefined, "10m");
+    const answer = await asRoot("POST", "sys/capabilities", { token, paths: asked });
+    for (const path of asked) {
+      const real = (answer[path] as string[]).filter((one) => one !== "deny").sort();
+      expect([name, path, [...capabilitiesAt(rights, path)].sort()]).toEqual([name, path, real]);
+    }
+  }
+  await asRoot("DELETE", "sys/policies/acl/odd");
 });
 
 /** One thing that goes wrong: how, what the check says of it, and the way back, where that is not the printed fix. */
@@ -681,6 +709,8 @@ test("a password that was changed outside is found by verify, and by the printed
   const { username } = data as { username: string };
   await lab.apisec("POST", `accounts/${username}/password`, { password: "Changed-0utside-9!" });
   const refused = await command("verify", ["--now"], as);
+  const html = join(lab.program, "refused.html");
+  const page = () => check(["--html", html]).then(() => readFileSync(html, "utf8"));
   expect(refused).toMatchObject({ code: 2, stdout: like(/^scanner +REFUSED/m) });
   const found = await notOk();
   const fix = "npm run renew -- --stack dev --account scanner && pulumi up --stack dev";
@@ -688,10 +718,13 @@ test("a password that was changed outside is found by verify, and by the printed
     code: 2,
     lines: [{ subject: "verification scanner", state: "problem", fix: like(new RegExp(fix)) }],
   });
+  const wrong = /<ol class="wrong">([^]*?)<\/ol>/.exec(await page())?.[1];
+  expect(wrong).toMatch(/<strong>dev: verification scanner<\/strong> APIsec refused it at /);
   const renewed = await command("renew", ["--account", "scanner"]);
   expect(renewed.stdout).toMatch(/^scanner +passwordGeneration 1 -> 2, changed /);
   await lab.pulumi(["up", "--yes", "--stack", "dev"]);
   expect((await notOk()).code).toBe(0);
+  expect(await page()).toContain("<p>Nothing.</p>");
 }, 120_000);
 
 test("table, JSON, metrics and page say the same, and reports that are joined say it again", async () => {

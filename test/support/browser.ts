@@ -15,12 +15,15 @@ export async function startBrowser(folder: string): Promise<Browser> {
   mkdirSync(folder, { recursive: true });
   // The package unpacks into TMPDIR, and its libraries only where it takes the machine for a Lambda.
   const env = { PATH: process.env["PATH"], HOME: folder, TMPDIR: folder };
-  const unpack = `const own = require("@sparticuz/chromium");
+  const unpack = `const own = require(process.argv[1]);
 (own.default ?? own).executablePath().then((file) => process.stdout.write(file));`;
-  const unpacked = await run(process.execPath, ["-e", unpack], {
-    cwd: join(__dirname, "..", ".."),
-    env: { ...env, AWS_EXECUTION_ENV: "AWS_Lambda_nodejs20.x" },
-  });
+  const unpacked = await run(
+    process.execPath,
+    ["-e", unpack, require.resolve("@sparticuz/chromium")],
+    {
+      env: { ...env, AWS_EXECUTION_ENV: "AWS_Lambda_nodejs20.x" },
+    },
+  );
   if (unpacked.code !== 0) throw new Error(`the browser was not unpacked: ${unpacked.stderr}`);
   const fonts = join(folder, "fonts");
   // Its own file looks for the fonts in /tmp.

@@ -1,5 +1,7 @@
-import { isObject, jsonObject, retryAfterMs } from "../net/http";
+import { isObject, jsonObject } from "../net/http";
 import type { Clock, HttpRequest, HttpResponse, Send, TransportCode } from "../net/http";
+import { isAnswer, isBusy, retry, wasNotSent } from "../net/retry";
+import type { Outcome } from "../net/retry";
 
 /** Paths of the four calls below an APIsec host. `{orgId}` and `{userId}` are filled in. */
 export interface ApisecPaths {
@@ -47,32 +49,22 @@ export interface Apisec {
 
 const timeoutMs = 20_000;
 const maxBytes = 1024 * 1024;
-const longestWaitMs = 30_000;
+const withinMs = 60_000;
 
 /** How the calls below are made. */
 function callsTo(send: Send, host: string, clock: Clock, tries: number) {
-  async function exchange(request: HttpRequest): Promise<HttpResponse | Unanswered> {
+  /** Sends a request, again while `isAgain` says so; the default is once. */
+  async function exchange(
+    request: HttpRequest,
+    isAgain: (outcome: Outcome) => boolean = () => false,
+  ): Promise<HttpResponse | Unanswered> {
+    const again = (outcome: Outcome, tried: number) => tried < tries && isAgain(outcome);
     try {
-      return await send(request);
+      return await retry(send, request, clock, { again, withinMs });
     } catch (error) {
       const { code, message } = error as Error & { code: TransportCode };
       return { kind: "unknown", why: message, notSent: notSent.includes(code) };
     }
-  }
-
-  /** Repeats a call that changes nothing: by default while the other side is only passing busy. */
-  async function patiently(
-    request: HttpRequest,
-    isAgain: (answer: HttpResponse | Unanswered) => boolean = isPassing,
-  ): Promise<HttpResponse | Unanswered> {
-    let answer = await exchange(request);
-    for (let attempt = 1; attempt < tries && isAgain(answer); attempt += 1) {
-      const asked = "status" in answer ? answer.headers["retry-after"] : undefined;
-      const wait = retryAfterMs(asked, clock.now(), longestWaitMs);
-      await clock.sleep(wait > 0 ? wait : 500 * 2 ** attempt);
-      answer = await exchange(request);
-    }
-    return answer;
   }
 
   function call(
@@ -94,7 +86,7 @@ function callsTo(send: Send, host: string, clock: Clock, tries: number) {
     };
   }
 
-  return { exchange, patiently, call };
+  return { exchange, call };
 }
 
 /** What a rotation asks of APIsec: the job needs no more of this file. */
@@ -105,15 +97,15 @@ export function apisecLoginAt(
   clock: Clock,
   tries: number,
 ): Pick<Apisec, "login" | "probe"> {
-  const { patiently, call } = callsTo(send, host, clock, tries);
+  const { exchange, call } = callsTo(send, host, clock, tries);
   return {
     async login(username, password) {
       const request = call("POST", paths.login, undefined, { username, password });
       // APIsec counts every login that it was sent: only a connection that was not made is tried again.
-      return readLogin(await patiently(request, (answer) => "notSent" in answer && answer.notSent));
+      return readLogin(await exchange(request, wasNotSent));
     },
     async probe(token) {
-      return readProbe(await patiently(call("GET", paths.probe, token)));
+      return readProbe(await exchange(call("GET", paths.probe, token), isPassing));
     },
   };
 }
@@ -130,11 +122,11 @@ export function apisecAt(
   clock: Clock,
   tries: number,
 ): Apisec {
-  const { exchange, patiently, call } = callsTo(send, host, clock, tries);
+  const { exchange, call } = callsTo(send, host, clock, tries);
   return {
     ...apisecLoginAt(send, host, paths, clock, tries),
     async whoAmI(token) {
-      return readWhoAmI(await patiently(call("GET", paths.whoAmI, token)));
+      return readWhoAmI(await exchange(call("GET", paths.whoAmI, token), isPassing));
     },
     async changePassword(token, user, password) {
       const path = paths.change
@@ -151,8 +143,9 @@ type Unanswered = Unknown & { notSent: boolean };
 
 const notSent: readonly TransportCode[] = ["refused", "dns", "tls", "client-certificate", "proxy"];
 
-function isPassing(answer: HttpResponse | Unknown): boolean {
-  return !("status" in answer) || answer.status === 429 || answer.status >= 500;
+/** The other side is passing busy, or was not heard. */
+function isPassing(outcome: Outcome): boolean {
+  return !isAnswer(outcome) || isBusy(outcome);
 }
 
 export function unknown(answer: HttpResponse | Unknown): Unknown {

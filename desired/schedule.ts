@@ -1,4 +1,5 @@
 import { CronExpressionParser } from "cron-parser";
+import type { CronDate } from "cron-parser";
 
 const hourMs = 3_600_000;
 const windowMs = 8 * 24 * hourMs;
@@ -36,13 +37,13 @@ export interface Gaps {
  * or zone.
  */
 export function scheduleGaps(cron: string, timeZone: string, from: number): Gaps {
-  const wallOffset = wallClock(timeZone);
   const times: { real: number; wall: number }[] = [];
   const runs = CronExpressionParser.parse(cron, { tz: timeZone, currentDate: new Date(from) });
   const end = from + windowMs;
   for (;;) {
-    const real = runs.next().getTime();
-    times.push({ real, wall: real + wallOffset(real) });
+    const run = runs.next();
+    const real = run.getTime();
+    times.push({ real, wall: wallClock(run) });
     if (real > end && times.length >= 3) break;
   }
   const apart = (step: number) =>
@@ -53,29 +54,8 @@ export function scheduleGaps(cron: string, timeZone: string, from: number): Gaps
   return { largest: apart(1), largestWithOneMissed: apart(2) };
 }
 
-/** Gives what the zone's clock is ahead of UTC at a time, in milliseconds. */
-function wallClock(timeZone: string): (time: number) => number {
-  const format = new Intl.DateTimeFormat("en-US", {
-    timeZone,
-    hourCycle: "h23",
-    year: "numeric",
-    month: "numeric",
-    day: "numeric",
-    hour: "numeric",
-    minute: "numeric",
-    second: "numeric",
-  });
-  return (time) => {
-    const parts = format.formatToParts(time);
-    const part = (type: string) => Number(parts.find((p) => p.type === type)?.value);
-    const wall = Date.UTC(
-      part("year"),
-      part("month") - 1,
-      part("day"),
-      part("hour"),
-      part("minute"),
-      part("second"),
-    );
-    return wall - Math.floor(time / 1000) * 1000;
-  };
+/** What the clock in the run's zone shows, as if it were UTC, in milliseconds. */
+function wallClock(run: CronDate): number {
+  const date = [run.getFullYear(), run.getMonth(), run.getDate()] as const;
+  return Date.UTC(...date, run.getHours(), run.getMinutes());
 }

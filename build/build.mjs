@@ -49,6 +49,8 @@ async function bundle(entry, file, what) {
   });
   const text = outputFiles[0].text
     .replaceAll(/^\/\*!/gm, "/**")
+    // What was left out as not needed leaves its docstring behind.
+    .replaceAll(/^\/\*\*(?:(?!\*\/)[^])*\*\/\n(?=\/\*\*|\n)/gm, "")
     .replaceAll("/* @__PURE__ */ ", "")
     // People read it with the indentation that they like; the file is smaller.
     .replaceAll(/^(?: {2})+/gm, (indent) => "\t".repeat(indent.length / 2));

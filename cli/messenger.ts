@@ -1,5 +1,5 @@
 import { redact } from "../core/redact";
-import { deliver, messageText } from "../job/webhook";
+import { deliver, messageBody, messageText } from "../job/webhook";
 import { isWebhook, secretPart } from "../net/endpoint";
 import { systemClock } from "../net/http";
 import { proxyTo } from "../net/proxy";
@@ -23,7 +23,7 @@ export function messenger(env: Record<string, string | undefined>): SendMessage 
     const send = nodeSend({ proxyFor: proxyTo });
     await deliver(
       "the webhook",
-      { method: "POST", url: address, headers, body: JSON.stringify({ text }) },
+      { method: "POST", url: address, headers, body: messageBody(address, text) },
       { send, clock: systemClock, warn: () => undefined },
     ).catch((error: Error) => {
       throw new Error(`The message was not taken: ${clean(error.message)}`);

@@ -110,34 +110,6 @@ export function apisecLoginAt(
   };
 }
 
-/**
- * The real APIsec at `host` (origin, no trailing slash). Calls that change nothing are tried up to
- * `tries` times while the answer is `unknown` for a passing reason, a login only where no connection was made; the
- * change call is sent once.
- */
-export function apisecAt(
-  send: Send,
-  host: string,
-  paths: ApisecPaths,
-  clock: Clock,
-  tries: number,
-): Apisec {
-  const { exchange, call } = callsTo(send, host, clock, tries);
-  return {
-    ...apisecLoginAt(send, host, paths, clock, tries),
-    async whoAmI(token) {
-      return readWhoAmI(await exchange(call("GET", paths.whoAmI, token), isPassing));
-    },
-    async changePassword(token, user, password) {
-      const path = paths.change
-        .replace("{orgId}", encodeURIComponent(user.orgId))
-        .replace("{userId}", encodeURIComponent(user.userId));
-      const body = { password, confirmPassword: password };
-      return readChange(await exchange(call("POST", path, token, body)));
-    },
-  };
-}
-
 /** No answer came. `notSent`: nor was the request sent. */
 type Unanswered = Unknown & { notSent: boolean };
 
@@ -219,6 +191,45 @@ function idText(id: unknown): string | undefined {
   return typeof id === "string" && id !== "" ? id : undefined;
 }
 
+function readProbe(answer: HttpResponse | Unknown): ProbeAnswer {
+  if (!("status" in answer)) return answer;
+  const envelope = readEnvelope(answer);
+  if (answer.status === 200 && envelope?.errors === false) return { kind: "yes" };
+  // Without an envelope too: a gateway in front refuses a dead token in words of its own.
+  if ((answer.status === 200 && envelope?.errors) || isRefusal(answer.status)) {
+    return { kind: "no", text: envelope?.text || `HTTP ${answer.status}` };
+  }
+  return unknown(answer);
+}
+
+/**
+ * The real APIsec at `host` (origin, no trailing slash). Calls that change nothing are tried up to
+ * `tries` times while the answer is `unknown` for a passing reason, a login only where no connection was made; the
+ * change call is sent once.
+ */
+export function apisecAt(
+  send: Send,
+  host: string,
+  paths: ApisecPaths,
+  clock: Clock,
+  tries: number,
+): Apisec {
+  const { exchange, call } = callsTo(send, host, clock, tries);
+  return {
+    ...apisecLoginAt(send, host, paths, clock, tries),
+    async whoAmI(token) {
+      return readWhoAmI(await exchange(call("GET", paths.whoAmI, token), isPassing));
+    },
+    async changePassword(token, user, password) {
+      const path = paths.change
+        .replace("{orgId}", encodeURIComponent(user.orgId))
+        .replace("{userId}", encodeURIComponent(user.userId));
+      const body = { password, confirmPassword: password };
+      return readChange(await exchange(call("POST", path, token, body)));
+    },
+  };
+}
+
 /** Success is `errors === false` and `data === true`, nothing else: HTTP 200 proves nothing here. */
 function readChange(answer: HttpResponse | Unknown): ChangeAnswer {
   if (!("status" in answer)) return answer;
@@ -230,17 +241,6 @@ function readChange(answer: HttpResponse | Unknown): ChangeAnswer {
   const refusedInside = answer.status === 200 && envelope.errors && envelope.text !== "";
   if (refusedInside || isRefusal(answer.status)) {
     return { kind: "refused", text: envelope.text || `HTTP ${answer.status}` };
-  }
-  return unknown(answer);
-}
-
-function readProbe(answer: HttpResponse | Unknown): ProbeAnswer {
-  if (!("status" in answer)) return answer;
-  const envelope = readEnvelope(answer);
-  if (answer.status === 200 && envelope?.errors === false) return { kind: "yes" };
-  // Without an envelope too: a gateway in front refuses a dead token in words of its own.
-  if ((answer.status === 200 && envelope?.errors) || isRefusal(answer.status)) {
-    return { kind: "no", text: envelope?.text || `HTTP ${answer.status}` };
   }
   return unknown(answer);
 }

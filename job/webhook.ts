@@ -37,12 +37,24 @@ export function teller(env: Record<string, string | undefined>, messenger: Messe
     try {
       const text = messageText(head.map(clean), lines.map(clean));
       const headers = { "content-type": "application/json; charset=utf-8" };
-      const message = { url: address, headers, body: JSON.stringify({ text }) };
+      const message = { url: address, headers, body: messageBody(address, text) };
       await deliver("the webhook", { method: "POST", ...message }, messenger);
     } catch (error) {
       messenger.warn(`warning  nobody was told: ${clean((error as Error).message)}`);
     }
   };
+}
+
+const teams = /^https:\/\/[^/]+\.(webhook\.office|logic\.azure|power(automate|platform))\.com[:/]/i;
+
+/** Teams takes a card, others Slack's text. */
+export function messageBody(address: string, text: string): string {
+  if (!teams.test(address)) return JSON.stringify({ text });
+  const plain = text.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
+  const body = plain.split("\n").map((line) => ({ type: "RichTextBlock", inlines: [line] }));
+  const content = { type: "AdaptiveCard", version: "1.2", body };
+  const card = { contentType: "application/vnd.microsoft.card.adaptive", content };
+  return JSON.stringify({ type: "message", attachments: [card] });
 }
 
 /** Whether a variable names an address to send to; one that cannot be used is a warning with what follows from it. */

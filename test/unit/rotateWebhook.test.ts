@@ -3,7 +3,7 @@ import { isWebhook } from "../../net/endpoint";
 import { transportError } from "../../net/http";
 import { run } from "../../job/run";
 import { tokenLeft } from "../../job/tokenLeft";
-import { messageText, teller } from "../../job/webhook";
+import { messageBody, messageText, teller } from "../../job/webhook";
 import { accessToken } from "../support/accessToken";
 import { secretHunt } from "../support/secretHunt";
 import type { HttpRequest, HttpResponse } from "../../net/http";
@@ -57,6 +57,46 @@ describe("a message", () => {
       "apisec/prod: 1 of 2 tokens not rotated\nhttps://gitlab.example.com/p/-/pipelines/7\n• scanner: no valid token is left; x",
     ]);
   });
+
+  test.each([
+    "https://prod-7.westeurope.logic.azure.com:443/workflows/1/triggers/manual/paths/invoke?sig=x",
+    "https://default1.ae.environment.api.powerplatform.com:443/powerautomate/automations/1?sig=x",
+    "https://Acme.webhook.office.com/webhookb2/1",
+  ])("is a card where the webhook is one of Teams: %s", async (teams) => {
+    const { requests, warnings, world } = messenger();
+    await teller({ ...job, APISEC_WEBHOOK: teams }, world)("stopped", ["a: <b> & *c* -> d"]);
+    expect(warnings).toEqual([]);
+    const inlines = (line: string) => ({ type: "RichTextBlock", inlines: [line] });
+    expect(requests.map(({ body }) => JSON.parse(body ?? "") as unknown)).toEqual([
+      {
+        type: "message",
+        attachments: [
+          {
+            contentType: "application/vnd.microsoft.card.adaptive",
+            content: {
+              type: "AdaptiveCard",
+              version: "1.2",
+              body: [
+                inlines("apisec/prod: stopped"),
+                inlines("https://gitlab.example.com/p/-/pipelines/7"),
+                inlines("• a: <b> & *c* -> d"),
+              ],
+            },
+          },
+        ],
+      },
+    ]);
+  });
+
+  test.each([
+    "https://hooks.slack.com/services/x",
+    "https://mattermost.example.com/hooks/x",
+    "https://example.com/x.logic.azure.com/",
+    "https://logic.azure.com.example.com/x",
+    "https://evillogic.azure.com/x",
+  ])("is Slack's text elsewhere: %s", (address) =>
+    expect(JSON.parse(messageBody(address, "a\nb"))).toEqual({ text: "a\nb" }),
+  );
 
   test("does without what GitLab has not set", async () => {
     const { texts, world } = messenger();

@@ -4,6 +4,7 @@ import { spawn } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import { ensureTools } from "../lab/tools";
+import { ensureOpenMetrics, ensurePromtool } from "../lab/tools/metricsTools";
 import { currentNodeVersion, ensureCurrentNode } from "../lab/tools/currentNode";
 
 const root = join(__dirname, "..");
@@ -57,7 +58,12 @@ const quick = jest("unit tests", "unit", { without: explorations });
 
 async function everything(): Promise<Check[]> {
   const log = (line: string) => console.log(`   ${line}`);
-  const [, node] = await Promise.all([ensureTools({ log }), ensureCurrentNode({ log })]);
+  const [, node] = await Promise.all([
+    ensureTools({ log }),
+    ensureCurrentNode({ log }),
+    ensurePromtool({ log }),
+    ensureOpenMetrics({ log }),
+  ]);
   const { unit, e2e } = onCurrentNode;
   const without = unit.length === 1 ? explorations : [];
   const onNode = `on Node ${currentNodeVersion}`;

@@ -4,6 +4,7 @@ import { commandLine, isAlive, waitFor } from "../../lab/process";
 import { devConfig, startTestLab } from "../support/lab";
 import type { TestLab } from "../support/lab";
 import { family } from "../support/processWatch";
+import { sampled } from "../support/sampled";
 
 let lab: TestLab;
 
@@ -81,36 +82,46 @@ const up = "exec pulumi up --yes --skip-preview --color never";
 const unlock = () => lab.pulumi(["cancel", "--yes"]);
 afterEach(unlock);
 
-test.each([
+const moments: [string, typeof program, number][] = [
   ["as soon as the program's process is there", program, 0],
   ["while the program loads", program, 700],
   ["when the dynamic provider has just been started", provider, 0],
   ["when the dynamic provider has been asked", provider, 1_500],
-])("pulumi killed %s: program and providers end", async (_, kind, laterMs) => {
-  const { pid, ended } = start(up);
-  const seen = await until(pid, kind, laterMs);
-  process.kill(pid, "SIGKILL");
-  await ended;
-  await expectGone(seen);
-});
+];
 
-test.each([
+test.each(sampled(moments))(
+  "pulumi killed %s: program and providers end",
+  async (_, kind, laterMs) => {
+    const { pid, ended } = start(up);
+    const seen = await until(pid, kind, laterMs);
+    process.kill(pid, "SIGKILL");
+    await ended;
+    await expectGone(seen);
+  },
+);
+
+const withHost: [string, typeof program, number][] = [
   ["before the program is loaded", program, 100],
   ["while the program loads", program, 700],
   ["while resources are looked at", provider, 500],
-])("pulumi and its language host killed %s: nothing spins", async (_, kind, laterMs) => {
-  const { pid, ended } = start(up);
-  const seen = await until(pid, kind, laterMs);
-  process.kill(pid, "SIGKILL");
-  // With it goes the other end of the program's output: whatever it says from now on is an error.
-  for (const { pid: host, line } of seen) {
-    if (line.includes("pulumi-language-nodejs")) process.kill(host, "SIGKILL");
-  }
-  await ended;
-  await expectGone(seen);
-});
+];
 
-test.each([1, 4, 8])("pulumi piped into head -%d: nothing is left", async (lines) => {
+test.each(sampled(withHost))(
+  "pulumi and its language host killed %s: nothing spins",
+  async (_, kind, laterMs) => {
+    const { pid, ended } = start(up);
+    const seen = await until(pid, kind, laterMs);
+    process.kill(pid, "SIGKILL");
+    // With it goes the other end of the program's output: whatever it says from now on is an error.
+    for (const { pid: host, line } of seen) {
+      if (line.includes("pulumi-language-nodejs")) process.kill(host, "SIGKILL");
+    }
+    await ended;
+    await expectGone(seen);
+  },
+);
+
+test.each(sampled([8, 1, 4]))("pulumi piped into head -%d: nothing is left", async (lines) => {
   const { pid, ended } = start(`pulumi preview --diff --color never 2>&1 | head -n ${lines}`);
   const seen = new Map<number, Seen>();
   let over = false;

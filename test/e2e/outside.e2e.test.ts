@@ -12,6 +12,7 @@ import { startProvider, startRotation } from "../support/processes";
 import type { ProcessOptions } from "../support/processes";
 import { openTokenCase } from "../support/tokenCase";
 import type { TokenStart } from "../support/tokenCase";
+import { sampled } from "../support/sampled";
 
 const firstRun: Start = { title: "first run", live: "first", first: true, wanted: 1 };
 const older: TokenStart = { title: "older", stored: "older", password: "settled" };
@@ -288,7 +289,7 @@ describe.each(programs)("%s", (_, open) => {
     await undisturbed.run();
     const calls = undisturbed.gate.calls.map((call) => ({ n: call.n, title: titleOf(call) }));
     expect(await undisturbed.end()).toEqual([]);
-    for (const [index, { n }] of calls.entries()) {
+    for (const [index, { n }] of sampled([...calls.entries()])) {
       const program = await open();
       const { before } = program.gate;
       const status = [301, 302, 303, 307, 308][index % 5] ?? 307;

@@ -10,11 +10,16 @@ import type { World } from "./world";
 
 /** Who can read and change which secret of the stack, by its policies as they are in Vault. */
 export async function checkAccess(world: World): Promise<Finding[]> {
-  const holders = [...holdersOf(world.settings), verifier(world.settings)];
+  const holders = allHolders(world.settings);
   return (await Promise.all(holders.map((holder) => checkHolder(world, holder)))).flat();
 }
 
 type Of = Pick<Holder, "who" | "policy">;
+
+/** Everybody whose policy opens a secret of the stack. */
+export function allHolders(settings: Settings): Of[] {
+  return [...holdersOf(settings), verifier(settings)];
+}
 
 /** Whose policy is no part of the stack, and opens its passwords. */
 function verifier({ policyPrefix, stack }: Settings): Of {

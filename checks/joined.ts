@@ -26,17 +26,24 @@ const reportShape = z.object({
 });
 const fileShape = z.union([reportShape.transform((one) => [one]), z.array(reportShape)]);
 
-/** The reports of files that `check --json` wrote, one or several in each. Throws where a file is none. */
-export function joined(
-  files: readonly { name: string; text: string }[],
-  now: number,
-): JsonReport[] {
+interface NamedText {
+  name: string;
+  text: string;
+}
+
+/** The reports of files that `check --json` wrote, with what their age says. Throws where a file is none. */
+export function joined(files: readonly NamedText[], now: number): JsonReport[] {
+  return readReports(files).map((report) => withAge(report, now));
+}
+
+/** The reports of files as `check --json` wrote them, one or several in each. Throws where a file is none. */
+export function readReports(files: readonly NamedText[]): JsonReport[] {
   return files.flatMap(({ name, text }) => {
     const read = fileShape.safeParse(parsedJson(text));
     if (!read.success) {
       throw new Error(`${name}: found something else, expected what \`check --json\` prints`);
     }
-    return read.data.map((report) => withAge(report as JsonReport, now));
+    return read.data as JsonReport[];
   });
 }
 

@@ -14,6 +14,7 @@ import { checkHosts, checkProxies } from "./hosts";
 import { checkMissedRuns } from "./missedRuns";
 import { checkMount } from "./mount";
 import { checkMoved } from "./moved";
+import { checkPasswordReads } from "./passwordReads";
 import { checkPasswords, checkVerifications } from "./passwords";
 import { checkPolicies } from "./policies";
 import { checkOverride, checkProject, isProjectOpen } from "./project";
@@ -66,6 +67,7 @@ export const checks: readonly Check[] = [
   check("key-settings", "key settings", after, "Vault", checkKeySettings),
   check("password", "passwords", after, "Vault", checkPasswords),
   check("verification", "verifications", after, "Vault", checkVerifications),
+  check("password-read", "reads of passwords", after, "Vault", checkPasswordReads),
   check("token", "tokens", after, "Vault", checkTokens),
   check("token-runs", "runs for tokens", after, "Vault", checkMissedRuns),
   check("stray-account", "accounts that are not in config", after, "Vault", checkStrayAccounts),

@@ -70,7 +70,8 @@ function placeOf({ project, stack }: JsonReport): string {
   return `${project}/${stack}\n`;
 }
 
-function keyOf(report: JsonReport, { id, subject }: Finding): string {
+/** What a finding is of, in `Told`. */
+export function keyOf(report: JsonReport, { id, subject }: Finding): string {
   return `${placeOf(report)}${id}\n${subject}`;
 }
 

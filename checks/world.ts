@@ -6,6 +6,7 @@ import { printed } from "../core/printed";
 import type { Printed } from "../core/printed";
 import { runner } from "../desired/packageFolder";
 import type { Send } from "../net/http";
+import type { AuditLog } from "./auditLog";
 
 /**
  * When a check is asked. `before`: by `doctor`, before an `up`. `in`: by the program, before anything is
@@ -32,10 +33,12 @@ export interface World {
   passwordAgeDays: number;
   /** `after`: the way to APIsec; given where tokens are to be read and tried. */
   apisec: Send | undefined;
+  /** `after`: Vault's audit log, where it was given. */
+  audit: AuditLog | undefined;
 }
 
 export type WorldOptions = Pick<World, "time" | "settings" | "vault" | "gitlab"> &
-  Partial<Pick<World, "now" | "isPreview" | "passwordAgeDays" | "apisec">> & {
+  Partial<Pick<World, "now" | "isPreview" | "passwordAgeDays" | "apisec" | "audit">> & {
     /** As `--stack` was given, where it was: commands are printed with it. */
     stack?: string;
   };
@@ -47,6 +50,7 @@ export function worldOf({ stack, ...options }: WorldOptions): World {
     isPreview: false,
     passwordAgeDays: 0,
     apisec: undefined,
+    audit: undefined,
     print: printed(stack ?? settings.stack, runner()),
     ...options,
     look: once((path) => look(vault, path)),

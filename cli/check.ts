@@ -1,4 +1,5 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { readAuditLogs } from "../checks/auditLog";
 import { joined } from "../checks/joined";
 import { metricsText } from "../checks/metrics";
 import { newsOf, readTold } from "../checks/news";
@@ -23,6 +24,7 @@ const usage = `${calledFor.own("check", { isPiped: true })}
   --state FILE         where --notify remembers what it has told; without it, every run tells all
   --password-age DAYS  from how many days on a password is old (90; 0 = never; where config has passwordMaxAge, never)
   --read-tokens        reads the published tokens, too, and tries each at APIsec
+  --audit FILE         Vault's audit log: has a person read a password that was not changed since? Once a file
   --timeout SECONDS    what is not known by then is a problem (300)
 Is a stack healthy? Looks at Vault, GitLab and the age of every token and password; reads only, no secret.
 Exit code: 0 all well, 1 warnings, 2 problems, or the check itself could not run.`;
@@ -39,6 +41,7 @@ const options = {
   state: { type: "string" },
   "password-age": { type: "string" },
   "read-tokens": { type: "boolean", default: false },
+  audit: { type: "string", multiple: true },
   timeout: { type: "string", default: "300" },
 } as const;
 
@@ -72,11 +75,17 @@ async function reportsOf(values: Values, from: string[] | undefined): Promise<Js
     throw new Error(`Which stacks? One of --stack, --all and --from.\nUsage: ${usage}`);
   }
   if (from !== undefined) {
+    if (values.audit !== undefined) {
+      throw new Error(
+        "--audit needs a stack to ask: reports of --from hold what their checks were given.",
+      );
+    }
     const files = from.map((name) => ({ name, text: readFileSync(name, "utf8") }));
     return joined(files, Date.now());
   }
   const age = values["password-age"];
   const wishes = {
+    audit: values.audit && (await readAuditLogs(values.audit)),
     passwordAgeDays: age === undefined ? undefined : wholeNumber("--password-age", age, 0),
     readTokens: values["read-tokens"],
     timeoutMs: wholeNumber("--timeout", values.timeout, 1) * 1000,

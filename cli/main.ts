@@ -7,6 +7,7 @@ const load = createRequire(__filename);
 const files: Readonly<Record<string, string>> = {
   "hand-over": "handOver",
   check: "check",
+  evidence: "evidence",
   doctor: "doctor",
   verify: "verify",
   "first-run": "firstRun",

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import type { AuditLog } from "../checks/auditLog";
 import { about } from "../checks/finding";
 import type { Finding } from "../checks/finding";
 import { checks, gates } from "../checks/list";
@@ -21,16 +22,17 @@ export interface Wishes {
   passwordAgeDays: number | undefined;
   readTokens: boolean;
   timeoutMs: number;
+  audit?: AuditLog | undefined;
 }
 
 /** What is found of a stack that runs. Throws where its configuration is wrong. */
 export async function reportOf(stack: string, wishes: Wishes): Promise<JsonReport> {
-  const world = worldFor(stack, wishes);
-  return asReport(
-    world.settings,
-    await runChecks(world, checks, gates, wishes.timeoutMs),
-    world.now,
-  );
+  return reportIn(worldFor(stack, wishes), wishes.timeoutMs);
+}
+
+/** The same, of a world that the caller asks more of. */
+export async function reportIn(world: World, timeoutMs: number): Promise<JsonReport> {
+  return asReport(world.settings, await runChecks(world, checks, gates, timeoutMs), world.now);
 }
 
 /** The same, of a stack among others: one that this caller cannot reach is skipped, and by that never well. */
@@ -44,13 +46,20 @@ export async function reportAmongOthers(stack: string, wishes: Wishes): Promise<
   } catch (error) {
     return skipped((error as Error).message.split("\n").slice(0, 2).join(" "));
   }
-  const unreached = report.findings.find(
-    ({ id, state }) => (id === "vault" || id === "vault.token") && state === "problem",
-  );
-  return unreached === undefined ? report : skipped(`${unreached.subject} ${unreached.found}`);
+  const unreached = vaultProblem(report);
+  return unreached === undefined ? report : skipped(unreached);
 }
 
-function worldFor(stack: string, { passwordAgeDays, readTokens }: Wishes): World {
+/** Why nothing was seen of a stack's Vault; undefined where it was. */
+export function vaultProblem({ findings }: JsonReport): string | undefined {
+  const found = findings.find(
+    ({ id, state }) => (id === "vault" || id === "vault.token") && state === "problem",
+  );
+  return found && `${found.subject} ${found.found}`;
+}
+
+/** Throws where the stack's configuration is wrong. */
+export function worldFor(stack: string, { passwordAgeDays, readTokens, audit }: Wishes): World {
   const settings = stackSettings(stack);
   const { caFile } = readStackFile(settings.stack).gitlab;
   return worldOf({
@@ -60,6 +69,7 @@ function worldFor(stack: string, { passwordAgeDays, readTokens }: Wishes): World
     vault: callersVault(settings),
     gitlab: callersGitlab(settings, process.env["GITLAB_TOKEN"], caFile),
     apisec: readTokens ? nodeSend({ proxyFor: proxyTo }) : undefined,
+    audit,
     passwordAgeDays: passwordAgeDays ?? (settings.passwordMaxAge === undefined ? 90 : 0),
   });
 }
@@ -70,10 +80,13 @@ export function asReport(
   findings: readonly Finding[],
   now = Date.now(),
 ): JsonReport {
-  const { version } = JSON.parse(readFileSync(join(packageFolder(), "package.json"), "utf8")) as {
-    version: string;
-  };
+  const version = programVersion();
   return { schema: 1, project, stack, version, checkedAt: timeText(now), findings };
+}
+
+export function programVersion(): string {
+  const text = readFileSync(join(packageFolder(), "package.json"), "utf8");
+  return (JSON.parse(text) as { version: string }).version;
 }
 
 /** Every stack that has a file in the program's folder, by name. */

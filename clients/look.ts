@@ -31,20 +31,24 @@ export async function list(vault: VaultConnection, path: string): Promise<string
   return keys.map(String);
 }
 
-/** What the connection's token may do, by path. Throws as `vaultCall`. */
+/** What the connection's token may do, by path, or another `token`. Throws as `vaultCall`. */
 export async function capabilities(
   vault: VaultConnection,
   paths: readonly string[],
+  token?: string,
 ): Promise<Map<string, string[]>> {
   const found = new Map<string, string[]>();
+  const api = token === undefined ? "sys/capabilities-self" : "sys/capabilities";
+  const secrets = token === undefined ? [] : [token];
   for (let start = 0; start < paths.length; start += pathsAtOnce) {
     const some = paths.slice(start, start + pathsAtOnce);
-    const answer = await vaultCall(vault, "POST", "sys/capabilities-self", { paths: some });
+    const asked = token === undefined ? { paths: some } : { token, paths: some };
+    const answer = await vaultCall(vault, "POST", api, asked, secrets);
     const body = jsonObject(answer.body);
     const data = isObject(body?.["data"]) ? body["data"] : body;
     for (const path of some) {
       const list = data?.[path];
-      if (!Array.isArray(list)) throw refused(vault, "POST", "sys/capabilities-self", answer);
+      if (!Array.isArray(list)) throw refused(vault, "POST", api, answer, secrets);
       found.set(path, list.map(String));
     }
   }

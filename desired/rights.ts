@@ -33,6 +33,7 @@ export function capabilitiesAt(rights: Rights, path: string): readonly string[] 
 }
 
 function covers(pattern: string, path: string): boolean {
+  if (!pattern.includes("+") && !pattern.endsWith("*")) return pattern === path;
   const parts = pattern.replace(/\*$/, "").split("/");
   const text = parts.map((part) => (part === "+" ? "[^/]+" : escaped(part))).join("/");
   return new RegExp(`^${text}${pattern.endsWith("*") ? "" : "$"}`).test(path);

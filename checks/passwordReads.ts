@@ -1,0 +1,94 @@
+import type { Account, Settings } from "../config/settings";
+import { passwordKey } from "../core/passwordRecord";
+import { policyName } from "../desired/names";
+import { askVault } from "./attempt";
+import type { AuditLog, PasswordRead } from "./auditLog";
+import { about } from "./finding";
+import type { Finding } from "./finding";
+import { inOrder } from "./inOrder";
+import { keyState } from "./keys";
+import type { KeyState } from "./keys";
+import { ageOf } from "./passwords";
+import { timeText } from "./time";
+import type { World } from "./world";
+
+type Place = Pick<Settings, "mount" | "vaultNamespace" | "policyPrefix" | "stack">;
+
+/** Whose reads are the program's own work: that of `up`, of the job and of `verify`. */
+const machines = ["deployer", "rotator", "verifier"] as const;
+
+/** As whom the program reads a password; undefined for a person. The policy tells: a deployer by hand reads like `up`. */
+export function machineOf(
+  { policyPrefix, stack }: Place,
+  { policies }: Pick<PasswordRead, "policies">,
+): (typeof machines)[number] | undefined {
+  return machines.find((one) => policies.includes(policyName(policyPrefix, stack, one)));
+}
+
+/** The reads of an account's password, also under its former name: it is the same one there. */
+export function readsOf(
+  { mount, vaultNamespace }: Place,
+  { name, renamedFrom }: Pick<Account, "name" | "renamedFrom">,
+  reads: readonly PasswordRead[],
+): PasswordRead[] {
+  const namespace = vaultNamespace === undefined ? "" : `${vaultNamespace.replace(/\/$/, "")}/`;
+  const paths = [name, ...(renamedFrom === undefined ? [] : [renamedFrom])].map(
+    (one) => `${namespace}${mount}/data/${passwordKey(one)}`,
+  );
+  return reads.filter(({ path }) => paths.includes(path));
+}
+
+/** Break-glass: has a person read a password that was not changed since? Nothing where no audit log is given. */
+export async function checkPasswordReads(world: World): Promise<Finding[]> {
+  const { audit, settings } = world;
+  if (audit === undefined) return [];
+  const rows = await inOrder(settings.accounts, (account) =>
+    askVault(world, aboutReads(account.name), async () => [
+      readFinding(world, account, await keyState(world, passwordKey(account.name)), audit),
+    ]),
+  );
+  return [auditLogFinding(audit), ...rows.flat()];
+}
+
+const aboutReads = (name: string) => about("password-read", `reads of password ${name}`, name);
+
+export function readFinding(
+  { settings, print }: { settings: Place; print: World["print"] },
+  account: Account,
+  state: KeyState,
+  audit: AuditLog,
+): Finding {
+  const { name } = account;
+  const { changedAt, isKnown } = ageOf(state);
+  // A password that is older than its oldest version was changed at no time that is known.
+  const since = isKnown ? changedAt : 0;
+  const byPeople = readsOf(settings, account, audit.reads).filter(
+    (read) => machineOf(settings, read) === undefined && read.at >= since,
+  );
+  const last = byPeople.at(-1);
+  const it = aboutReads(name);
+  const from = timeText(Math.max(since, audit.begins));
+  if (last === undefined) return it.ok(`by no person since ${from}`, { reads: 0, since: from });
+  const more = byPeople.length === 1 ? "" : `, the last of ${byPeople.length} reads`;
+  return it.problem(
+    `read at ${timeText(last.at)} by ${last.who}${more}, and not changed since`,
+    `${print.own("renew", { options: `--account ${name}` })} && ${print.pulumi("up")}`,
+    { reads: byPeople.length, since: from, last_read: timeText(last.at) },
+  );
+}
+
+function auditLogFinding({ begins, ends, inClear, unread }: AuditLog): Finding {
+  const it = about("audit-log", "audit log");
+  const values = { begins: timeText(begins), ends: timeText(ends), unread };
+  const period = `from ${values.begins} to ${values.ends}`;
+  if (inClear > 0) {
+    return it.problem(
+      `${period}; it shows passwords in clear, ${inClear} times: whoever reads it knows them`,
+      "set log_raw=false for the audit device, take audit_non_hmac_response_keys from the mount, and change the passwords",
+      values,
+    );
+  }
+  if (unread === 0) return it.ok(period, values);
+  const found = `${period}; ${unread} lines are no entry and may have been reads`;
+  return it.warning(found, undefined, values);
+}

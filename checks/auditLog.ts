@@ -2,7 +2,7 @@ import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
 import { foreignText } from "../core/redact";
 import { isObject, jsonObject } from "../net/http";
-import { timeOf } from "./keys";
+import { timeOf } from "./time";
 
 /** A password's record that somebody was shown, in whatever version. */
 export interface PasswordRead {
@@ -71,7 +71,7 @@ function readOf(entry: Record<string, unknown>, at: number) {
   const [request, response, auth] = ["request", "response", "auth"].map((key) =>
     partOf(entry, key),
   );
-  const path = `${String(partOf(request, "namespace")["path"] ?? "")}${String(request?.["path"])}`;
+  const path = `${textOf(partOf(request, "namespace")["path"])}${textOf(request?.["path"])}`;
   const isShown =
     entry["type"] === "response" &&
     !entry["error"] &&
@@ -97,15 +97,16 @@ function partOf(of: Record<string, unknown> | undefined, key: string): Record<st
   return isObject(part) ? part : {};
 }
 
+const textOf = (value: unknown) => (typeof value === "string" ? value : "");
 const isHashed = (text: unknown) => typeof text === "string" && text.startsWith("hmac-");
 
 function whoIn(auth: Record<string, unknown> = {}): string {
   const { display_name: name, entity_id: entity, accessor } = auth;
   const known = [
     ...Object.entries(partOf(auth, "metadata")).map(([key, value]) => `${key}=${String(value)}`),
-    ...(entity ? [`entity=${String(entity)}`] : []),
+    ...(entity ? [`entity=${textOf(entity)}`] : []),
     // Of a token that is nobody's, Vault can still say which one it was. Never one in clear.
-    ...(!entity && isHashed(accessor) ? [`accessor=${String(accessor)}`] : []),
+    ...(!entity && isHashed(accessor) ? [`accessor=${textOf(accessor)}`] : []),
   ];
-  return foreignText([String(name || "unknown"), ...known].join(" "), []);
+  return foreignText([textOf(name) || "unknown", ...known].join(" "), []);
 }

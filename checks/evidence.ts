@@ -5,13 +5,12 @@ import { controls } from "./controls";
 import type { Control } from "./controls";
 import { about } from "./finding";
 import type { Finding } from "./finding";
-import { timeOf } from "./keys";
 import { keyOf, newsOf } from "./news";
 import type { Told } from "./news";
 import { machineOf, readsOf } from "./passwordReads";
 import type { Update } from "./pulumiHistory";
 import type { JsonReport } from "./report";
-import { span, timeText } from "./time";
+import { span, timeOf, timeText } from "./time";
 
 export type EventKind =
   | "password changed"

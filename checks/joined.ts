@@ -43,7 +43,7 @@ export function readReports(files: readonly NamedText[]): JsonReport[] {
     if (!read.success) {
       throw new Error(`${name}: found something else, expected what \`check --json\` prints`);
     }
-    return read.data as JsonReport[];
+    return read.data;
   });
 }
 

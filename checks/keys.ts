@@ -2,6 +2,7 @@ import { isObject } from "../net/http";
 import { metadataPath } from "../clients/keySettings";
 import { openSince, parseMark } from "../core/mark";
 import type { Mark } from "../core/mark";
+import { timeOf } from "./time";
 import type { World } from "./world";
 
 /** A version that Vault keeps. Times in milliseconds since 1970. */
@@ -55,10 +56,4 @@ function versionOf(version: number, found: unknown): Version {
     endsAt: timeOf(of["deletion_time"]),
     destroyed: of["destroyed"] === true,
   };
-}
-
-/** A time of Vault or of a mark in milliseconds since 1970; undefined where it is none. */
-export function timeOf(text: unknown): number | undefined {
-  const time = typeof text === "string" ? Date.parse(text) : Number.NaN;
-  return Number.isNaN(time) ? undefined : time;
 }

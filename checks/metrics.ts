@@ -1,8 +1,8 @@
 import { openMetrics, tokenMetrics } from "../core/openMetrics";
 import type { Metric } from "../core/openMetrics";
 import type { Finding } from "./finding";
-import { timeOf } from "./keys";
 import type { JsonReport } from "./report";
+import { timeOf } from "./time";
 
 /** What is known of these stacks as OpenMetrics text: names and labels of contract, no foreign text in any. */
 export function metricsText(reports: readonly JsonReport[]): string {

@@ -5,8 +5,8 @@ import { about } from "./finding";
 import type { Finding } from "./finding";
 import { scheduleOf } from "./gitlabFacts";
 import { inOrder } from "./inOrder";
-import { keyState, timeOf } from "./keys";
-import { timeText } from "./time";
+import { keyState } from "./keys";
+import { timeOf, timeText } from "./time";
 import type { World } from "./world";
 
 /** So many runs are looked at: Vault keeps ten versions of a token. */

@@ -2,9 +2,8 @@ import type { Account } from "../config/settings";
 import { ofKeys, passwordOf } from "./accounts";
 import { about } from "./finding";
 import type { About, Finding } from "./finding";
-import { timeOf } from "./keys";
 import type { KeyState } from "./keys";
-import { span, timeText } from "./time";
+import { span, timeOf, timeText } from "./time";
 import type { World } from "./world";
 
 const dayMs = 24 * 3_600_000;

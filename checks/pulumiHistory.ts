@@ -1,7 +1,7 @@
 import { foreignText } from "../core/redact";
 import { isObject } from "../net/http";
 import { pulumi } from "./commands";
-import { timeOf } from "./keys";
+import { timeOf } from "./time";
 
 /** One `pulumi up` or another update of a stack. Times in milliseconds since 1970. */
 export interface Update {

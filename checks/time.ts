@@ -14,3 +14,9 @@ export function span(ms: number): string {
 export function timeText(ms: number): string {
   return new Date(ms).toISOString().replace(/\.\d+Z$/, "Z");
 }
+
+/** A time of Vault or of a mark in milliseconds since 1970; undefined where it is none. */
+export function timeOf(text: unknown): number | undefined {
+  const time = typeof text === "string" ? Date.parse(text) : Number.NaN;
+  return Number.isNaN(time) ? undefined : time;
+}

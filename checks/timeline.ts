@@ -1,7 +1,6 @@
 import type { Finding } from "./finding";
 import { escaped } from "./html";
-import { timeOf } from "./keys";
-import { span, timeText } from "./time";
+import { span, timeOf, timeText } from "./time";
 
 /** Times in milliseconds since 1970. */
 interface Stretch {

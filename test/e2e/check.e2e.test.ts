@@ -1,7 +1,8 @@
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import type { Evidence } from "../../checks/evidence";
 import type { Finding } from "../../checks/finding";
 import type { JsonReport } from "../../checks/report";
 import { capabilitiesAt, rightsOf } from "../../desired/rights";
@@ -12,6 +13,7 @@ import { followFix } from "../support/followFix";
 import { devConfig, startTestLab } from "../support/lab";
 import type { TestLab } from "../support/lab";
 import { sampled } from "../support/sampled";
+import { stepsOf } from "../support/runbook";
 
 let lab: TestLab;
 let scheduleId: number;
@@ -730,6 +732,112 @@ test("a password that was changed outside is found by verify, and by the printed
   expect((await notOk()).code).toBe(0);
   expect(await page()).toContain("<p>Nothing.</p>");
 }, 120_000);
+
+/** The commands of docs/evidence.md, for this lab's stack and today. */
+function evidenceSteps(): string[] {
+  const day = (offset: number) => new Date(Date.now() + offset).toISOString().slice(0, 10);
+  const days = { from: day(-86_400_000), to: day(86_400_000) };
+  return stepsOf(join(__dirname, "..", "..", "docs", "evidence.md")).map(({ commands }) =>
+    commands
+      .replace(/--from \S+ --to \S+/, `--from ${days.from} --to ${days.to}`)
+      .replaceAll(/\bprod\b/g, "dev"),
+  );
+}
+
+const inShell = async (commands: string, env: Record<string, string>) => {
+  const result = await run("bash", ["--norc", "-uo", "pipefail", "-c", commands], {
+    cwd: lab.program,
+    env: { ...lab.env, ...env },
+  });
+  printed.push(result.stdout, result.stderr);
+  return result;
+};
+
+test("break-glass: a read by a person is a problem until the password is changed, and evidence has both", async () => {
+  const { vault } = lab.world;
+  const log = join(lab.program, "vault_audit.log");
+  const asMonitor = { VAULT_TOKEN: tokens.vault, GITLAB_TOKEN: tokens.gitlab };
+  const [checking = "", making = "", verifying = ""] = evidenceSteps();
+  copyFileSync(vault.auditLog, log);
+  const well = await inShell(checking, asMonitor);
+  expect(well.stdout).toMatch(/^ok +reads of password scanner +by no person since \d{4}-.*Z$/m);
+
+  await asRoot("POST", "sys/auth/people", { type: "userpass" });
+  const user = { password: "Anna-logs-in-1", token_policies: ["apisec-dev-admin"] };
+  await asRoot("POST", "auth/people/users/anna", user);
+  const login = await vault.request("", "POST", "auth/people/login/anna", {
+    password: user.password,
+  });
+  const anna = (login.body as { auth: { client_token: string } }).auth.client_token;
+  const reading = await run("bao", ["kv", "get", "-mount=apisec", "scanner/password"], {
+    cwd: lab.program,
+    env: { ...lab.env, VAULT_TOKEN: anna },
+  });
+  expect(reading.code).toBe(0);
+  copyFileSync(vault.auditLog, log);
+  const found = await check(["--json", "--audit", log]);
+  writeFileSync(join(lab.program, "check-dev-1.json"), found.stdout);
+  const [wrong] = (JSON.parse(found.stdout) as JsonReport).findings.filter(
+    ({ id, account }) => id === "password-read" && account === "scanner",
+  );
+  expect(found.code).toBe(2);
+  expect(wrong && lineOf(wrong)).toEqual({
+    ...{ subject: "reads of password scanner", state: "problem" },
+    found: like(
+      /^read at \d{4}-\S+Z by people-anna username=anna entity=[\w-]+, and not changed since$/,
+    ),
+    fix: "npm run renew -- --stack dev --account scanner && pulumi up --stack dev",
+  });
+  const committing =
+    "git init -q && git -c user.name=Anna -c user.email=anna@acme.example commit -qm x --allow-empty";
+  expect((await inShell(committing, {})).code).toBe(0);
+  await follow(String(wrong?.fix));
+  copyFileSync(vault.auditLog, log);
+
+  // What Vault's admin gets tried is what a monitor gets computed.
+  const madeBy = async (VAULT_TOKEN: string) => {
+    const made = await inShell(making, { ...asMonitor, VAULT_TOKEN });
+    expect([made.code, made.stderr]).toEqual([1, ""]);
+    const text = (form: string) =>
+      readFileSync(join(lab.program, `apisec-evidence-dev.${form}`), "utf8");
+    printed.push(text("json"), text("csv"), text("html"));
+    return (JSON.parse(text("json")) as { evidence: Evidence }).evidence;
+  };
+  const computed = await madeBy(tokens.vault);
+  const tried = await madeBy(vault.rootToken);
+  const byPolicy = ({ access }: Evidence) =>
+    access
+      .filter(({ policy }) => policy.startsWith("apisec-dev-"))
+      .map((row) => ({ ...row, how: undefined }));
+  expect(byPolicy(tried)).toEqual(byPolicy(computed));
+  expect(byPolicy(tried).length).toBeGreaterThanOrEqual(6);
+  const howOf = ({ access }: Evidence, role: string) =>
+    access.find(({ policy }) => policy === `apisec-dev-${role}`)?.how;
+  expect([howOf(tried, "deployer"), howOf(computed, "deployer")]).toEqual([
+    "tried",
+    "policy in Vault",
+  ]);
+  expect(computed.sources.map(({ state }) => state)).toContain("skipped");
+
+  const of = (kind: string) =>
+    tried.events.filter((event) => event.kind === kind && event.account === "scanner");
+  const changes = of("password changed");
+  expect(changes.length).toBeGreaterThanOrEqual(1);
+  expect(changes.at(-1)?.by).toMatch(
+    /^commit [0-9a-f]{40}.*, author Anna <anna@acme\.example>, \w+ \(as noted in Vault\)$/,
+  );
+  expect(of("password read").map(({ by }) => by)).toEqual(
+    expect.arrayContaining([like(/^people-anna username=anna entity=/), "policy -rotator"]),
+  );
+  expect(of("finding").filter(({ what }) => what.includes("password-read"))).toMatchObject([
+    { kind: "finding", account: "scanner", until: like(/^\d{4}-.*Z$/) },
+  ]);
+  expect(of("token issued").length).toBeGreaterThan(1);
+
+  const verified = await inShell(verifying, asMonitor);
+  const [, hash = ""] = /^as it was made: SHA-256 (\w{64})$/m.exec(verified.stdout) ?? [];
+  expect(verified).toMatchObject({ code: 0, stdout: like(new RegExp(`^${hash}  -$`, "m")) });
+}, 180_000);
 
 test("table, JSON, metrics and page say the same, and reports that are joined say it again", async () => {
   const at = (name: string) => join(lab.program, name);

@@ -74,7 +74,6 @@ function readOf(entry: Record<string, unknown>, at: number) {
   const path = `${textOf(partOf(request, "namespace")["path"])}${textOf(request?.["path"])}`;
   const isShown =
     entry["type"] === "response" &&
-    !entry["error"] &&
     request?.["operation"] === "read" &&
     /\/data\/[^/]+\/password$/.test(path);
   const value = partOf(response, "data")["data"];

@@ -344,6 +344,10 @@ describe("the files", () => {
       ).problems;
     expect(of(files.json)).toEqual([]);
     expect(of(JSON.stringify(JSON.parse(files.json), undefined, 2))).toEqual([]);
+    const { project, ...rest } = evidence;
+    expect(of(JSON.stringify({ sha256: files.sha256, evidence: { ...rest, project } }))).toEqual(
+      [],
+    );
     expect(of(files.json.replace("anna", "nobody"))).toEqual([
       expect.stringMatching(/^e\.json was changed: its SHA-256 is [0-9a-f]{64}$/),
     ]);

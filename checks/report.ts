@@ -95,6 +95,11 @@ export interface JsonReport {
   findings: readonly Finding[];
 }
 
+/** The findings of `--json`, with what they are of: of one stack an object, of several a list. */
+export function jsonOf(reports: readonly JsonReport[]): string {
+  return JSON.stringify(reports.length === 1 ? reports[0] : reports, undefined, 2);
+}
+
 /** A JUnit report: one test case a finding; problems are failures. */
 export function checkReport(findings: readonly Finding[]): string {
   const cases = findings.map(({ subject, state, found, fix }) => {

@@ -4,7 +4,7 @@ import { joined } from "../checks/joined";
 import { metricsText } from "../checks/metrics";
 import { newsOf, readTold } from "../checks/news";
 import { page } from "../checks/page";
-import { checkReport, exitCodeOf, shortened, table } from "../checks/report";
+import { checkReport, exitCodeOf, jsonOf, shortened, table } from "../checks/report";
 import type { JsonReport } from "../checks/report";
 import { calledFor, parsed } from "./command";
 import type { Command } from "./command";
@@ -94,11 +94,6 @@ async function reportsOf(values: Values, from: string[] | undefined): Promise<Js
   const reports: JsonReport[] = [];
   for (const stack of allStacks()) reports.push(await reportAmongOthers(stack, wishes));
   return reports;
-}
-
-/** The findings of `--json`, with what they are of: of one stack an object, of several a list. */
-export function jsonOf(reports: readonly JsonReport[]): string {
-  return JSON.stringify(reports.length === 1 ? reports[0] : reports, undefined, 2);
 }
 
 function tables(reports: readonly JsonReport[]): string {

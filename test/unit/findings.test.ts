@@ -1,6 +1,5 @@
 import { about } from "../../checks/finding";
-import { exitCodeOf, sentence, table } from "../../checks/report";
-import { jsonOf } from "../../cli/check";
+import { exitCodeOf, jsonOf, sentence, table } from "../../checks/report";
 import { asReport } from "../../cli/reports";
 
 const ok = about("tool.node", "node").ok("20.19.0");

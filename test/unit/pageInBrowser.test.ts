@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Browser, Page } from "playwright-core";
 import { page as pageOf } from "../../checks/page";
+import { jsonOf } from "../../checks/report";
 import type { JsonReport } from "../../checks/report";
-import { jsonOf } from "../../cli/check";
 import { isBrowserHere, startBrowser } from "../support/browser";
 import { pageReports } from "../support/pageReports";
 

@@ -1,17 +1,22 @@
 import type { Account, Settings } from "../config/settings";
 import { encodePath } from "../clients/vault";
 import { differences } from "../core/differences";
+import { foreignText } from "../core/redact";
 import { passwordKey, tokenKey } from "../core/passwordRecord";
+import { handOverRecord } from "../core/passwordStops";
 import { passwordKeySettings, tokenKeySettings } from "../desired/keySettings";
+import { ownerText } from "../desired/names";
+import { ownershipOf } from "../desired/ownership";
 import { timeoutMinutes } from "../desired/roles";
 import { nextRuns, scheduleGaps } from "../desired/schedule";
 import { deletedAfterSeconds, tokenKeptSeconds } from "../desired/tokenLife";
-import { askVault } from "./attempt";
+import { askVault, policyFix } from "./attempt";
 import { about } from "./finding";
-import type { Finding } from "./finding";
+import type { About, Finding } from "./finding";
 import { keyState } from "./keys";
 import type { KeyState } from "./keys";
 import { inOrder } from "./inOrder";
+import { ownOwner } from "./owner";
 import { span, timeText } from "./time";
 import type { World } from "./world";
 
@@ -91,16 +96,58 @@ export async function checkFirstPasswords(world: World): Promise<Finding[]> {
   const rows = await inOrder(settings.accounts, async (account) => {
     if (needsNone(account)) return [];
     return askVault(world, of(account), async () => {
-      const isRecorded =
-        mountExists && (await keyState(world, passwordKey(account.name))).versions.length > 0;
-      return isRecorded ? [] : [missing(account)];
+      const state = mountExists ? await keyState(world, passwordKey(account.name)) : undefined;
+      if (state === undefined || state.versions.length === 0) return [missing(account)];
+      return othersRecord(world, of(account), passwordKey(account.name), state.mark.owner);
     });
   });
-  const problems = rows.flat();
+  const findings = rows.flat();
   const it = about("first-password", "passwords");
-  return problems.length > 0
-    ? problems
-    : [it.ok("each account has a record in Vault or a first password in config")];
+  return findings.some(({ state }) => state === "problem")
+    ? findings
+    : [it.ok("each account has a record in Vault or a first password in config"), ...findings];
+}
+
+/** A renamed stack whose state was lost: `up` would stop at the record, with half of its work done. */
+async function othersRecord(
+  world: World,
+  it: About,
+  key: string,
+  named: string | undefined,
+): Promise<Finding[]> {
+  const owner = await ownOwner(world);
+  if (named === undefined || ownershipOf(owner, `managed by ${named}`) !== "another") return [];
+  const command = handOverRecord(world.settings.mount, key, ownerText(owner));
+  return [
+    it.warning(
+      `has a record that belongs to "${foreignText(named, [])}": \`up\` takes it only where the stack's state knows it by that name`,
+      `choose another account name; if the stack was renamed and its state lost, as Vault's admin: \`${command}\``,
+    ),
+  ];
+}
+
+/**
+ * Before an `up` that gives tokens another life in Vault: the deployer's policy names the one that it may set, and
+ * nothing tells beforehand which it is.
+ */
+export async function checkTokenLife(world: World): Promise<Finding[]> {
+  const { settings, isPreview, time } = world;
+  const account = settings.accounts.find(({ publishToken }) => publishToken);
+  // Who previews may not look at any key.
+  if (account === undefined || (time === "in" && isPreview)) return [];
+  const key = tokenKey(account.name);
+  // What cannot be read, the rights that are missing say.
+  const state = await keyState(world, key).catch(() => undefined);
+  const before = state?.settings["delete_version_after"];
+  const { delete_version_after: after } = tokenKeySettings(deletedAfterSeconds(settings));
+  // The policy always allows tokens that do not end in Vault.
+  if (before === undefined || before === after || after === "0s") return [];
+  return [
+    about("key-settings", "key settings").warning(
+      `delete_version_after of tokens becomes ${after} (${foreignText(String(before), [])} now), which the deployer's policy has to allow`,
+      `as Vault's admin: \`${policyFix({ ...world, isPreview: false })}\``,
+    ),
+  ];
 }
 
 /** Until when a token must be readable: past the next run, and past the one after it where the schedule has one to spare. */

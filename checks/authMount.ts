@@ -1,4 +1,5 @@
 import { encodePath } from "../clients/vault";
+import type { VaultError } from "../clients/vault";
 import { differences } from "../core/differences";
 import { foreignText } from "../core/redact";
 import { authKeys } from "../desired/authMount";
@@ -23,7 +24,7 @@ export function checkAuthMount(world: World): Promise<Finding[]> {
       const type = foreignText(String(found["type"]), []);
       return [it.problem(`is of type ${type}, expected jwt`, "choose another authPath")];
     }
-    if (!createAuth) return [it.ok("JWT; its keys are its owner's")];
+    if (!createAuth) return [await issuerFinding(world)];
     const ours = authDescription(await ownOwner(world));
     const description = textOf(found["description"]);
     const mark = await whose(world, found["description"]);
@@ -47,6 +48,34 @@ export function checkAuthMount(world: World): Promise<Finding[]> {
       ? [it.ok(`JWT, with the keys of ${gitlabUrl}`)]
       : [it.problem(wrong.join("; "), print.pulumi("up --refresh"))];
   });
+}
+
+/** The settings that a write of `bound_issuer` has to name again: Vault replaces all of them. */
+const issuerSettings = ["oidc_discovery_url", "jwks_url", "default_role"];
+
+/**
+ * A mount of others takes ID tokens of another issuer where it is from the time of CI_JOB_JWT: every login is refused,
+ * and nothing but a job sees it. Who may not read it is told by the first run.
+ */
+async function issuerFinding(world: World): Promise<Finding> {
+  const { authPath, gitlabUrl } = world.settings;
+  const it = about("auth-mount", `auth mount ${authPath}/`);
+  const path = `auth/${encodePath(authPath)}/config`;
+  const config = await world.look(path).catch((error: unknown) => {
+    if ((error as VaultError).problem === "denied") return undefined;
+    throw error;
+  });
+  const issuer = textOf(config?.["bound_issuer"]);
+  if (issuer === "" || issuer === gitlabUrl) return it.ok("JWT; its keys are its owner's");
+  const kept = issuerSettings.flatMap((name) => {
+    const value = textOf(config?.[name]);
+    return value === "" ? [] : [`${name}=${value}`];
+  });
+  const write = ["vault write", `auth/${authPath}/config`, `bound_issuer=${gitlabUrl}`, ...kept];
+  return it.problem(
+    `takes ID tokens of ${issuer} alone, and GitLab's are of ${gitlabUrl}: it refuses every job`,
+    `as its owner, with all its other settings: \`${write.join(" ")}\``,
+  );
 }
 
 function missing({ time, settings, print }: World): Finding {

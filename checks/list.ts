@@ -1,5 +1,5 @@
 import { checkAccess } from "./access";
-import { checkFirstPasswords, checkKeySettings, checkTokens } from "./accounts";
+import { checkFirstPasswords, checkKeySettings, checkTokenLife, checkTokens } from "./accounts";
 import { checkAudit } from "./audit";
 import { checkAuthMount } from "./authMount";
 import { checkBackend } from "./backend";
@@ -26,7 +26,7 @@ import { checkSchedule, checkSchedulesOn } from "./schedule";
 import { checkStrayAccounts, checkStrayConsumers } from "./strays";
 import { checkTools } from "./tools";
 import { checkServer, hasServerProblem } from "./vaultServer";
-import { checkOwnRights, checkRights, checkToken, isTokenKnown } from "./vaultToken";
+import { checkOwnRights, checkRights, checkToken, isTokenKnown, isTokenOfUse } from "./vaultToken";
 import type { Time, World } from "./world";
 
 const before: readonly Time[] = ["before"];
@@ -64,6 +64,7 @@ export const checks: readonly Check[] = [
   check("stray-consumer", "consumers that are not in config", after, "Vault", checkStrayConsumers),
   check("vault.own-rights", "this Vault token", after, "Vault", checkOwnRights),
   check("first-password", "passwords", untilUp, "Vault", checkFirstPasswords),
+  check("key-settings", "key settings", untilUp, "Vault", checkTokenLife),
   check("key-settings", "key settings", after, "Vault", checkKeySettings),
   check("password", "passwords", after, "Vault", checkPasswords),
   check("verification", "verifications", after, "Vault", checkVerifications),
@@ -92,6 +93,7 @@ export const gates: Gates = {
   Vault: async (world) => {
     if (await hasServerProblem(world)) return false;
     if (world.vault.token === undefined || !(await isTokenKnown(world))) return false;
+    if (world.time !== "after" && !(await isTokenOfUse(world))) return false;
     // A monitor that may not even see the mount has the wrong policy: one line says so.
     if (world.time !== "after") return true;
     const { mount } = world.settings;

@@ -1,4 +1,5 @@
 import { encodePath } from "../clients/vault";
+import { formatDuration } from "../core/duration";
 import { mountDescription } from "../desired/names";
 import { ownerNamed, useOfMount } from "../desired/ownership";
 import { isObject } from "../net/http";
@@ -40,14 +41,30 @@ export function checkMount(world: World): Promise<Finding[]> {
     // Where GitLab does not show the project, the mark that names it is not known.
     const isKnown = (await ownOwner(world)).instance !== undefined;
     const isDeclared =
-      time !== "after" ||
-      !createMount ||
-      !isKnown ||
-      found["description"] === (await declaredDescription(world));
-    return isDeclared
-      ? [it.ok(`KV version 2 at ${vaultAddress}, ends no version`)]
-      : [it.warning("is not described as declared", print.pulumi("up --refresh"))];
+      !createMount || !isKnown || found["description"] === (await declaredDescription(world));
+    const asItIs = it.ok(`KV version 2 at ${vaultAddress}, ends no version`);
+    if (isDeclared) return [asItIs];
+    if (time === "after") {
+      return [it.warning("is not described as declared", print.pulumi("up --refresh"))];
+    }
+    const reset = ttlsOf(found["config"]);
+    return reset === ""
+      ? [asItIs]
+      : [
+          it.warning(
+            `has a ${reset} set by hand, which \`up\` sets back to 0 with the new description; KV version 2 gives no leases`,
+          ),
+        ];
   });
+}
+
+/** What was tuned by hand: Vault's plugin sends it as 0 with every other change of the mount. */
+function ttlsOf(config: unknown): string {
+  const ttls = ["default_lease_ttl", "max_lease_ttl"].flatMap((name) => {
+    const seconds = isObject(config) ? Number(config[name] ?? 0) : 0;
+    return seconds > 0 ? [`${name} of ${formatDuration(seconds)}`] : [];
+  });
+  return ttls.join(" and ");
 }
 
 function missing({ time, settings, print }: World): Finding {

@@ -1,6 +1,6 @@
-import { capabilities } from "../clients/look";
+import { capabilities, look } from "../clients/look";
 import { encodePath } from "../clients/vault";
-import type { VaultError } from "../clients/vault";
+import type { VaultConnection, VaultError } from "../clients/vault";
 import { formatDuration } from "../core/duration";
 import { passwordKey } from "../core/passwordRecord";
 import { spread } from "../core/spread";
@@ -20,10 +20,9 @@ const mostPasswordsAsked = 20;
 
 /** Whether Vault knows the caller's token; that of a monitor may not look at itself, but at the mount. */
 export async function isTokenKnown(world: World): Promise<boolean> {
-  const path =
-    world.time === "after" ? `sys/mounts/${encodePath(world.settings.mount)}` : lookupSelf;
   try {
-    await world.look(path);
+    if (world.time === "after") await world.look(`sys/mounts/${encodePath(world.settings.mount)}`);
+    else await ownToken(world);
     return true;
   } catch (error) {
     return (error as VaultError).isTokenUnknown !== true;
@@ -31,6 +30,43 @@ export async function isTokenKnown(world: World): Promise<boolean> {
 }
 
 const lookupSelf = "auth/token/lookup-self";
+
+/** What the token says of itself, and `home`: Vault in the token's namespace, which may be above the one in use. */
+async function ownToken(
+  world: World,
+): Promise<{ token: Record<string, unknown>; home: VaultConnection }> {
+  const { vault } = world;
+  const names = vault.namespace?.replace(/\/$/, "").split("/") ?? [];
+  // A token is known below its own namespace, too, and never above it.
+  for (const depth of names.keys()) {
+    const home = { ...vault, namespace: names.slice(0, depth).join("/") || undefined };
+    const token = await look(home, lookupSelf).catch(() => undefined);
+    if (token !== undefined) return { token, home };
+  }
+  return { token: (await world.look(lookupSelf)) ?? {}, home: vault };
+}
+
+/** Whether the token opens anything in the namespace in use: one of a namespace above it may not. */
+export async function isTokenOfUse(world: World): Promise<boolean> {
+  const { home } = await ownToken(world).catch(() => ({ home: world.vault }));
+  if (home.namespace === world.vault.namespace) return true;
+  return capabilities(world.vault, [capabilitiesSelf]).then(
+    () => true,
+    ({ problem }: VaultError) => problem !== "denied",
+  );
+}
+
+const capabilitiesSelf = "sys/capabilities-self";
+
+/** How the deployer's policy is written for a token of a namespace above: with the way from there to the paths. */
+function policyAbove(world: World, { namespace: above }: VaultConnection): string {
+  const { settings, vault, print } = world;
+  const way = (vault.namespace ?? "").replace(/\/$/, "").slice(above ? above.length + 1 : 0);
+  const text = print.own("policy", { of: "deployer", isPiped: true });
+  // The plugin makes its own token where the caller's is.
+  const placed = `sed '/^path "auth\\/token\\//!s|^path "|&${way}/|'`;
+  return `${text} | ${placed} | VAULT_NAMESPACE=${above ?? ""} vault policy write ${settings.policyPrefix}-${settings.stack}-deployer -`;
+}
 
 /** The caller's Vault token: known, and for those who run `up`, fit for it. */
 export async function checkToken(world: World): Promise<Finding[]> {
@@ -52,8 +88,10 @@ export async function checkToken(world: World): Promise<Finding[]> {
         await world.look(`sys/mounts/${encodePath(settings.mount)}`);
         return [];
       }
-      const token = (await world.look(lookupSelf)) ?? {};
-      return [tokenFinding(token, world)];
+      const { token, home } = await ownToken(world);
+      if (await isTokenOfUse(world)) return [tokenFinding(token, world, home)];
+      const found = `${tokenFinding(token, world, home).found}, and opens nothing in namespace ${settings.vaultNamespace}`;
+      return [it.problem(found, policyAbove(world, home))];
     },
     ({ problem, message }) =>
       problem === "denied" ? it.problem(message, policyFix(world)) : undefined,
@@ -61,7 +99,11 @@ export async function checkToken(world: World): Promise<Finding[]> {
 }
 
 /** The token's policies, kind and remaining life, as `auth/token/lookup-self` says them. */
-export function tokenFinding(token: Record<string, unknown>, world: World): Finding {
+export function tokenFinding(
+  token: Record<string, unknown>,
+  world: World,
+  home: Pick<VaultConnection, "namespace"> = world.vault,
+): Finding {
   const it = about("vault.token", "Vault token");
   const { settings, isPreview } = world;
   const policies = [token["policies"], token["identity_policies"]]
@@ -72,7 +114,9 @@ export function tokenFinding(token: Record<string, unknown>, world: World): Find
   const ends = token["expire_time"] !== null;
   const life = Number(token["ttl"]);
   const values = { ttl_seconds: ends ? life : undefined };
-  const found = `policies ${policies.join(", ")}; ${ends ? `ends in ${formatDuration(life)}` : "does not end"}`;
+  const isAbove = home.namespace !== world.vault.namespace;
+  const where = isAbove ? `; of ${home.namespace ?? "the root"} namespace` : "";
+  const found = `policies ${policies.join(", ")}; ${ends ? `ends in ${formatDuration(life)}` : "does not end"}${where}`;
   const narrowing = narrowingPolicies(policyValues(settings), policies);
   if (narrowing.length > 0 && policies.includes(deployer)) {
     return it.problem(
@@ -110,11 +154,20 @@ export async function checkRights(world: World): Promise<Finding[]> {
   const { settings, vault, time, isPreview } = world;
   const groupIds = await groupIdsOf(world);
   const wanted = rightsAsked("deployer", policyValues(settings, { groupIds }));
-  const asDeployer = { ...world, isPreview: false };
+  const { home } = await ownToken(world).catch(() => ({ home: vault }));
+  const isAbove = home.namespace !== vault.namespace;
+  const fix = isAbove ? policyAbove(world, home) : policyFix({ ...world, isPreview: false });
   return attempt(
     it,
     async () => {
-      const missing = missingRights(wanted, await capabilities(vault, [...wanted.keys()]));
+      // Its own token the plugin makes where the caller's is.
+      const ofToken = isAbove ? [...wanted.keys()].filter(isOfToken) : [];
+      const others = [...wanted.keys()].filter((path) => !ofToken.includes(path));
+      const allowed = new Map([
+        ...(await capabilities(vault, others)),
+        ...(await capabilities(home, ofToken)),
+      ]);
+      const missing = missingRights(wanted, allowed);
       if (missing.length === 0) {
         return [it.ok(`all that \`up\` needs, on ${wanted.size} paths`, { paths: wanted.size })];
       }
@@ -124,17 +177,19 @@ export async function checkRights(world: World): Promise<Finding[]> {
         return [it.warning(some, "a token of the deployer for `up`", values)];
       }
       const found = `of what \`up\` needs are missing:\n${missing.join("\n")}`;
-      return [it.problem(found, `as Vault's admin: \`${policyFix(asDeployer)}\``, values)];
+      return [it.problem(found, `as Vault's admin: \`${fix}\``, values)];
     },
     ({ problem }) =>
       problem === "denied"
         ? it.warning(
             "unknown: the token may not ask what it may do, as an older deployer's policy",
-            policyFix(asDeployer),
+            fix,
           )
         : undefined,
   );
 }
+
+const isOfToken = (path: string) => path.startsWith("auth/token/");
 
 /** The monitor's own token: it must be good for nothing on a password. */
 export function checkOwnRights(world: World): Promise<Finding[]> {

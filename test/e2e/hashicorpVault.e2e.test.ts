@@ -1,5 +1,8 @@
+import { mkdtempSync } from "node:fs";
 import { join } from "node:path";
+import type { JsonReport } from "../../checks/report";
 import { run } from "../../lab/process";
+import { followFix } from "../support/followFix";
 import { devConfig, startTestLab } from "../support/lab";
 import type { TestLab } from "../support/lab";
 import { isLive, recordOf } from "../support/managed";
@@ -40,6 +43,114 @@ test("up provisions everything, and its second run finds nothing to change", asy
   }
   const again = await lab.pulumi(["preview", "--expect-no-changes", "--color", "never"]);
   expect([again.code, again.code === 0 ? "" : again.stdout + again.stderr]).toEqual([0, ""]);
+});
+
+test("a namespace, which this Vault ignores, is refused by doctor and before anything by up", async () => {
+  const problem =
+    "namespace teams cannot be used: this Vault has no namespaces and ignores their names";
+  const env = { VAULT_NAMESPACE: "teams" };
+  const { code, stdout, stderr } = await up(env);
+  expect(code).not.toBe(0);
+  expect(stdout + stderr).toContain("nothing was touched");
+  expect(stdout + stderr).toContain(
+    `${problem}: \`unset VAULT_NAMESPACE; pulumi config rm vault:namespace --stack dev\``,
+  );
+  const args = ["cli/bin.js", "doctor", "--stack", "dev"];
+  const doctor = await run(process.execPath, args, {
+    cwd: lab.program,
+    env: { ...lab.env, ...env },
+  });
+  expect(doctor.code).toBe(2);
+  expect(doctor.stdout.replace(/ +/g, " ")).toContain(`PROBLEM ${problem}`);
+});
+
+test("a stack of the same names in another backend, of another project, is refused before anything", async () => {
+  const other = mkdtempSync(join(lab.world.dir, "backend-"));
+  const env = { PULUMI_BACKEND_URL: `file://${other}` };
+  const made = await fetch(`${lab.world.gitlab.url}/api/v4/projects`, {
+    method: "POST",
+    headers: {
+      authorization: `Bearer ${lab.world.secrets.gitlabToken}`,
+      "content-type": "application/json",
+    },
+    body: JSON.stringify({ name: "shop", path: "shop", initialize_with_readme: true }),
+  });
+  expect(made.status).toBe(201);
+  lab.writeConfig("dev", { ...devConfig(lab.world), gitlabProject: "rotation-bot/shop" });
+  const policy = async () => (await lab.asRoot("GET", "sys/policies/acl/apisec-dev-rotator")).body;
+  const before = await policy();
+  expect((await lab.pulumi(["stack", "init", "dev"], env)).code).toBe(0);
+  const { code, stdout, stderr } = await up(env);
+  expect(code).not.toBe(0);
+  expect(stdout + stderr).toContain("nothing was touched");
+  expect(await policy()).toMatchObject({ data: (before as { data: object }).data });
+  const args = ["cli/bin.js", "doctor", "--stack", "dev", "--json"];
+  const doctor = await run(process.execPath, args, {
+    cwd: lab.program,
+    env: { ...lab.env, ...env },
+  });
+  expect(doctor.code).toBe(2);
+  const { findings } = JSON.parse(doctor.stdout) as JsonReport;
+  for (const subject of ["mount apisec/", "auth mount gitlab/", "policy apisec-dev-rotator"]) {
+    const finding = findings.find((one) => one.subject === subject);
+    expect(finding).toMatchObject({ state: "problem" });
+    expect(finding?.found).toMatch(
+      /^belongs to apisec-credentials\/dev for \S+\/1, a stack of another project$/,
+    );
+    expect(stdout + stderr).toContain(`${subject} ${finding?.found}`);
+  }
+});
+
+const keptFor = async () => {
+  const { body } = await lab.asRoot("GET", "apisec/metadata/scanner/token");
+  return (body as { data: { delete_version_after: string } }).data.delete_version_after;
+};
+
+test("tokens that do not end in Vault need no other policy of the deployer", async () => {
+  lab.writeConfig("dev", { ...devConfig(lab.world), tokenEndsInVault: false });
+  expect(await keptFor()).toBe("23h30m0s");
+  const { code, stdout, stderr } = await up();
+  expect([code, code === 0 ? "" : stdout + stderr]).toEqual([0, ""]);
+  expect(stdout + stderr).not.toContain("warning: key settings");
+  expect(await keptFor()).toBe("0s");
+});
+
+test("another life of the tokens does: up says so, and how it is written", async () => {
+  lab.writeConfig("dev", { ...devConfig(lab.world), tokenLifetime: "12h" });
+  const refused = await up();
+  expect(refused.code).not.toBe(0);
+  const said = refused.stdout + refused.stderr;
+  expect(said).toContain("delete_version_after of tokens becomes 11h30m0s (0s now)");
+  const fix = /which the deployer's policy has to allow: as Vault's admin: `([^`]*)`/.exec(
+    said,
+  )?.[1];
+  await followFix(lab, fix ?? "");
+  const { code, stdout, stderr } = await up();
+  expect([code, code === 0 ? "" : stdout + stderr]).toEqual([0, ""]);
+  expect(await keptFor()).toBe("11h30m0s");
+});
+
+test("an auth mount of others with another issuer: doctor shows it, and the command that it prints fixes it", async () => {
+  lab.writeConfig("dev", { ...devConfig(lab.world), createAuth: false });
+  const { body } = await lab.asRoot("GET", "auth/gitlab/config");
+  const { oidc_discovery_url } = (body as { data: { oidc_discovery_url: string } }).data;
+  const set = (bound_issuer: string) =>
+    lab.asRoot("POST", "auth/gitlab/config", { oidc_discovery_url, bound_issuer });
+  await set("gitlab.example.com");
+  const ofAuthMount = async () => {
+    const args = ["cli/bin.js", "doctor", "--stack", "dev", "--json"];
+    const env = { ...lab.env, VAULT_TOKEN: lab.world.vault.rootToken };
+    const { stdout } = await run(process.execPath, args, { cwd: lab.program, env });
+    return (JSON.parse(stdout) as JsonReport).findings.find(({ id }) => id === "auth-mount");
+  };
+  const finding = await ofAuthMount();
+  expect(finding).toMatchObject({ state: "problem" });
+  expect(finding?.found).toContain("takes ID tokens of gitlab.example.com alone");
+  await followFix(lab, /`(.*)`/.exec(finding?.fix ?? "")?.[1] ?? "");
+  expect(await ofAuthMount()).toMatchObject({ state: "ok" });
+  expect((await lab.asRoot("GET", "auth/gitlab/config")).body).toMatchObject({
+    data: { oidc_discovery_url, bound_issuer: oidc_discovery_url },
+  });
 });
 
 test("the job logs in and rotates", async () => {

@@ -2,11 +2,13 @@ import { mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import { generateKeyPairSync } from "node:crypto";
 import { join } from "node:path";
 import type { Stack } from "@pulumi/pulumi/automation";
+import type { JsonReport } from "../../checks/report";
 import { startForwardProxy } from "../support/forwardProxy";
 import type { ForwardProxy } from "../support/forwardProxy";
 import { findExecutable, run } from "../../lab/process";
 import type { RunResult } from "../../lab/process";
 import { tokenWith } from "../../lab/world";
+import { followFix } from "../support/followFix";
 import { devConfig, startTestLab } from "../support/lab";
 import type { TestLab } from "../support/lab";
 import { sampled } from "../support/sampled";
@@ -260,4 +262,43 @@ test("another stack in a namespace that config names, not the environment", asyn
   const command = "vault kv get -namespace=security -mount=apisec -field=token scanner/token";
   expect([done.code, textOf(done)]).toEqual([0, expect.stringContaining(command)]);
   expect((await lab.asRoot("GET", "security/apisec/data/scanner/token")).status).toBe(200);
+});
+
+test("a token of the namespace above: what it lacks is named with the policy for it, then it works", async () => {
+  const policies = ["default", "apisec-qa-deployer"];
+  const root = (path: string, body: object) => lab.asRoot("POST", path, body);
+  const { body } = await root("auth/token/create", { policies, ttl: "1h" });
+  const { client_token: token } = (body as { auth: { client_token: string } }).auth;
+  const env = { ...lab.env, VAULT_TOKEN: token, VAULT_NAMESPACE: "" };
+  const ofVault = async () => {
+    const args = ["cli/bin.js", "doctor", "--stack", "qa", "--json"];
+    const said = await run(process.execPath, args, { cwd: lab.program, env });
+    const { findings } = JSON.parse(said.stdout) as JsonReport;
+    return findings.filter(
+      ({ id, state }) => state !== "ok" && /^(vault|mount|auth-mount|policy)/.test(id),
+    );
+  };
+  const [lacking, ...more] = await ofVault();
+  expect(lacking).toMatchObject({ id: "vault.token", state: "problem" });
+  expect(lacking?.found).toMatch(
+    /^policies .*apisec-qa-deployer.*; of the root namespace, and opens nothing in namespace security$/,
+  );
+  expect(more.every(({ state }) => state === "skipped")).toBe(true);
+  const args = ["up", "--yes", "--skip-preview", "--color", "never", "--stack", "qa"];
+  const refused = await lab.pulumi(args, env);
+  expect(textOf(refused)).toContain("nothing was touched");
+  expect(textOf(refused)).toContain("opens nothing in namespace security");
+  await followFix(lab, lacking?.fix ?? "");
+  expect(await ofVault()).toEqual([]);
+  const done = await lab.pulumi(args, env);
+  expect([done.code, textOf(done)]).toEqual([0, expect.stringContaining("unchanged")]);
+});
+
+test.each(["nowhere", "security/cubbyhole"])("a namespace that is not there: %s", async (name) => {
+  const args = ["preview", "--color", "never", "--stack", "dev"];
+  const refused = await lab.pulumi(args, { VAULT_NAMESPACE: name });
+  expect(textOf(refused)).toContain(
+    `namespace ${name} does not exist: \`unset VAULT_NAMESPACE; pulumi config rm vault:namespace --stack dev\``,
+  );
+  expect(textOf(refused)).toContain("nothing was touched");
 });

@@ -27,7 +27,7 @@ export async function followFix(
     env: {
       ...lab.env,
       ...{ PATH: [bin, lab.env["PATH"]].join(delimiter), PULUMI_SKIP_CONFIRMATIONS: "true" },
-      ...(fix.startsWith("vault ") || fix.includes("| vault ")
+      ...(/(^|\| )(VAULT_NAMESPACE=\S* )?vault /.test(fix)
         ? { VAULT_TOKEN: lab.world.vault.rootToken }
         : {}),
       ...more,

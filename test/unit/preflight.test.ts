@@ -138,6 +138,7 @@ function answerTo(path: string, sent: string): Answer {
   }
   if (path === "sys/internal/ui/mounts")
     return { status: 404, body: { errors: ["namespace not found"] } };
+  if (path === "apisec/metadata/scanner/token") return absent;
   return { status: 500 };
 }
 
@@ -206,7 +207,10 @@ test("a Vault without anything of this stack is ready", async () => {
 
 test("so is one after an `up`; it is read, with the caller's token, and nothing else", async () => {
   await expect(look(ours)).resolves.toMatchObject({ mountExists: true });
-  const always = ["auth/token/lookup-self", "sys/capabilities-self", "sys/health"];
+  const always = [
+    ...["auth/token/lookup-self", "sys/capabilities-self", "sys/health"],
+    "apisec/metadata/scanner/token",
+  ];
   const paths = asked.map(({ path }) => path.replace(/\?.*/, ""));
   expect(paths.sort()).toEqual([...Object.keys(ours), ...always].sort());
   for (const { path, ...request } of asked) {
@@ -217,11 +221,26 @@ test("so is one after an `up`; it is read, with the caller's token, and nothing 
   }
 });
 
+test("another life of tokens is said, with the policy that allows it; none at all needs no policy", async () => {
+  const key = "apisec/metadata/scanner/token";
+  const vault = { ...ours, [key]: found({ delete_version_after: "23h30m0s" }) };
+  const warningsWith = async (keys: object, options: Options = {}) =>
+    (await look(vault, { ...keys }, options)).warnings;
+  expect(await warningsWith({ tokenLifetime: "12h" })).toEqual([
+    "key settings delete_version_after of tokens becomes 11h30m0s (23h30m0s now), which the deployer's policy has to allow: as Vault's admin: `npm run --silent policy -- deployer --stack prod | vault policy write apisec-prod-deployer -`",
+  ]);
+  for (const same of [{}, { tokenEndsInVault: false }]) {
+    expect(await warningsWith(same)).toEqual([]);
+  }
+  expect(await warningsWith({ tokenLifetime: "12h" }, { isPreview: true })).toEqual([]);
+});
+
 test("mounts of others may be used by a stack that does not create them", async () => {
   const others = {
     ...ours,
     "sys/mounts/apisec": found({ ...mount, description: "" }),
     "sys/mounts/auth/gitlab": found({ type: "jwt", description: "" }),
+    "auth/gitlab/config": { status: 403, body: { errors: ["1 error: permission denied"] } },
   };
   const shared = { createMount: false, createAuth: false };
   await expect(look(others, shared)).resolves.toMatchObject({ mountExists: true });
@@ -229,6 +248,38 @@ test("mounts of others may be used by a stack that does not create them", async 
     "mount apisec/ does not exist and createMount is false: create it as KV version 2, or set createMount to true",
     "auth mount gitlab/ does not exist and createAuth is false: enable it with `vault auth enable -path=gitlab jwt`, or set createAuth to true",
   ]);
+});
+
+test("an auth mount of others that takes another issuer's ID tokens is refused, where its settings are shown", async () => {
+  const path = "auth/gitlab/config";
+  const of = (config: object): Vault => ({
+    ...ours,
+    "sys/mounts/auth/gitlab": found({ type: "jwt", description: "" }),
+    [path]: found(config),
+  });
+  const keys = { createAuth: false };
+  const discovery = { oidc_discovery_url: "https://gitlab.com", default_role: "" };
+  expect(await problems(of({ ...discovery, bound_issuer: "gitlab.com" }), keys)).toEqual([
+    "auth mount gitlab/ takes ID tokens of gitlab.com alone, and GitLab's are of https://gitlab.com: it refuses every job: as its owner, with all its other settings: `vault write auth/gitlab/config bound_issuer=https://gitlab.com oidc_discovery_url=https://gitlab.com`",
+  ]);
+  for (const bound_issuer of ["https://gitlab.com", ""]) {
+    await expect(look(of({ ...discovery, bound_issuer }), keys)).resolves.toBeDefined();
+  }
+  const denied = {
+    ...of({}),
+    [path]: { status: 403, body: { errors: ["1 error: permission denied"] } },
+  };
+  await expect(look(denied, keys)).resolves.toBeDefined();
+});
+
+test("a lease time that was tuned by hand, and that an up with another description resets, is said before", async () => {
+  const config = { default_lease_ttl: 3600, max_lease_ttl: 0, force_no_cache: false };
+  const vault = { ...ours, "sys/mounts/apisec": found({ ...mount, config }) };
+  expect((await look(vault)).warnings).toEqual([]);
+  expect((await look(vault, { shareMount: true })).warnings).toEqual([
+    "mount apisec/ has a default_lease_ttl of 1h0m0s set by hand, which `up` sets back to 0 with the new description; KV version 2 gives no leases",
+  ]);
+  expect((await look(ours, { shareMount: true })).warnings).toEqual([]);
 });
 
 test("every conflict is listed, each with its remedy", async () => {
@@ -561,6 +612,20 @@ describe("an account without a first password in config", () => {
       mountExists: true,
     });
   });
+});
+
+test("a record that names another owner is said before: a renamed stack may have lost its state", async () => {
+  const key = "apisec/metadata/scanner/password";
+  const of = (owner: string) => ({
+    ...ours,
+    [key]: found({ versions: { "1": {} }, custom_metadata: { owner } }),
+  });
+  const without = { firstPasswords: undefined };
+  const mine = "apisec-credentials/prod for gitlab.com/42";
+  expect((await look(of(mine), without)).warnings).toEqual([]);
+  expect((await look(of(mine.replace("/prod", "/old")), without)).warnings).toEqual([
+    'account scanner has a record that belongs to "apisec-credentials/old for gitlab.com/42": `up` takes it only where the stack\'s state knows it by that name: choose another account name; if the stack was renamed and its state lost, as Vault\'s admin: `vault kv metadata patch -mount=apisec -custom-metadata="owner=apisec-credentials/prod for gitlab.com/42" scanner/password`',
+  ]);
 });
 
 describe("identity groups", () => {

@@ -16,7 +16,7 @@ import type { About, Finding } from "./finding";
 import { keyState } from "./keys";
 import type { KeyState } from "./keys";
 import { inOrder } from "./inOrder";
-import { ownOwner } from "./owner";
+import { ownOwner, textOf } from "./owner";
 import { span, timeText } from "./time";
 import type { World } from "./world";
 
@@ -144,7 +144,7 @@ export async function checkTokenLife(world: World): Promise<Finding[]> {
   if (before === undefined || before === after || after === "0s") return [];
   return [
     about("key-settings", "key settings").warning(
-      `delete_version_after of tokens becomes ${after} (${foreignText(String(before), [])} now), which the deployer's policy has to allow`,
+      `delete_version_after of tokens becomes ${after} (${textOf(before)} now), which the deployer's policy has to allow`,
       `as Vault's admin: \`${policyFix({ ...world, isPreview: false })}\``,
     ),
   ];

@@ -73,7 +73,7 @@ test("a stack of the same names in another backend, of another project, is refus
       authorization: `Bearer ${lab.world.secrets.gitlabToken}`,
       "content-type": "application/json",
     },
-    body: JSON.stringify({ name: "shop", path: "shop", initialize_with_readme: true }),
+    body: JSON.stringify({ name: "shop", path: "shop" }),
   });
   expect(made.status).toBe(201);
   lab.writeConfig("dev", { ...devConfig(lab.world), gitlabProject: "rotation-bot/shop" });

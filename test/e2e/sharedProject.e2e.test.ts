@@ -396,4 +396,20 @@ describe("leaving", () => {
     expect(await fileOf(rotationProject, ".gitlab-ci.yml")).toBe(root);
     expect((await rotate(prod)).status).toBe("success");
   });
+
+  test("back to mode own: refused while the file is every stack's, then it is this stack's alone", async () => {
+    await configure(prod, { createAuth: true, pipelineFile: "own" });
+    const refused = textOf(await pulumi(prod, "up", ...quiet));
+    const marker = /does not begin with "(# managed by [^"]*)" but with "# managed by/.exec(
+      refused,
+    )?.[1];
+    expect(refused).toContain("nothing was touched");
+    const root = await fileOf(rotationProject, ".gitlab-ci.yml");
+    await put(rotationProject, ".gitlab-ci.yml", `${marker}\n${root}`);
+    await done(prod, "up", "--refresh", ...quiet);
+    expect(await fileOf(rotationProject, ".gitlab-ci.yml")).not.toContain("local: /apisec/");
+    expect(await fileOf(rotationProject, "apisec/prod.yml")).toBe(404);
+    expect((await rotate(prod)).status).toBe("success");
+    await done(prod, "preview", "--refresh", "--expect-no-changes");
+  });
 });

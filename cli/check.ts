@@ -9,6 +9,7 @@ import type { JsonReport } from "../checks/report";
 import { calledFor, parsed } from "./command";
 import type { Command } from "./command";
 import { messenger } from "./messenger";
+import { progress } from "./progress";
 import { allStacks, reportAmongOthers, reportOf } from "./reports";
 import { chosenStack } from "./stackSettings";
 import { writeWhole } from "./wholeFile";
@@ -92,7 +93,13 @@ async function reportsOf(values: Values, from: string[] | undefined): Promise<Js
   };
   if (!values.all) return [await reportOf(chosenStack(values.stack), wishes)];
   const reports: JsonReport[] = [];
-  for (const stack of allStacks()) reports.push(await reportAmongOthers(stack, wishes));
+  const stacks = allStacks();
+  const bar = progress("check", stacks.length);
+  for (const stack of stacks) {
+    reports.push(await reportAmongOthers(stack, wishes));
+    bar.done();
+  }
+  bar.end();
   return reports;
 }
 

@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import type { Settings } from "../config/settings";
 import { policyName } from "../desired/names";
 import { tokenKeptSeconds } from "../desired/tokenLife";
@@ -8,6 +9,7 @@ import { onceEnvironment } from "../job/environment";
 import { packageFolder } from "../desired/packageFolder";
 import { calledFor, parsed } from "./command";
 import type { Command } from "./command";
+import { progress } from "./progress";
 import { chosenStack, stackSettings } from "./stackSettings";
 
 const usage = `${calledFor.own("rotate", { options: "[--account scanner …]" })}      without --account: all that are published
@@ -69,20 +71,28 @@ function runJob(
       ...process.env,
       ...onceEnvironment(settings, tokenKeptSeconds(settings)),
     },
-    stdio: ["pipe", "inherit", "pipe"],
+    stdio: ["pipe", "pipe", "pipe"],
   });
+  const bar = progress("rotate", accounts.length);
+  /** An account's line is its own, or that it failed. */
+  const line = /^\S+ {2}(rotated|kept|failed) /;
   let errors = "";
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    errors += text;
-    process.stderr.write(text);
-  });
+  for (const name of ["stdout", "stderr"] as const) {
+    createInterface({ input: child[name] }).on("line", (text) => {
+      if (name === "stderr") errors += `${text}\n`;
+      const print = () => process[name].write(`${text}\n`);
+      if (line.test(text)) bar.done(print);
+      else bar.beside(print);
+    });
+  }
   // A job that ends before it has read the accounts says itself why.
   child.stdin.on("error", () => undefined);
   child.stdin.end(`${accounts.join("\n")}\n`);
   return new Promise((resolve, reject) => {
     child.once("error", reject);
-    child.once("close", (code) =>
-      resolve({ code: code ?? 1, denied: errors.includes("Vault denies ") }),
-    );
+    child.once("close", (code) => {
+      bar.end();
+      resolve({ code: code ?? 1, denied: errors.includes("Vault denies ") });
+    });
   });
 }

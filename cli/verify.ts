@@ -16,6 +16,7 @@ import { proxyTo } from "../net/proxy";
 import { nodeSend } from "../net/transport";
 import { calledFor, parsed } from "./command";
 import type { Command } from "./command";
+import { progress } from "./progress";
 import { chosenStack, stackSettings } from "./stackSettings";
 
 const usage = `${calledFor.own("verify", { options: "[--account scanner …] [--now]" })}
@@ -71,23 +72,27 @@ async function verifyAll(
   const world = worldOf(settings);
   const kinds: Kind[] = [];
   let isDenied = false;
+  const bar = progress("verify", chosen.length);
   await eachOf(chosen, atOnce, async (account) => {
     const name = account.name.padEnd(width);
     try {
       const result = await verifyPassword(account, world, isForced);
       kinds.push(result.kind);
-      console.log(
-        `${name}${words[result.kind]}${"why" in result ? `  ${result.why}` : ""}`.trimEnd(),
-      );
-      for (const warning of "warnings" in result ? result.warnings : []) {
-        console.error(`${name}warning    ${warning}`);
-      }
+      bar.done(() => {
+        console.log(
+          `${name}${words[result.kind]}${"why" in result ? `  ${result.why}` : ""}`.trimEnd(),
+        );
+        for (const warning of "warnings" in result ? result.warnings : []) {
+          console.error(`${name}warning    ${warning}`);
+        }
+      });
     } catch (error) {
       kinds.push("failed");
       isDenied ||= (error as VaultError).problem === "denied";
-      console.error(`${name}failed     ${(error as Error).message}`);
+      bar.done(() => console.error(`${name}failed     ${(error as Error).message}`));
     }
   });
+  bar.end();
   if (isDenied) {
     const name = policyName(policyPrefix, stack, "verifier");
     console.error(`Your Vault token needs the policy ${name}, or the deployer's.`);

@@ -246,6 +246,20 @@ describe(".gitlab-ci.yml", () => {
     { rules?: { if: string; when?: string }[]; extends?: string }
   >;
 
+  test("the job of docs/monitoring.md that publishes the page takes what a job of this file keeps", () => {
+    const text = read("docs/monitoring.md");
+    const { pages } = parse(/^```yaml\n([^]*?)^```/m.exec(text)?.[1] ?? "") as {
+      pages: { stage: string; needs: string[]; script: string[]; artifacts: { paths: string[] } };
+    };
+    const { stages } = jobs as unknown as { stages: string[] };
+    expect(stages.indexOf(pages.stage)).toBeGreaterThan(stages.indexOf("check"));
+    expect(pages.needs.every((job) => job in jobs)).toBe(true);
+    const kept = (jobs[".check"] as unknown as { artifacts: { paths: string[] } }).artifacts.paths;
+    expect(kept.map((path) => path.replace("$STACK", "prod"))).toContain("check-prod.html");
+    expect(pages.script.join()).toContain("cp check-prod.html public/index.html");
+    expect(pages.artifacts.paths).toEqual(["public"]);
+  });
+
   test("a job that a merge request gives variables to waits for a person", () => {
     const ofMergeRequests = Object.entries(jobs).filter(([, { rules = [] }]) =>
       rules.some((rule) => rule.if.includes("merge_request_event")),

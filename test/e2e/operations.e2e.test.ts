@@ -114,6 +114,9 @@ async function createProject(path: string): Promise<void> {
     namespace_id: (known["namespace"] as { id: number }).id,
     visibility: "private",
   });
+  await gitlabApi("PUT", `projects/${encodeURIComponent(path)}`, {
+    ci_pipeline_variables_minimum_override_role: "no_one_allowed",
+  });
   await gitlabApi("POST", `projects/${encodeURIComponent(path)}/repository/files/README.md`, {
     branch: "main",
     content: "",
@@ -136,17 +139,20 @@ interface Hooks {
 }
 
 const sections: Record<string, Hooks> = {
-  "First set-up": {
+  "Tokens for the deployer and the monitor": {
     before: {
-      0: async () => {
-        answers = lab.world.secrets.firstPasswords;
+      1: async () => {
+        for (const [account, password] of Object.entries(lab.world.secrets.firstPasswords)) {
+          const set = `pulumi config set --secret --path firstPasswords.${account}`;
+          await done(bash(set, "the deployer", password));
+        }
+        await done(bash("pulumi up && pulumi config rm firstPasswords", "the deployer"));
+        handedOver("monitor");
       },
     },
     after: async () => {
       await expectInOrder(1);
       expect(await tokenStatus()).toBe(200);
-      const file = readFileSync(join(lab.program, "Pulumi.prod.yaml"), "utf8");
-      expect(file).not.toContain("firstPasswords");
     },
   },
   "Daily checks": {
@@ -192,7 +198,7 @@ const sections: Record<string, Hooks> = {
         await bash("pulumi config set --path 'accounts[1].passwordGeneration' 4", "the deployer");
         await stoppedUp();
         expect(said).toMatch(
-          /Account scanner .*set the password they give you with `pulumi config set --secret --path 'firstPasswords\.scanner' --stack dev`/,
+          /Account scanner .*set the password they give you with `pulumi config set --secret --path 'firstPasswords\.scanner' --stack prod`/,
         );
         answers = { scanner: bySupport };
       },
@@ -265,6 +271,12 @@ const sections: Record<string, Hooks> = {
       const path = `projects/${encodeURIComponent(newProject)}/schedules/${stdout.trim()}/run`;
       const ran = await gitlabLab(`${path}?wait=true`);
       expect(ran).toMatchObject({ status: "success" });
+    },
+  },
+  Upgrade: {
+    after: async ([, applied = ""]) => {
+      expect(applied).toMatch(/Resources:\n +\d+ unchanged/);
+      await expectInOrder(5);
     },
   },
   Leaving: {

@@ -43,6 +43,8 @@ export class SecretStore extends pulumi.ComponentResource {
       { vaultAddress, vaultNamespace, mount: args.mount.path, ...keys },
       {
         parent: this,
+        // Keys keep their settings as they keep their values.
+        retainOnDelete: true,
         // A mount that is there need not be waited for: two plugins start at once.
         dependsOn: mount === undefined || mountExists ? [] : [mount],
       },

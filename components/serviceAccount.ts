@@ -23,6 +23,8 @@ export class ServiceAccount extends ApisecPassword {
   constructor(name: string, args: ServiceAccountArgs, opts: pulumi.CustomResourceOptions = {}) {
     const { inputs, passwordPath, token, changer, after } = args;
     super(name, inputs, {
+      // Said as [retain] in a preview: no account loses its password.
+      retainOnDelete: true,
       ...opts,
       // Each resource named here stands in the state once an account: what its changer has waited for is not.
       dependsOn: changer === undefined ? [...after] : [changer],

@@ -191,9 +191,15 @@ describe("the program", () => {
     expect(mount.importId).toBe("");
   });
 
-  test("takes away with destroy all but the mount and the pipeline file, which may be another's by then", () => {
+  test("takes away with destroy all but mount, keys, passwords and the pipeline file, which may be another's by then", () => {
     const kept = resources.filter(({ retainOnDelete }) => retainOnDelete);
-    expect(kept.map(({ name }) => name).sort()).toEqual(["rotation-pipeline", "store"]);
+    expect(kept.map(({ name }) => name).sort()).toEqual([
+      "admin",
+      "rotation-pipeline",
+      "scanner",
+      "store",
+      "store",
+    ]);
   });
 
   test("sets every key of the accounts, after the mount", () => {

@@ -72,10 +72,13 @@ async function issuerFinding(world: World): Promise<Finding> {
     return value === "" ? [] : [`${name}=${value}`];
   });
   const write = ["vault write", `auth/${authPath}/config`, `bound_issuer=${gitlabUrl}`, ...kept];
-  return it.problem(
-    `takes ID tokens of ${issuer} alone, and GitLab's are of ${gitlabUrl}: it refuses every job`,
-    `as its owner, with all its other settings: \`${write.join(" ")}\``,
-  );
+  const fix = `as its owner, with all its other settings: \`${write.join(" ")}\``;
+  const only = `takes ID tokens of ${issuer} alone`;
+  const refuses = `and GitLab's are of ${gitlabUrl}: it refuses every job`;
+  // A GitLab that Vault cannot reach may name another address as its tokens' issuer; none names one without a scheme.
+  return /^https?:/.test(issuer)
+    ? it.warning(`${only}, ${refuses}, unless GitLab has that as \`ci_id_tokens_issuer_url\``, fix)
+    : it.problem(`${only}, ${refuses}`, fix);
 }
 
 function missing({ time, settings, print }: World): Finding {

@@ -143,10 +143,11 @@ function writerOf(
   writers: Writers,
 ): string {
   if (changed === undefined) return "not known";
-  const update = updates.find(
-    ({ kind, from, to }) =>
-      kind === "update" && changed >= from - slackMs && changed <= to + slackMs,
-  );
+  const within = (slack: number) =>
+    updates.find(
+      ({ kind, from, to }) => kind === "update" && changed >= from - slack && changed <= to + slack,
+    );
+  const update = within(0) ?? within(slackMs);
   const mark = writers.get(account);
   const isOfMark = mark !== undefined && Math.abs(mark.changedAt - changed) < 1000;
   const known = [update?.by, isOfMark ? `${mark.by} (as noted in Vault)` : undefined];
@@ -169,11 +170,9 @@ function findingsOverTime(reports: readonly JsonReport[]): EvidenceEvent[] {
       over.push({ ...event, until: time });
     };
     for (const [key, { event }] of open) if (!(key in told)) close(key, event);
-    for (const finding of report.findings) {
-      const { id, subject, account, state, found } = finding;
-      const key = keyOf(report, finding);
+    for (const [key, { id, subject, account, state, found }] of wrongIn(report)) {
       const before = open.get(key);
-      if (state === "ok" || state === "skipped" || before?.state === state) continue;
+      if (before?.state === state) continue;
       if (before !== undefined) close(key, before.event);
       const of = account === undefined ? {} : { account };
       const what = `${state} ${id}: ${subject} ${found}`;
@@ -183,6 +182,17 @@ function findingsOverTime(reports: readonly JsonReport[]): EvidenceEvent[] {
   return [...over, ...[...open.values()].map(({ event }) => event)];
 }
 
+/** What was not well, by what it is of; of two findings of one thing, such as a group that is named twice, the worse. */
+function wrongIn(report: JsonReport): Map<string, Finding> {
+  const wrong = new Map<string, Finding>();
+  for (const finding of report.findings) {
+    const key = keyOf(report, finding);
+    const { state } = finding;
+    if (state === "problem" || (state === "warning" && !wrong.has(key))) wrong.set(key, finding);
+  }
+  return wrong;
+}
+
 function fromUpdates(updates: readonly Update[]): EvidenceEvent[] {
   return updates.map(({ kind, result, from, to, by = "not known" }) => ({
     ...{ time: timeText(from), until: timeText(to), kind: "pulumi", by },
@@ -190,10 +200,18 @@ function fromUpdates(updates: readonly Update[]): EvidenceEvent[] {
   }));
 }
 
-/** A line for each read by a person; the program's own, of which there are many, are counted. */
-function fromAudit({ audit, settings }: Material, { from, to }: Period): EvidenceEvent[] {
+/**
+ * A line for each read by a person; the program's own, of which there are many, are counted. Also of accounts that the
+ * reports name and config no longer has: their passwords may still be read.
+ */
+function fromAudit({ audit, settings, reports }: Material, { from, to }: Period): EvidenceEvent[] {
   if (audit === undefined) return [];
-  return settings.accounts.flatMap((account) => {
+  const known = settings.accounts.flatMap(({ name, renamedFrom }) => [name, renamedFrom]);
+  const named = reports.flatMap(({ findings }) => findings.map(({ account }) => account));
+  const gone = [...new Set(named)].flatMap((name) =>
+    name === undefined || known.includes(name) ? [] : [{ name }],
+  );
+  return [...settings.accounts, ...gone].flatMap((account) => {
     const reads = readsOf(settings, account, audit.reads).filter(({ at }) => at >= from && at < to);
     const of = { kind: "password read", account: account.name } as const;
     const machines = new Map<string, number[]>();

@@ -61,10 +61,13 @@ function rowsOf(evidence: Evidence, sha256: string): Row[] {
   ];
 }
 
-/** RFC 4180. A cell that a spreadsheet would take for a formula begins with an apostrophe. */
+/**
+ * RFC 4180. What a spreadsheet would take for a formula begins with an apostrophe, also after what another one takes for
+ * the end of a cell.
+ */
 function csv(evidence: Evidence, sha256: string): string {
   const cell = (text = "") => {
-    const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+    const safe = text.replace(/(^|[;|\t\r\n])(?=\s*[=+\-@\t\r＝＋－＠])/g, "$1'");
     return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
   };
   const lines = rowsOf(evidence, sha256).map((row) => columns.map((key) => cell(row[key])));

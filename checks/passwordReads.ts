@@ -14,6 +14,8 @@ import type { World } from "./world";
 
 type Place = Pick<Settings, "mount" | "vaultNamespace" | "policyPrefix" | "stack">;
 
+const dayMs = 24 * 3_600_000;
+
 /** Whose reads are the program's own work: that of `up`, of the job and of `verify`. */
 const machines = ["deployer", "rotator", "verifier"] as const;
 
@@ -47,7 +49,7 @@ export async function checkPasswordReads(world: World): Promise<Finding[]> {
       readFinding(world, account, await keyState(world, passwordKey(account.name)), audit),
     ]),
   );
-  return [auditLogFinding(audit), ...rows.flat()];
+  return [auditLogFinding(audit, world.now), ...rows.flat()];
 }
 
 const aboutReads = (name: string) => about("password-read", `reads of password ${name}`, name);
@@ -67,8 +69,14 @@ export function readFinding(
   );
   const last = byPeople.at(-1);
   const it = aboutReads(name);
+  if (audit.ends < since) {
+    return it.skipped(`not known: the log ends at ${timeText(audit.ends)}, before its last change`);
+  }
   const from = timeText(Math.max(since, audit.begins));
-  if (last === undefined) return it.ok(`by no person since ${from}`, { reads: 0, since: from });
+  if (last === undefined) {
+    const found = `by no person from ${from} to ${timeText(audit.ends)}`;
+    return it.ok(found, { reads: 0, since: from });
+  }
   const more = byPeople.length === 1 ? "" : `, the last of ${byPeople.length} reads`;
   return it.problem(
     `read at ${timeText(last.at)} by ${last.who}${more}, and not changed since`,
@@ -77,18 +85,36 @@ export function readFinding(
   );
 }
 
-function auditLogFinding({ begins, ends, inClear, unread }: AuditLog): Finding {
+/** What a log does not know of a time, in words. */
+export function unknownIn(
+  { begins, ends, gaps, unread }: AuditLog,
+  { from, to }: { from: number; to: number },
+): string[] {
+  const inside = gaps.filter((gap) => gap.from < to && gap.to > from);
+  return [
+    ...(begins > from ? ["reads before that are not known"] : []),
+    ...(ends < to - dayMs ? ["reads after that are not known"] : []),
+    ...inside.map(
+      (gap) => `no entry from ${timeText(gap.from)} to ${timeText(gap.to)}: a file may be missing`,
+    ),
+    ...(unread === 0 ? [] : [`${unread} lines are no entry and may have been reads`]),
+  ];
+}
+
+function auditLogFinding(audit: AuditLog, now: number): Finding {
+  const { begins, ends, inClear, unread } = audit;
   const it = about("audit-log", "audit log");
   const values = { begins: timeText(begins), ends: timeText(ends), unread };
   const period = `from ${values.begins} to ${values.ends}`;
   if (inClear > 0) {
     return it.problem(
       `${period}; it shows passwords in clear, ${inClear} times: whoever reads it knows them`,
-      "set log_raw=false for the audit device, take audit_non_hmac_response_keys from the mount, and change the passwords",
+      "set log_raw=false for the audit device, take audit_non_hmac_response_keys and audit_non_hmac_request_keys from the mount, and change the passwords",
       values,
     );
   }
-  if (unread === 0) return it.ok(period, values);
-  const found = `${period}; ${unread} lines are no entry and may have been reads`;
-  return it.warning(found, undefined, values);
+  const unknown = unknownIn(audit, { from: begins, to: now });
+  return unknown.length === 0
+    ? it.ok(period, values)
+    : it.warning([period, ...unknown].join("; "), undefined, values);
 }

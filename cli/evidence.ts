@@ -9,6 +9,7 @@ import { evidenceFiles, evidenceProblems } from "../checks/evidenceFiles";
 import { about } from "../checks/finding";
 import type { Finding } from "../checks/finding";
 import { inOrder } from "../checks/inOrder";
+import { unknownIn } from "../checks/passwordReads";
 import { readReports } from "../checks/joined";
 import { keyState } from "../checks/keys";
 import { pulumiHistory } from "../checks/pulumiHistory";
@@ -174,9 +175,7 @@ function historyFinding(history: readonly Update[] | { problem: string }): Findi
 function auditFinding(audit: AuditLog | undefined, { from, to }: Period): Finding {
   const it = about("evidence", "Vault's audit log");
   if (audit === undefined) return it.skipped("who has read a password is not known: no --audit");
-  const { begins, ends } = audit;
-  const found = `from ${timeText(begins)} to ${timeText(ends)}`;
-  return begins <= from && ends >= Math.min(to, Date.now()) - dayMs
-    ? it.ok(found)
-    : it.warning(`${found}: reads before and after that are not known`);
+  const found = `from ${timeText(audit.begins)} to ${timeText(audit.ends)}`;
+  const unknown = unknownIn(audit, { from, to: Math.min(to, Date.now()) });
+  return unknown.length === 0 ? it.ok(found) : it.warning([found, ...unknown].join("; "));
 }

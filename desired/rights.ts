@@ -7,7 +7,7 @@ export type Rights = ReadonlyMap<string, readonly string[]>;
 
 /** What a policy gives, by the path as it stands there: as `renderPolicy` makes it, or as a person has edited that. */
 export function rightsOf(policy: string): Rights {
-  const blocks = policy.matchAll(
+  const blocks = withoutComments(policy).matchAll(
     /^\s*path\s+"([^"]+)"\s*\{[^}]*?\bcapabilities\s*=\s*\[([^\]]*)\]/gm,
   );
   const rights = new Map<string, string[]>();
@@ -20,9 +20,13 @@ export function rightsOf(policy: string): Rights {
 
 /** Whether `rightsOf` has seen each path of a policy: one that is written in another way must not pass for none. */
 export function isReadable(policy: string): boolean {
-  const lines = policy.split("\n").filter((line) => !/^\s*(#|\/\/)/.test(line));
-  const named = lines.join("\n").match(/\bpath\b/g)?.length ?? 0;
+  const named = withoutComments(policy).match(/\bpath\b/g)?.length ?? 0;
   return named === [...rightsOf(policy)].length;
+}
+
+/** Without lines that are comments: one may hold what a line had before it was edited. */
+function withoutComments(policy: string): string {
+  return policy.replace(/^\s*(#|\/\/).*$/gm, "");
 }
 
 /** What these rights give on one path, as Vault decides it: the pattern that names it most closely counts alone. */

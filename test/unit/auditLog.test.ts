@@ -22,6 +22,7 @@ interface Entry {
   operation?: string;
   namespace?: object;
   response?: object;
+  data?: object;
   error?: string;
   id?: string;
 }
@@ -48,6 +49,7 @@ function entry(of: Entry = {}): string {
       operation: of.operation ?? "read",
       namespace: of.namespace ?? { id: "root" },
       path: of.path ?? "apisec/data/scanner/password",
+      data: of.data,
     },
     ...(of.error === undefined ? {} : { error: of.error }),
     ...(type === "request"
@@ -140,6 +142,47 @@ describe("the audit log", () => {
     expect(JSON.stringify(log)).not.toContain(clear);
   });
 
+  test("a write that shows the password, or the one to come, counts too", async () => {
+    const clear = "Cl3ar-Text-Passw0rd-In-The-Log!";
+    const log = await logOf([
+      entry({ type: "request", operation: "update", data: { data: { password: clear } } }),
+      entry({ response: { data: { data: { password, pending_password: clear } } } }),
+      entry({ type: "request", operation: "update", data: { data: { password } } }),
+    ]);
+    expect(log.inClear).toBe(2);
+    expect(JSON.stringify(log)).not.toContain(clear);
+  });
+
+  test("an entry's time is its own, wherever it stands and whatever else has that name", async () => {
+    const { time, type, ...rest } = JSON.parse(
+      entry({ auth: { metadata: { time: "2020-01-01T00:00:00Z" } } }),
+    ) as Record<string, object>;
+    const other = { request: { data: { time: password } }, time: "2026-11-20T09:00:00Z" };
+    const log = await logOf([JSON.stringify({ ...rest, time, type }), JSON.stringify(other)]);
+    expect(log.reads.map(({ at }) => isoOf(at))).toEqual(["2026-11-20T10:00:00.123Z"]);
+    expect(log).toMatchObject({ unread: 0, begins: Date.parse("2026-11-20T09:00:00Z") });
+  });
+
+  test("reads of a log without request ids are not taken for one", async () => {
+    const at = (time: string) =>
+      JSON.stringify({ ...(JSON.parse(entry({ time })) as object), request: { ...request } });
+    const request = { operation: "read", path: "apisec/data/scanner/password" };
+    const log = await logOf([at("2026-11-20T10:00:00Z"), at("2026-11-20T11:00:00Z")]);
+    expect(log.reads).toHaveLength(2);
+  });
+
+  test("a log that was just rotated is empty; what lies between two files is not known", async () => {
+    const at = (time: string) => entry({ time, path: "sys/mounts" });
+    const log = await logOf(
+      [at("2026-11-23T00:30:00Z"), at("2026-11-23T12:59:00Z")],
+      [at("2026-11-20T00:30:00Z"), at("2026-11-20T13:45:00Z")],
+      [],
+    );
+    expect(log.gaps.map(({ from, to }) => [isoOf(from), isoOf(to)])).toEqual([
+      ["2026-11-20T14:00:00.000Z", "2026-11-23T00:00:00.000Z"],
+    ]);
+  });
+
   test.each([[[]], [["{}", '{"schema":1}']]])("%j is none", async (lines) => {
     await expect(logOf(lines)).rejects.toThrow(
       `${folder}/0.log: found something else, expected Vault's audit log as JSON lines`,
@@ -152,9 +195,9 @@ describe("a password that a person has read", () => {
   const [account] = settings.accounts;
   if (account === undefined) throw new Error("no account");
   const versions = { "3": { created_time: "2026-11-01T00:00:00Z", deletion_time: "" } };
-  const keyOf = (changed_at?: string) =>
+  const keyOf = (changed_at: string | undefined, created_time: string) =>
     readMetadata({
-      ...{ current_version: 3, versions: { ...versions } },
+      ...{ current_version: 3, versions: { "3": { created_time, deletion_time: "" } } },
       custom_metadata: changed_at === undefined ? null : { version: "3", changed_at },
     });
   const at = "2026-11-20T10:00:00Z";
@@ -162,13 +205,14 @@ describe("a password that a person has read", () => {
   async function find(
     entries: Entry[],
     { changed, of = {} }: { changed?: string | undefined; of?: object } = {},
+    written = "2026-11-01T00:00:00Z",
   ) {
     const audit = await logOf([
       entry({ time: "2026-11-10T00:00:00Z", path: "sys/mounts" }),
       ...entries.map(entry),
     ]);
     const world = { settings: { ...settings, ...of }, print: printed("prod", "npm") };
-    return readFinding(world, { ...account!, ...of }, keyOf(changed), audit);
+    return readFinding(world, { ...account!, ...of }, keyOf(changed, written), audit);
   }
   const before = "2026-10-31T00:00:00Z";
 
@@ -221,9 +265,18 @@ describe("a password that a person has read", () => {
     const read = [{ time: "2026-10-30T00:00:00Z" }];
     expect(await find(read, { changed: "2026-10-30T00:00:01Z" })).toMatchObject({
       state: "ok",
-      found: "by no person since 2026-10-30T00:00:01Z",
+      found: "by no person from 2026-10-30T00:00:01Z to 2026-11-10T00:00:00Z",
     });
     expect((await find(read, { changed: "2026-10-29T23:59:59Z" })).state).toBe("problem");
+  });
+
+  test("of what came after the log nothing is known", async () => {
+    expect(
+      await find([], { changed: "2026-11-10T00:00:01Z" }, "2026-11-12T00:00:00Z"),
+    ).toMatchObject({
+      state: "skipped",
+      found: "not known: the log ends at 2026-11-10T00:00:00Z, before its last change",
+    });
   });
 
   test("whose reads are the program's is told by its policies", () => {
@@ -246,5 +299,27 @@ describe("a password that a person has read", () => {
       ["password-read", "problem"],
     ]);
     expect(found[0]?.found).toMatch(/shows passwords in clear, 1 times/);
+  });
+
+  test("what the log does not cover is a warning: an end long ago, a file that is missing", async () => {
+    const vault = { ...scripted(), address: "https://vault.example.com:8200", token: "hvs.t" };
+    const aboutLog = async (...times: string[]) => {
+      const entries = times.map((time) => entry({ time, path: "sys/mounts" }));
+      const now = Date.parse("2026-11-21T12:00:00Z");
+      const options = { time: "after", settings, vault, gitlab: undefined, now } as const;
+      const world = { ...worldOf(options), audit: await logOf(entries) };
+      const look = () => Promise.resolve({ current_version: 3, versions });
+      return (await checkPasswordReads({ ...world, look }))[0];
+    };
+    const first = "2026-11-20T01:00:00Z";
+    expect(await aboutLog("2026-11-20T13:30:00Z")).toMatchObject({ state: "ok" });
+    expect(await aboutLog(first)).toMatchObject({
+      state: "warning",
+      found: `from ${first} to ${first}; reads after that are not known`,
+    });
+    expect(await aboutLog(first, "2026-11-21T11:00:00Z")).toMatchObject({
+      state: "warning",
+      found: `from ${first} to 2026-11-21T11:00:00Z; no entry from 2026-11-20T02:00:00Z to 2026-11-21T11:00:00Z: a file may be missing`,
+    });
   });
 });

@@ -149,7 +149,7 @@ describe("what happened", () => {
       policies: [policy],
     });
     const audit: AuditLog = {
-      ...{ files: ["a"], begins: period.from, ends: period.to, unread: 0, inClear: 0 },
+      ...{ begins: period.from, ends: period.to, gaps: [], unread: 0, inClear: 0 },
       reads: [
         read("2026-10-31T23:59:59Z", "before", "apisec-prod-admin"),
         read("2026-11-02T00:17:00Z", "gitlab-1", "apisec-prod-rotator"),
@@ -165,6 +165,52 @@ describe("what happened", () => {
       {
         ...{ time: "2026-11-05T06:00:00Z", kind: "password read", account: "scanner" },
         ...{ what: "read of apisec/data/scanner/password", by: "anna" },
+      },
+    ]);
+  });
+
+  test("reads of an account that config no longer has, but reports name", () => {
+    const read = (name: string) => ({
+      ...{ at: day("2026-11-05"), path: `apisec/data/${name}/password`, who: "anna" },
+      policies: [],
+    });
+    const audit: AuditLog = {
+      ...{ begins: period.from, ends: period.to, gaps: [], unread: 0, inClear: 0 },
+      reads: ["gone", "former", "never"].map(read),
+    };
+    const of = (name: string) => about("password", `password ${name}`, name).ok("changed");
+    const [admin, scanner] = settings.accounts;
+    const renamed = { ...settings, accounts: [admin!, { ...scanner!, renamedFrom: "former" }] };
+    const reports = [report("2026-11-02T00:00:00Z", [of("gone"), of("former"), of("scanner")])];
+    const found = events({ audit, reports, settings: renamed });
+    expect(found.map(({ account, what }) => [account, what])).toEqual([
+      ["gone", "read of apisec/data/gone/password"],
+      ["scanner", "read of apisec/data/former/password"],
+    ]);
+  });
+
+  test("of two updates in a minute the one that was under way made the change", () => {
+    const update = (by: string, from: string, to: string) => ({
+      ...{ kind: "update", result: "succeeded", by },
+      ...{ from: Date.parse(from), to: Date.parse(to) },
+    });
+    const updates = [
+      update("the later", "2026-11-03T10:01:00Z", "2026-11-03T10:01:10Z"),
+      update("the former", "2026-11-03T10:00:00Z", "2026-11-03T10:00:30Z"),
+    ];
+    const reports = [report("2026-11-04T00:00:00Z", [password("2026-11-03T10:00:20Z", 2)])];
+    const [change] = events({ reports, updates }).filter(({ kind }) => kind === "password changed");
+    expect(change?.by).toBe("the former");
+  });
+
+  test("two findings of one thing are one, the worse, for as long as they are there", () => {
+    const it = about("group", "group appsec");
+    const two = [it.warning("is odd"), it.problem("lacks a policy")];
+    const reports = [1, 2, 3].map((n) => report(`2026-11-0${n}T00:00:00Z`, n < 3 ? two : []));
+    expect(events({ reports })).toEqual([
+      {
+        ...{ time: "2026-11-01T00:00:00Z", until: "2026-11-03T00:00:00Z", kind: "finding" },
+        what: "problem group: group appsec lacks a policy",
       },
     ]);
   });
@@ -266,6 +312,10 @@ describe("the access table", () => {
       `whoever has policy ${developer} | password | delete+read | admin+scanner | policy in Vault`,
       `whoever has policy ${developer} | token | delete+read | admin+scanner | policy in Vault`,
     ]);
+    const edited = `path "apisec/data/scanner/token" {\n  # capabilities = ["read"]\n  capabilities = ["read", "patch"]\n}\n`;
+    expect((await shown({ [developer]: edited })).rows).toContain(
+      `whoever has policy ${developer} | token | patch+read | scanner | policy in Vault`,
+    );
     const byHand = await shown({ [developer]: 'path "apisec/*" { policy = "write" }' });
     expect(byHand.rows.filter((row) => row.includes(developer))).toEqual([]);
     expect(byHand.said).toContainEqual(
@@ -327,6 +377,16 @@ describe("the files", () => {
     expect(lines).toContain(
       'access,2026-12-01T00:00:00Z,,admin scanner,"password: read, update (tried; policy apisec-prod-deployer)",the deployer',
     );
+    const by = (text: string) => {
+      const event = { time: "2026-11-05T06:00:00Z", kind: "password read", what: "x" } as const;
+      const made = evidenceFiles({ ...evidence, events: [{ ...event, by: text }] });
+      return /^password read,.*,x,(.*)\r$/m.exec(made.csv)?.[1];
+    };
+    // Also where the spreadsheet takes another sign for the end of a cell, or wide letters for a formula.
+    expect(by("anna;=cmd|'/c calc'!A1")).toBe("anna;'=cmd|'/c calc'!A1");
+    expect(by(" +1;\t@x")).toBe("' +1;'\t'@x");
+    expect(by("＝1")).toBe("'＝1");
+    expect(by("a-b; c=d")).toBe("a-b; c=d");
     expect(files.html).toContain("&lt;b&gt;anna&lt;/b&gt;");
     expect(files.html).not.toMatch(/<b>|<script|https?:\/\/(?!www\.w3)/);
     expect(files.html.match(/<tr>/g)?.length).toBe(4 + 1 + 1 + 1 + 4);

@@ -263,8 +263,15 @@ test("an auth mount of others that takes another issuer's ID tokens is refused, 
     "auth mount gitlab/ takes ID tokens of gitlab.com alone, and GitLab's are of https://gitlab.com: it refuses every job: as its owner, with all its other settings: `vault write auth/gitlab/config bound_issuer=https://gitlab.com oidc_discovery_url=https://gitlab.com`",
   ]);
   for (const bound_issuer of ["https://gitlab.com", ""]) {
-    await expect(look(of({ ...discovery, bound_issuer }), keys)).resolves.toBeDefined();
+    await expect(look(of({ ...discovery, bound_issuer }), keys)).resolves.toMatchObject({
+      warnings: [],
+    });
   }
+  // What GitLab names as issuer of its ID tokens may be set apart from its address: such an `up` works.
+  const apart = of({ ...discovery, bound_issuer: "https://oidc.example.com" });
+  await expect(look(apart, keys)).resolves.toMatchObject({
+    warnings: [expect.stringContaining("unless GitLab has that as `ci_id_tokens_issuer_url`")],
+  });
   const denied = {
     ...of({}),
     [path]: { status: 403, body: { errors: ["1 error: permission denied"] } },
@@ -847,7 +854,12 @@ describe("the rotation project", () => {
 
     test.each<[string, object]>([
       ["with this stack's mark", of(mark)],
+      ["of before GitLab's address changed", of(mark.replace("gitlab.com", "git.example.com"))],
       ["of a GitLab that keeps no description", { [variable]: { key: "VAULT_ADDR" } }],
+      [
+        "of a GitLab that kept none then, with this stack's value",
+        { "projects/42/variables/APISEC_MOUNT": { description: null, value: "apisec" } },
+      ],
     ])("%s: ready", async (_, gitlab) => {
       await expect(look(ours, {}, { gitlab: { ...gitlab } })).resolves.toMatchObject({
         warnings: [],

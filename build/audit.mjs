@@ -19,7 +19,7 @@ function answerOf(text) {
 function report({ vulnerabilities, message = "no answer" }) {
   if (vulnerabilities === undefined) {
     console.error(
-      `NOT CHECKED for known holes: the registry does not answer npm audit (${message}).`,
+      `NOT CHECKED for known holes: the registry does not answer npm audit (${message}). [APC-NOT-AUDITED]`,
     );
     return 2;
   }

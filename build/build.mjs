@@ -12,20 +12,26 @@ const banner = (what, entry) => `#!/usr/bin/env node
 // Built from ${entry} by "npm run build": change that instead.
 `;
 
-// esbuild drops comments, but not those marked as legal texts: so the docstrings stay for the reader.
+// esbuild drops comments, but not those marked as legal texts: so the docstrings stay for the reader. What it leaves out
+// as not needed leaves its docstring behind: each says whose it is.
 const keepDocstrings = {
   name: "keep-docstrings",
   setup({ onLoad }) {
     onLoad({ filter: /\.ts$/ }, async ({ path }) => {
       const source = await readFile(path, "utf8");
       const marked = source.replace(
-        /^\/\*\*(?=(?:(?!\*\/).)*\*\/\n(?:export )?(?:async )?(?:function|const) )/gms,
-        "/*!",
+        /^\/\*\*(?=(?:(?!\*\/).)*\*\/\n(?:export )?(?:async )?(?:function|const) (\w+))/gms,
+        "/*!$1:",
       );
       return { contents: marked, loader: "ts" };
     });
   },
 };
+
+/** Whether a line declares this name, to which esbuild may have added a number. */
+function isOf(name, line) {
+  return new RegExp(`^(async function|function|var|const) ${name}\\d*\\b`).test(line);
+}
 
 /** A file that is there whole or not at all: others may be reading the one before. */
 async function put(path, text) {
@@ -48,9 +54,9 @@ async function bundle(entry, file, what) {
     plugins: [keepDocstrings],
   });
   const text = outputFiles[0].text
-    .replaceAll(/^\/\*!/gm, "/**")
-    // What was left out as not needed leaves its docstring behind.
-    .replaceAll(/^\/\*\*(?:(?!\*\/)[^])*\*\/\n(?=\/\*\*|\n)/gm, "")
+    .replaceAll(/^\/\*!(\w+):(.*?\*\/\n)(?=([^\n]*))/gms, (_, of, docstring, next) =>
+      isOf(of, next) ? `/**${docstring}` : "",
+    )
     .replaceAll("/* @__PURE__ */ ", "")
     // People read it with the indentation that they like; the file is smaller.
     .replaceAll(/^(?: {2})+/gm, (indent) => "\t".repeat(indent.length / 2));

@@ -3,6 +3,7 @@ import { createInterface } from "node:readline";
 import { foreignText } from "../core/redact";
 import { isObject, jsonObject } from "../net/http";
 import { timeOf } from "./time";
+import { coded } from "../core/messageCode";
 
 const hourMs = 3_600_000;
 /** The job reads passwords at least every 12 hours: a longer time without an entry is one whose file is missing. */
@@ -65,7 +66,10 @@ export async function readAuditLogs(files: readonly string[]): Promise<AuditLog>
     }
     // A log that was just rotated is empty.
     if (entries === 0 && (lines > 0 || (file === files.at(-1) && hours.size === 0))) {
-      throw new Error(`${file}: found something else, expected Vault's audit log as JSON lines`);
+      throw coded(
+        `${file}: found something else, expected Vault's audit log as JSON lines`,
+        "wrong-file",
+      );
     }
   }
   const inOrder = [...reads.values()].sort((one, other) => one.at - other.at);

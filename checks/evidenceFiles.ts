@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Evidence } from "./evidence";
 import { document, escaped, htmlTable } from "./html";
+import { coded } from "../core/messageCode";
 
 /** The three forms of one evidence; each shows the hash of the first. */
 export interface EvidenceFiles {
@@ -117,7 +118,10 @@ export function evidenceProblems(
   const [first, ...others] = files;
   const read = first && parsedEvidence(first.text);
   if (read === undefined) {
-    throw new Error(`${first?.name}: found something else, expected the JSON file of \`evidence\``);
+    throw coded(
+      `${first?.name}: found something else, expected the JSON file of \`evidence\``,
+      "wrong-file",
+    );
   }
   const { sha256 } = read;
   const actual = hashOf(`${canonical(read.evidence)}\n`);

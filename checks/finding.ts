@@ -1,3 +1,5 @@
+import { withCode } from "../core/messageCode";
+
 /** `skipped`: not checked, and `found` says why. It is never well. */
 export type State = "ok" | "warning" | "problem" | "skipped";
 
@@ -16,6 +18,11 @@ export interface Finding {
   /** The command that fixes it; where there is more to say, a text with commands in backticks. */
   fix?: string;
   values: Values;
+}
+
+/** What was found; where that is not well, with the code of its row in docs/troubleshooting.md. */
+export function foundWithCode({ id, state, found }: Finding): string {
+  return state === "ok" ? found : withCode(found, id);
 }
 
 /** Writes findings of one subject. */

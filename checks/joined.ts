@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { coded } from "../core/messageCode";
 import { about } from "./finding";
 import type { Finding } from "./finding";
 import type { JsonReport } from "./report";
@@ -41,7 +42,10 @@ export function readReports(files: readonly NamedText[]): JsonReport[] {
   return files.flatMap(({ name, text }) => {
     const read = fileShape.safeParse(parsedJson(text));
     if (!read.success) {
-      throw new Error(`${name}: found something else, expected what \`check --json\` prints`);
+      throw coded(
+        `${name}: found something else, expected what \`check --json\` prints`,
+        "wrong-file",
+      );
     }
     return read.data;
   });

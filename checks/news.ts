@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { foundWithCode } from "./finding";
 import type { Finding } from "./finding";
 import type { JsonReport } from "./report";
 
@@ -35,7 +36,8 @@ export function newsOf(told: Told, reports: readonly JsonReport[]): News {
   for (const report of reports) {
     const where = hasMany ? `${report.stack}: ` : "";
     for (const finding of report.findings) {
-      const { state, subject, found, fix } = finding;
+      const { state, subject, fix } = finding;
+      const found = foundWithCode(finding);
       const key = keyOf(report, finding);
       seen.add(key);
       const before = told[key];

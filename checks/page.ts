@@ -1,3 +1,4 @@
+import { foundWithCode } from "./finding";
 import type { Finding, State } from "./finding";
 import { isCommand } from "./report";
 import type { JsonReport } from "./report";
@@ -39,9 +40,10 @@ function wrong(reports: readonly JsonReport[]): string {
       reports.flatMap(({ stack, findings }) =>
         findings
           .filter((finding) => finding.state === state)
-          .map(({ subject, found, fix }) => {
+          .map((finding) => {
+            const { subject, fix } = finding;
             const fixing = fix === undefined ? "" : `<br><span class="fix">${fixed(fix)}</span>`;
-            return `<li class="${state}"><span class="state">${state}</span> <strong>${escaped(stack)}: ${escaped(subject)}</strong> ${escaped(found)}${fixing}</li>`;
+            return `<li class="${state}"><span class="state">${state}</span> <strong>${escaped(stack)}: ${escaped(subject)}</strong> ${escaped(foundWithCode(finding))}${fixing}</li>`;
           }),
       ),
     );
@@ -75,7 +77,7 @@ ${access(findings)}
 <details><summary>All ${findings.length} findings</summary>
 ${htmlTable(
   ["what", "state", "found"],
-  findings.map(({ subject, state, found }) => [subject, state, found]),
+  findings.map((finding) => [finding.subject, finding.state, foundWithCode(finding)]),
 )}
 </details>
 </section>`;

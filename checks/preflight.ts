@@ -1,5 +1,5 @@
 import type { ConsumerClaim, Facts, RotationProject } from "../desired/facts";
-import { UserError } from "../core/userError";
+import { UserError } from "../core/messageCode";
 import { encodePath } from "../clients/vault";
 import type { Finding } from "./finding";
 import { claimOf, projectOf } from "./gitlabFacts";
@@ -63,8 +63,16 @@ function isOfVault({ id }: Finding): boolean {
 function listed(head: string, findings: readonly Finding[]): string[] {
   const problems = findings.filter(({ state }) => state === "problem");
   if (problems.length === 0) return [];
-  const lines = together(withoutEchoes(problems)).map((finding) => `  - ${sentence(finding)}`);
-  return [head, ...new Set(lines)];
+  const lines = together(withoutEchoes(problems))
+    .filter(isFirstOfText)
+    .map((finding) => `  - ${sentence(finding)}`);
+  return [head, ...lines];
+}
+
+/** What several checks met is one line. */
+function isFirstOfText(one: Finding, index: number, all: readonly Finding[]): boolean {
+  const textOf = (finding: Finding) => sentence({ ...finding, id: "" });
+  return all.findIndex((other) => textOf(other) === textOf(one)) === index;
 }
 
 /** Rights that are missing are listed by path: that each of these paths is denied says no more. */

@@ -1,4 +1,5 @@
 import { junit } from "../job/report";
+import { foundWithCode } from "./finding";
 import type { Finding, State } from "./finding";
 
 /** Lines of one kind and state that a screen shows; JSON and JUnit have all of them. */
@@ -16,9 +17,11 @@ export function isCommand(fix: string): boolean {
 }
 
 /** A finding as one line of a message: what, what is wrong, and what fixes it. */
-export function sentence({ subject, found, fix }: Finding): string {
+export function sentence(finding: Finding): string {
+  const { subject, found, fix } = finding;
   const isMessage = /^(Vault|GitLab) (at|answers|denies)|^Vault: /.test(found);
-  const what = (isMessage ? found : `${subject} ${found}`).split("\n").join("\n      ");
+  const text = foundWithCode(finding);
+  const what = (isMessage ? text : `${subject} ${text}`).split("\n").join("\n      ");
   if (fix === undefined) return what;
   return `${what}: ${isCommand(fix) ? `\`${fix}\`` : fix}`;
 }
@@ -35,8 +38,9 @@ export function table(findings: readonly Finding[], all = findings): string {
   const width = Math.max(0, ...shown.map(({ subject }) => subject.length)) + 2;
   const indent = marks.ok.length + width;
   const hanging = (text: string) => text.split("\n").join(`\n${" ".repeat(indent)}`);
-  const lines = shown.map(({ subject, state, found, fix }) => {
-    const line = `${marks[state]}${subject.padEnd(width)}${hanging(found)}`;
+  const lines = shown.map((finding) => {
+    const { subject, state, fix } = finding;
+    const line = `${marks[state]}${subject.padEnd(width)}${hanging(foundWithCode(finding))}`;
     return fix === undefined ? line : `${line}\n${" ".repeat(indent)}-> ${hanging(fix)}`;
   });
   const count = (state: State, one: string, many = `${one}s`) => {
@@ -102,7 +106,9 @@ export function jsonOf(reports: readonly JsonReport[]): string {
 
 /** A JUnit report: one test case a finding; problems are failures. */
 export function checkReport(findings: readonly Finding[]): string {
-  const cases = findings.map(({ subject, state, found, fix }) => {
+  const cases = findings.map((finding) => {
+    const { subject, state, fix } = finding;
+    const found = foundWithCode(finding);
     const text = fix === undefined ? found : `${found}. ${fix}`;
     return {
       name: subject,

@@ -15,6 +15,7 @@ import { programFolder, runner } from "../desired/packageFolder";
 import { calledFor, parsed } from "./command";
 import type { Command } from "./command";
 import { chosenStack, stackName } from "./stackSettings";
+import { coded } from "../core/messageCode";
 
 const usage = `${calledFor.own("adopt", { isPiped: true })}
 For a stack whose state was lost: writes the list of what is there already in Vault and GitLab, and shows the
@@ -129,7 +130,8 @@ function finders(settings: Settings): Finders {
   const { caFile } = readStackFile(settings.stack).gitlab;
   const reader = callersGitlab(settings, process.env["GITLAB_TOKEN"], caFile);
   const gitlab = (path: string) => {
-    if (reader === undefined) throw new Error("GITLAB_TOKEN is not set: GitLab is asked with it.");
+    if (reader === undefined)
+      throw coded("GITLAB_TOKEN is not set: GitLab is asked with it.", "no-gitlab-token");
     return reader(path);
   };
   return {

@@ -19,6 +19,8 @@ try {
   if (error.code !== "MODULE_NOT_FOUND") throw error;
   const [missing] = error.message.split("\n");
   const fix = isCheckout ? "run `npm ci --ignore-scripts` in its checkout" : "install it again";
-  console.error(`apisec-credentials is not installed completely: ${missing}; ${fix}.`);
+  console.error(
+    `apisec-credentials is not installed completely: ${missing}; ${fix}. [APC-INCOMPLETE]`,
+  );
   process.exitCode = 2;
 }

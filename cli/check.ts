@@ -13,6 +13,7 @@ import { progress } from "./progress";
 import { allStacks, reportAmongOthers, reportOf } from "./reports";
 import { chosenStack } from "./stackSettings";
 import { writeWhole } from "./wholeFile";
+import { coded, withCode } from "../core/messageCode";
 
 const usage = `${calledFor.own("check", { isPiped: true })}
   --all                every stack of this folder; one that cannot be reached from here is skipped, never well
@@ -55,7 +56,10 @@ export const check: Command = {
     const { values, positionals } = parsed(usage, args, { options, allowPositionals: true });
     const from = values.from === undefined ? undefined : [...values.from, ...positionals];
     if (from === undefined && positionals.length > 0) {
-      throw new Error(`Unexpected argument ${JSON.stringify(positionals[0])}\nUsage: ${usage}`);
+      throw coded(
+        `Unexpected argument ${JSON.stringify(positionals[0])}\nUsage: ${usage}`,
+        "usage",
+      );
     }
     const send = values.notify ? messenger(process.env) : undefined;
     const reports = await reportsOf(values, from);
@@ -73,12 +77,13 @@ export const check: Command = {
 async function reportsOf(values: Values, from: string[] | undefined): Promise<JsonReport[]> {
   const given = [values.stack !== undefined, values.all, from !== undefined];
   if (given.filter(Boolean).length > 1) {
-    throw new Error(`Which stacks? One of --stack, --all and --from.\nUsage: ${usage}`);
+    throw coded(`Which stacks? One of --stack, --all and --from.\nUsage: ${usage}`, "usage");
   }
   if (from !== undefined) {
     if (values.audit !== undefined) {
-      throw new Error(
+      throw coded(
         "--audit needs a stack to ask: reports of --from hold what their checks were given.",
+        "usage",
       );
     }
     const files = from.map((name) => ({ name, text: readFileSync(name, "utf8") }));
@@ -119,7 +124,12 @@ async function tell(
 ): Promise<void> {
   const before = file !== undefined && existsSync(file) ? readTold(readFileSync(file, "utf8")) : {};
   if (before === undefined) {
-    console.error(`warning  ${file} is no state of --notify: all that is not well is told again`);
+    console.error(
+      withCode(
+        `warning  ${file} is no state of --notify: all that is not well is told again`,
+        "notify-state",
+      ),
+    );
   }
   const { begun, over, told } = newsOf(before ?? {}, reports);
   try {
@@ -130,14 +140,15 @@ async function tell(
     }
     if (file !== undefined) writeWhole(file, `${JSON.stringify(told, undefined, 2)}\n`);
   } catch (error) {
-    console.error(`warning  nobody was told: ${(error as Error).message}`);
+    console.error(withCode(`warning  nobody was told: ${(error as Error).message}`, "not-told"));
   }
 }
 
 function wholeNumber(option: string, text: string, least: number): number {
   const value = Number(text);
   if (/^\d{1,6}$/.test(text) && value >= least) return value;
-  throw new Error(
+  throw coded(
     `${option}: found ${JSON.stringify(text)}, expected a whole number from ${least} on`,
+    "usage",
   );
 }

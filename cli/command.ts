@@ -2,6 +2,7 @@ import { parseArgs } from "node:util";
 import type { ParseArgsConfig } from "node:util";
 import { printed } from "../core/printed";
 import { runner } from "../desired/packageFolder";
+import { coded } from "../core/messageCode";
 
 /** One of this program's commands: a file each, named in the table of main.ts. */
 export interface Command {
@@ -29,6 +30,6 @@ export function parsed<T extends ParseArgsConfig>(
     return parseArgs<T>({ ...config, args });
   } catch (error) {
     const [reason] = (error as Error).message.split(". To specify");
-    throw new Error(`${reason}\nUsage: ${usage}`, { cause: error });
+    throw coded(`${reason}\nUsage: ${usage}`, "usage");
   }
 }

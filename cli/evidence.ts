@@ -24,6 +24,7 @@ import type { Command } from "./command";
 import { programVersion, reportIn, vaultProblem, worldFor } from "./reports";
 import { chosenStack } from "./stackSettings";
 import { writeWhole } from "./wholeFile";
+import { coded, withCode } from "../core/messageCode";
 
 const usage = `${calledFor.own("evidence", { options: "--from 2026-01-01 --to 2026-03-31 [FILE …]", isPiped: true })}
   --from DAY, --to DAY  from the beginning of one day to the end of the other, UTC
@@ -60,7 +61,7 @@ export const evidence: Command = {
       return problems.length === 0 ? 0 : 2;
     }
     const period = { from: dayOf("--from", values.from), to: dayOf("--to", values.to) + dayMs };
-    if (period.to <= period.from) throw new Error(`--to is before --from\nUsage: ${usage}`);
+    if (period.to <= period.from) throw coded(`--to is before --from\nUsage: ${usage}`, "usage");
     const audit = values.audit && (await readAuditLogs(values.audit));
     const stack = chosenStack(values.stack);
     const world = worldFor(stack, {
@@ -87,7 +88,10 @@ function dayOf(option: string, text: string | undefined): number {
   const time = /^\d{4}-\d\d-\d\d$/.test(text ?? "") ? timeOf(text) : undefined;
   // JavaScript takes 2026-02-31 for a day of March.
   if (time !== undefined && timeText(time).startsWith(text ?? "")) return time;
-  throw new Error(`${option}: found ${JSON.stringify(text)}, expected a day such as 2026-03-31`);
+  throw coded(
+    `${option}: found ${JSON.stringify(text)}, expected a day such as 2026-03-31`,
+    "usage",
+  );
 }
 
 async function gather(
@@ -101,7 +105,9 @@ async function gather(
   const ours = given.filter((one) => one.project === place.project && one.stack === place.stack);
   if (ours.length < given.length) {
     const others = given.length - ours.length;
-    console.error(`warning  ${others} reports are of other stacks: they are left out`);
+    console.error(
+      withCode(`warning  ${others} reports are of other stacks: they are left out`, "other-stacks"),
+    );
   }
   const current = await reportIn(world, timeoutMs);
   const away = vaultProblem(current);

@@ -16,6 +16,7 @@ import { nodeSend } from "../net/transport";
 import { calledFor, parsed } from "./command";
 import type { Command } from "./command";
 import { chosenStack, stackSettings } from "./stackSettings";
+import { coded, shown, withCode } from "../core/messageCode";
 
 const usage = `${calledFor.own("first-run")}
 Plays the stack's schedule now, as GITLAB_TOKEN, and waits for its pipeline: runner, image, network and login are proven
@@ -43,7 +44,7 @@ export const firstRun: Command = {
 async function forUp(wish: FirstRunWish): Promise<void> {
   const played = await play(wish).catch((error: Error): Played => ({
     isWell: false,
-    found: `not played: ${error.message}`,
+    found: `not played: ${shown(error)}`,
   }));
   const again = printed(wish.stack, runner()).own("first-run");
   console.log(
@@ -53,8 +54,9 @@ async function forUp(wish: FirstRunWish): Promise<void> {
   );
 }
 
-function sentence({ found, url }: Played): string {
-  return url === undefined ? found : `${found}: ${url}`;
+function sentence({ found, code, url }: Played): string {
+  const text = withCode(found, code);
+  return url === undefined ? text : `${text}: ${url}`;
 }
 
 async function play(wish: FirstRunWish): Promise<Played> {
@@ -79,7 +81,7 @@ async function play(wish: FirstRunWish): Promise<Played> {
 function gitlabToken(): string {
   const token = process.env["GITLAB_TOKEN"];
   if (token) return token;
-  throw new Error("GITLAB_TOKEN is not set: the schedule is played with it.");
+  throw coded("GITLAB_TOKEN is not set: the schedule is played with it.", "no-gitlab-token");
 }
 
 async function wishOf(stack: string): Promise<FirstRunWish> {
@@ -90,8 +92,9 @@ async function wishOf(stack: string): Promise<FirstRunWish> {
   const project = await projectOf(world);
   const schedule = project && (await scheduleOf(world));
   if (project === undefined || schedule === undefined) {
-    throw new Error(
+    throw coded(
       `GitLab shows no schedule of stack ${stack} in ${settings.gitlabProject}: \`${world.print.pulumi("up")}\` makes it.`,
+      "no-schedule",
     );
   }
   const { gitlabUrl } = settings;

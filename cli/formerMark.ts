@@ -11,6 +11,7 @@ import { ownerNamed } from "../desired/ownership";
 import { guardedFiles } from "../desired/projectFiles";
 import { consumerAccess, stackPolicies } from "../desired/state";
 import { isObject } from "../net/http";
+import { coded } from "../core/messageCode";
 
 /** Something that a mark may stand in. */
 interface Marked {
@@ -28,8 +29,9 @@ interface Marked {
 export async function handOverLines(world: World, former: string): Promise<string[]> {
   const owner = await ownOwner(world);
   if (owner.instance === undefined) {
-    throw new Error(
+    throw coded(
       `GitLab does not show project ${world.settings.gitlabProject}, whose id is in this stack's mark: set GITLAB_TOKEN.`,
+      "hidden-project",
     );
   }
   const before = ownerNamed(former) ?? former.trim();
@@ -41,8 +43,9 @@ export async function handOverLines(world: World, former: string): Promise<strin
   const marks = [...new Set(all.map(({ text }) => ownerNamed(text)))].filter(
     (mark) => mark !== undefined,
   );
-  throw new Error(
+  throw coded(
     `Nothing that stack ${world.settings.stack} uses is marked "${textOf(before)}". Marks that are there: ${marks.map((mark) => `"${textOf(mark)}"`).join(", ") || "none"}.`,
+    "no-such-mark",
   );
 }
 

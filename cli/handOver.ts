@@ -16,6 +16,7 @@ import { runner } from "../desired/packageFolder";
 import { calledFor, parsed } from "./command";
 import type { Command } from "./command";
 import { chosenStack, stackSettings } from "./stackSettings";
+import { coded } from "../core/messageCode";
 
 const usage = `${calledFor.own("hand-over", { options: "--account scanner" })}
 Asks for the password that APIsec mailed (a line of standard input, where that is no terminal) and writes it into Vault as
@@ -35,8 +36,9 @@ export const handOver: Command = {
     const account = settings.accounts.find(({ name }) => name === values.account);
     if (account === undefined) {
       const known = settings.accounts.map(({ name }) => name).join(", ");
-      throw new Error(
+      throw coded(
         `Whose first password? Stack ${stack} has no account ${values.account ?? ""}: --account is one of ${known}`,
+        "no-account",
       );
     }
     const owner = await ownOwner(settings, stack);
@@ -74,24 +76,28 @@ async function write(
       options: `--account ${name}`,
       isPiped: true,
     });
-    throw new Error(
+    throw coded(
       `${error.message}. It takes the policy of this account's hand-over:\n  ${policy} | vault policy write ${policyPrefix}-${settings.stack}-handover-${name} -`,
+      "needs-policy",
     );
   });
   switch (become) {
     case "written":
       return;
     case "exists":
-      throw new Error(
+      throw coded(
         `${mount}/${key} is there already: nothing was written. \`${print.pulumi("up")}\` goes on from it; a first password that APIsec refuses is corrected with \`${print.pulumi(`config set --secret --path 'firstPasswords.${name}'`)}\``,
+        "is-there",
       );
     case "no mount":
-      throw new Error(
+      throw coded(
         `Vault at ${settings.vaultAddress} has no mount ${mount}/ yet: nothing was written. ${mountCommand(settings, owner)}`,
+        "no-mount",
       );
     case "not version 2":
-      throw new Error(
+      throw coded(
         `Mount ${mount}/ at ${settings.vaultAddress} is not KV version 2: nothing was written. Choose another \`mount\`.`,
+        "no-mount",
       );
   }
 }
@@ -129,8 +135,9 @@ async function ownOwner(settings: Settings, stack: string): Promise<Owner> {
     return undefined;
   });
   if (project === undefined && isShared) {
-    throw new Error(
+    throw coded(
       `GitLab shows no project ${gitlabProject}: the mark of a record in a shared mount names it by its id.`,
+      "hidden-project",
     );
   }
   return ownerOf(settings, { project });
@@ -149,9 +156,13 @@ export async function askFor(
   input.setRawMode?.(true);
   try {
     const line = await firstLine(input, isTerminal);
-    if (line === "") throw new Error("The first password is empty: nothing was written.");
+    if (line === "")
+      throw coded("The first password is empty: nothing was written.", "no-password");
     if (/\p{Cc}/u.test(line)) {
-      throw new Error("The first password holds a control character: nothing was written.");
+      throw coded(
+        "The first password holds a control character: nothing was written.",
+        "no-password",
+      );
     }
     return line;
   } finally {
@@ -168,7 +179,8 @@ async function firstLine(input: Readable, isTerminal: boolean): Promise<string> 
     for (const character of String(chunk)) {
       if (character === "\n" || (isTerminal && character === "\r")) return line.replace(/\r$/, "");
       if (!isTerminal) line += character;
-      else if (character === "\u0003") throw new Error("Interrupted: nothing was written.");
+      else if (character === "\u0003")
+        throw coded("Interrupted: nothing was written.", "no-password");
       else if (character === "\u0004") return line;
       else if (character === "\u007f" || character === "\b") line = [...line].slice(0, -1).join("");
       else line += character;

@@ -1,5 +1,6 @@
 import { createRequire } from "node:module";
 import type { Command } from "./command";
+import { coded, shown } from "../core/messageCode";
 
 const load = createRequire(__filename);
 
@@ -35,7 +36,7 @@ export function main([name = "", ...args]: string[]): void {
   runCommand(name, args).then(
     (code) => end(code),
     (error: Error) => {
-      console.error(error.message);
+      console.error(shown(error));
       end(2);
     },
   );
@@ -49,7 +50,8 @@ async function runCommand(name: string, args: string[]): Promise<number> {
       console.log(helpText());
       return 0;
     }
-    throw new Error(name === "" ? helpText() : `Unknown command '${name}'\n${helpText()}`);
+    if (name === "") throw new Error(helpText());
+    throw coded(`Unknown command '${name}'\n${helpText()}`, "usage");
   }
   if (asksForHelp) {
     console.log(`Usage: ${command.usage}`);

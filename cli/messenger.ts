@@ -4,6 +4,7 @@ import { isWebhook, secretPart } from "../net/endpoint";
 import { systemClock } from "../net/http";
 import { proxyTo } from "../net/proxy";
 import { nodeSend } from "../net/transport";
+import { coded } from "../core/messageCode";
 
 /** Sends a message: a line, and a line for each thing below it. Throws where it was not taken; the address is in no error. */
 export type SendMessage = (title: string, lines: readonly string[]) => Promise<void>;
@@ -12,8 +13,9 @@ export type SendMessage = (title: string, lines: readonly string[]) => Promise<v
 export function messenger(env: Record<string, string | undefined>): SendMessage {
   const address = env["APISEC_WEBHOOK"] ?? "";
   if (!isWebhook(address)) {
-    throw new Error(
+    throw coded(
       `APISEC_WEBHOOK: found ${address === "" ? "nothing" : "something else"}, expected the https:// address of a webhook: \`export APISEC_WEBHOOK="$(pulumi config get webhookUrl)"\``,
+      "bad-address",
     );
   }
   const clean = (text: string) => redact(text, [secretPart(address)]);
@@ -26,7 +28,7 @@ export function messenger(env: Record<string, string | undefined>): SendMessage 
       { method: "POST", url: address, headers, body: messageBody(address, text) },
       { send, clock: systemClock, warn: () => undefined },
     ).catch((error: Error) => {
-      throw new Error(`The message was not taken: ${clean(error.message)}`);
+      throw coded(`The message was not taken: ${clean(error.message)}`, "not-told");
     });
   };
 }

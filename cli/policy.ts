@@ -11,6 +11,7 @@ import { calledFor, parsed } from "./command";
 import type { Command } from "./command";
 import { handOverLines } from "./formerMark";
 import { chosenStack, stackSettings } from "./stackSettings";
+import { coded } from "../core/messageCode";
 
 const names = ["deployer", "preview", "monitor", "verifier", "handover"] as const;
 const usage = `${calledFor.own("policy", { of: `<${names.join("|")}>`, isPiped: true, options: "[--account NAME]" })}
@@ -41,11 +42,12 @@ export const policy: Command = {
     }
     const name = names.find((one) => one === given);
     if (name === undefined || extra !== undefined || former !== undefined) {
-      throw new Error(`Which policy of which stack?\nUsage: ${usage}`);
+      throw coded(`Which policy of which stack?\nUsage: ${usage}`, "usage");
     }
     if ((name === "handover") !== (values.account !== undefined)) {
-      throw new Error(
+      throw coded(
         `--account belongs to the policy handover, and that needs it.\nUsage: ${usage}`,
+        "usage",
       );
     }
     process.stdout.write(await policyOf(name, chosenStack(values.stack), values.account));
@@ -62,8 +64,9 @@ async function policyOf(
   const values = policyValues(offline);
   if (account !== undefined) {
     if (!values.accounts.includes(account)) {
-      throw new Error(
+      throw coded(
         `Stack ${stackName} has no account ${account}: expected one of ${values.accounts.join(", ")}`,
+        "no-account",
       );
     }
     return renderPolicy(policy, { ...values, handoverAccount: account });

@@ -14,6 +14,7 @@ import { runner, stackFilePath } from "../desired/packageFolder";
 import { calledFor, parsed } from "./command";
 import type { Command } from "./command";
 import { chosenStack, projectName, stackName, stackSettings } from "./stackSettings";
+import { coded } from "../core/messageCode";
 
 const usage = `${calledFor.own("renew", { options: "--due" })}        every account whose password is older than passwordMaxAge
        ${calledFor.own("renew", { options: "--account scanner …" })}
@@ -32,7 +33,7 @@ export const renew: Command = {
       },
     });
     if (values.due === (values.account !== undefined)) {
-      throw new Error(`Which passwords? Name accounts, or --due.\nUsage: ${usage}`);
+      throw coded(`Which passwords? Name accounts, or --due.\nUsage: ${usage}`, "usage");
     }
     const stack = chosenStack(values.stack);
     const lines = await raise(stack, values.account);
@@ -46,13 +47,17 @@ async function raise(stack: string, named: readonly string[] | undefined): Promi
   const settings = stackSettings(stack);
   const { accounts, passwordMaxAge } = settings;
   if (named === undefined && passwordMaxAge === undefined) {
-    throw new Error(
+    throw coded(
       `Stack ${stack} has no passwordMaxAge: set how old a password may become with \`${printed(stack, runner()).pulumi("config set passwordMaxAge 90d")}\`.`,
+      "no-max-age",
     );
   }
   for (const name of named ?? []) {
     if (accounts.some((account) => account.name === name)) continue;
-    throw new Error(`--account ${JSON.stringify(name)}: stack ${stack} has no such account`);
+    throw coded(
+      `--account ${JSON.stringify(name)}: stack ${stack} has no such account`,
+      "no-account",
+    );
   }
   const vault = callersVault(settings);
   const world = worldOf({ time: "after", settings, vault, gitlab: undefined, stack });

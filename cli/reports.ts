@@ -15,6 +15,7 @@ import { packageFolder, stackFilePath } from "../desired/packageFolder";
 import { proxyTo } from "../net/proxy";
 import { nodeSend } from "../net/transport";
 import { projectName, stackName, stackSettings } from "./stackSettings";
+import { coded } from "../core/messageCode";
 
 /** What a caller of `check` may say of all its stacks. */
 export interface Wishes {
@@ -95,6 +96,7 @@ export function allStacks(): string[] {
   const stacks = readdirSync(folder).flatMap(
     (file) => /^Pulumi\.(.+)\.yaml$/.exec(file)?.[1] ?? [],
   );
-  if (stacks.length === 0) throw new Error(`There is no Pulumi.<stack>.yaml in ${folder}.`);
+  if (stacks.length === 0)
+    throw coded(`There is no Pulumi.<stack>.yaml in ${folder}.`, "no-program");
   return stacks.map(stackName).sort();
 }

@@ -3,7 +3,6 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gitlabReader, gitlabWriter } from "../clients/gitlab";
 import { ciphertextsOf, readYaml } from "../config/stackFiles";
-import { UserError } from "../core/userError";
 import { programFolder, stackFileName } from "../desired/packageFolder";
 import { reviewMarkdown } from "../desired/review";
 import type { Version } from "../desired/review";
@@ -14,6 +13,7 @@ import { nodeSend } from "../net/transport";
 import { calledFor, parsed } from "./command";
 import type { Command } from "./command";
 import { chosenStack, settingsIn, stackName } from "./stackSettings";
+import { UserError, coded } from "../core/messageCode";
 
 const usage = `${calledFor.own("review", { options: "--base <ref>", isPiped: true })} [--note]
   --base <ref>  the commit that this one is compared with, such as origin/main
@@ -34,7 +34,7 @@ export const review: Command = {
   usage,
   async run(args) {
     const { values } = parsed(usage, args, { options });
-    if (values.base === undefined) throw new Error(`Compared with what?\nUsage: ${usage}`);
+    if (values.base === undefined) throw coded(`Compared with what?\nUsage: ${usage}`, "usage");
     const stack = stackName(chosenStack(values.stack));
     const text = reviewOf(stack, values.base);
     console.log(text);
@@ -56,7 +56,7 @@ function reviewOf(stack: string, base: string): string {
   try {
     const known = before();
     if (known === undefined && after === undefined) {
-      throw new Error(`Pulumi.${stack}.yaml is neither here nor in ${base}.`);
+      throw coded(`Pulumi.${stack}.yaml is neither here nor in ${base}.`, "no-stack-file");
     }
     return reviewMarkdown(known, after);
   } catch (error) {
@@ -88,9 +88,10 @@ function commitOf(ref: string): string {
     `${ref}^{commit}`,
   );
   if (status === 0) return stdout.trim();
-  if (/not a git repository|dubious ownership/.test(stderr)) throw new Error(stderr.trim());
-  throw new Error(
+  if (/not a git repository|dubious ownership/.test(stderr)) throw coded(stderr.trim(), "git");
+  throw coded(
     `git knows no commit ${ref} here. Fetch it first (\`git fetch origin <branch>\`; in a CI job set GIT_DEPTH to 0).`,
+    "git",
   );
 }
 
@@ -99,7 +100,7 @@ function fileAt(commit: string, path: string): string | undefined {
   if (listed.status === 0 && listed.stdout === "") return undefined;
   const { status, stdout, stderr } = git("show", `${commit}:./${path}`);
   if (status === 0) return stdout;
-  throw new Error(`git cannot read ${path} of ${commit}: ${stderr.trim()}`);
+  throw coded(`git cannot read ${path} of ${commit}: ${stderr.trim()}`, "git");
 }
 
 /** With the variables that git reads, and no other: tokens are none of them. */
@@ -115,7 +116,7 @@ function git(...args: string[]) {
     encoding: "utf8",
     maxBuffer: 2 ** 26,
   });
-  if (found.error !== undefined) throw new Error(`git cannot be run: ${found.error.message}`);
+  if (found.error !== undefined) throw coded(`git cannot be run: ${found.error.message}`, "git");
   return found;
 }
 
@@ -132,8 +133,9 @@ async function writeNote(stack: string, text: string): Promise<void> {
   const mark = `<!-- apisec-credentials review ${stack} -->`;
   const [me, all] = await Promise.all([read("user"), read(`${notes}?per_page=100`)]);
   if (!Array.isArray(all)) {
-    throw new Error(
+    throw coded(
       `GitLab shows the owner of GITLAB_TOKEN no merge request ${request} of project ${project}.`,
+      "note",
     );
   }
   const own = all.find(
@@ -163,13 +165,17 @@ function mergeRequest(env: NodeJS.ProcessEnv) {
   ];
   const missing = names.filter((name) => !env[name]);
   if (missing.length > 0) {
-    throw new Error(
+    throw coded(
       `--note needs ${missing.join(", ")}: it writes into the merge request whose pipeline runs it.`,
+      "note",
     );
   }
   const endpoint = readEndpoint((env["CI_API_V4_URL"] ?? "").replace(/\/api\/v4\/?$/, ""), "path");
   if ("problem" in endpoint) {
-    throw new Error(`CI_API_V4_URL ${endpoint.problem}: GITLAB_TOKEN is sent to no such address.`);
+    throw coded(
+      `CI_API_V4_URL ${endpoint.problem}: GITLAB_TOKEN is sent to no such address.`,
+      "note",
+    );
   }
   const caFile = env["CI_SERVER_TLS_CA_FILE"];
   return {

@@ -11,6 +11,7 @@ import { calledFor, parsed } from "./command";
 import type { Command } from "./command";
 import { progress } from "./progress";
 import { chosenStack, stackSettings } from "./stackSettings";
+import { coded, withCode } from "../core/messageCode";
 
 const usage = `${calledFor.own("rotate", { options: "[--account scanner …]" })}      without --account: all that are published
 Buys new tokens now, where the schedule cannot or is too late: the rotation job itself, run once from here with
@@ -27,15 +28,19 @@ export const rotate: Command = {
     const settings = stackSettings(chosenStack(values.stack));
     const accounts = accountsOf(settings, values.account);
     if (!existsSync(join(packageFolder(), "dist", "rotate.mjs"))) {
-      throw new Error(
+      throw coded(
         "dist/rotate.mjs, the rotation job, has not been built: run `npm run build`.",
+        "not-built",
       );
     }
     const { code, denied } = await runJob(settings, accounts);
     if (denied) {
       const name = policyName(settings.policyPrefix, settings.stack, "rotator");
       console.error(
-        `Your Vault token (VAULT_TOKEN or ~/.vault-token) may not do that. It needs the policy ${name}, or the deployer's: an admin's only reads.`,
+        withCode(
+          `Your Vault token (VAULT_TOKEN or ~/.vault-token) may not do that. It needs the policy ${name}, or the deployer's: an admin's only reads.`,
+          "needs-policy",
+        ),
       );
     }
     return code;
@@ -54,9 +59,12 @@ function accountsOf(settings: Settings, named: string[] | undefined): string[] {
         : `--account ${JSON.stringify(name)}: stack ${stack} has no such account`,
     );
     const known = published.length === 0 ? "none" : published.slice(0, 20).join(", ");
-    throw new Error(`${lines.join("\n")}\nPublished accounts of stack ${stack}: ${known}`);
+    throw coded(
+      `${lines.join("\n")}\nPublished accounts of stack ${stack}: ${known}`,
+      "no-account",
+    );
   }
-  if (published.length === 0) throw new Error(`Stack ${stack} publishes no token.`);
+  if (published.length === 0) throw coded(`Stack ${stack} publishes no token.`, "no-account");
   return named ?? published;
 }
 

@@ -5,15 +5,17 @@ import type { Settings } from "../config/settings";
 import { readYaml, valuesOf } from "../config/stackFiles";
 import { vaultTokenFile } from "../clients/vaultToken";
 import { programFolder, runner, stackFilePath } from "../desired/packageFolder";
+import { coded } from "../core/messageCode";
 
 /** The stack that a command is for: as its `--stack` says, else PULUMI_STACK. Throws where neither does. */
 export function chosenStack(given: string | undefined): string {
   const stack = given ?? process.env["PULUMI_STACK"] ?? "";
   if (stack === "")
-    throw new Error(
+    throw coded(
       runner() === "npx"
         ? "Which stack? Name it with `--stack <name>`."
         : "Which stack? Name it with `-- --stack <name>`: npm keeps to itself what has no `--` before it.",
+      "usage",
     );
   return stack;
 }
@@ -31,8 +33,9 @@ export function projectName(): string {
 function projectFile(): Record<string, unknown> {
   const path = join(programFolder(), "Pulumi.yaml");
   if (existsSync(path)) return readYaml(readFileSync(path, "utf8"));
-  throw new Error(
+  throw coded(
     `There is no Pulumi.yaml in ${process.cwd()} or above: run it in the folder of the program.`,
+    "no-program",
   );
 }
 
@@ -46,7 +49,10 @@ export function stackSettings(given: string, offline = false): Settings {
   const stack = stackName(given);
   const file = stackFilePath(stack);
   if (!existsSync(file)) {
-    throw new Error(`Pulumi.${stack}.yaml is not there: run \`pulumi stack init ${given}\` first.`);
+    throw coded(
+      `Pulumi.${stack}.yaml is not there: run \`pulumi stack init ${given}\` first.`,
+      "no-stack-file",
+    );
   }
   return settingsIn(common, readYaml(readFileSync(file, "utf8")), stack, offline);
 }

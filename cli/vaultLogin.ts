@@ -9,19 +9,30 @@ import { vaultTls } from "../net/vaultTls";
 import { vaultTokenFile } from "../clients/vaultToken";
 import { proxyTo } from "../net/proxy";
 import { nodeSend } from "../net/transport";
+import { shown, withCode } from "../core/messageCode";
 
 const { VAULT_ADDR, VAULT_ID_TOKEN, VAULT_ROLE, VAULT_AUTH_PATH, VAULT_NAMESPACE } = process.env;
 if (!VAULT_ADDR || !VAULT_ID_TOKEN || !VAULT_ROLE) {
-  console.error("VAULT_ADDR, VAULT_ID_TOKEN and VAULT_ROLE must be set for this environment.");
+  console.error(
+    withCode(
+      "VAULT_ADDR, VAULT_ID_TOKEN and VAULT_ROLE must be set for this environment.",
+      "vault-variables",
+    ),
+  );
   process.exit(2);
 }
 const endpoint = readEndpoint(VAULT_ADDR, "path");
 if ("problem" in endpoint) {
-  console.error(`VAULT_ADDR ${endpoint.problem}: the ID token is sent to no such address.`);
+  console.error(
+    withCode(
+      `VAULT_ADDR ${endpoint.problem}: the ID token is sent to no such address.`,
+      "vault-variables",
+    ),
+  );
   process.exit(2);
 }
 login(endpoint.address, VAULT_ROLE, VAULT_ID_TOKEN).catch((error: Error) => {
-  console.error(error.message);
+  console.error(shown(error));
   process.exit(1);
 });
 

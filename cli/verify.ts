@@ -18,6 +18,7 @@ import { calledFor, parsed } from "./command";
 import type { Command } from "./command";
 import { progress } from "./progress";
 import { chosenStack, stackSettings } from "./stackSettings";
+import { coded, shown, withCode } from "../core/messageCode";
 
 const usage = `${calledFor.own("verify", { options: "[--account scanner …] [--now]" })}
 Does APIsec take the passwords that Vault has? One login for each account, at most one a day unless --now, and none
@@ -65,7 +66,10 @@ async function verifyAll(
   const { accounts, stack, policyPrefix } = settings;
   const unknownName = named?.find((name) => !accounts.some((account) => account.name === name));
   if (unknownName !== undefined) {
-    throw new Error(`--account ${JSON.stringify(unknownName)}: stack ${stack} has no such account`);
+    throw coded(
+      `--account ${JSON.stringify(unknownName)}: stack ${stack} has no such account`,
+      "no-account",
+    );
   }
   const chosen = accounts.filter(({ name }) => named?.includes(name) ?? true);
   const width = Math.max(...chosen.map(({ name }) => name.length)) + 2;
@@ -89,13 +93,15 @@ async function verifyAll(
     } catch (error) {
       kinds.push("failed");
       isDenied ||= (error as VaultError).problem === "denied";
-      bar.done(() => console.error(`${name}failed     ${(error as Error).message}`));
+      bar.done(() => console.error(`${name}failed     ${shown(error as Error)}`));
     }
   });
   bar.end();
   if (isDenied) {
     const name = policyName(policyPrefix, stack, "verifier");
-    console.error(`Your Vault token needs the policy ${name}, or the deployer's.`);
+    console.error(
+      withCode(`Your Vault token needs the policy ${name}, or the deployer's.`, "needs-policy"),
+    );
   }
   return kinds;
 }

@@ -11,12 +11,20 @@ export interface ApisecPaths {
   probe: string;
 }
 
+export type JobPaths = Pick<ApisecPaths, "login" | "probe">;
+
+const login = "/login";
+const probe = "/api/v1/projects?page=0&pageSize=1";
+
+/** Those of cloud.apisec.ai that the job needs. */
+export const defaultJobPaths = { login, probe };
+
 /** The paths of cloud.apisec.ai; the change call is from APIsec's published source, so a tenant may differ. */
 export const defaultApisecPaths: ApisecPaths = {
-  login: "/login",
+  login,
   whoAmI: "/api/v1/orgs/login-status",
   change: "/api/v1/orgs/{orgId}/users/{userId}/reset-password",
-  probe: "/api/v1/projects?page=0&pageSize=1",
+  probe,
 };
 
 /** Who a token belongs to, as APIsec's who-am-I call says. */
@@ -51,7 +59,6 @@ const timeoutMs = 20_000;
 const maxBytes = 1024 * 1024;
 const withinMs = 60_000;
 
-/** How the calls below are made. */
 function callsTo(send: Send, host: string, clock: Clock, tries: number) {
   /** Sends a request, again while `isAgain` says so; the default is once. */
   async function exchange(
@@ -93,7 +100,7 @@ function callsTo(send: Send, host: string, clock: Clock, tries: number) {
 export function apisecLoginAt(
   send: Send,
   host: string,
-  paths: Pick<ApisecPaths, "login" | "probe">,
+  paths: JobPaths,
   clock: Clock,
   tries: number,
 ): Pick<Apisec, "login" | "probe"> {

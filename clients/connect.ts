@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { coded } from "../core/messageCode";
 import { systemClock } from "../net/http";
 import type { VaultConnection } from "./vault";
 import { vaultTls } from "../net/vaultTls";
@@ -16,7 +17,7 @@ export interface VaultPlace {
 export function connect({ vaultAddress, vaultNamespace }: VaultPlace): VaultConnection {
   const token = findVaultToken();
   if (token === undefined) {
-    throw new Error("No Vault token: set VAULT_TOKEN or log in with `vault login`.");
+    throw coded("No Vault token: set VAULT_TOKEN or log in with `vault login`.", "no-vault-token");
   }
   return {
     send: axiosSend({

@@ -1,3 +1,4 @@
+import { coded } from "../core/messageCode";
 import { foreignText } from "../core/redact";
 import { isObject } from "../net/http";
 import type { Clock, HttpResponse, Send } from "../net/http";
@@ -42,13 +43,13 @@ export function gitlabReader(send: Send, clock: Clock, base: string, token: stri
       const found = answer.status === 404 ? undefined : read(answer, `GET ${path}`, token);
       if (!Array.isArray(found)) {
         if (page === 1) return found;
-        throw new Error(`GitLab answers GET ${path} with no list on page ${page}`);
+        throw coded(`GitLab answers GET ${path} with no list on page ${page}`, "gitlab-answer");
       }
       items.push(...(found as unknown[]));
       next = nextPage(path, answer.headers["link"]);
       if (next === undefined) return items;
     }
-    throw new Error(`GitLab answers GET ${path} with more than ${maxPages} pages`);
+    throw coded(`GitLab answers GET ${path} with more than ${maxPages} pages`, "gitlab-answer");
   };
 }
 
@@ -74,7 +75,9 @@ function read({ status, body }: HttpResponse, asked: string, token: string): unk
   if ((status === 200 || status === 201) && parsed !== undefined) return parsed;
   const said = isObject(parsed) ? (parsed["message"] ?? parsed["error"]) : body;
   const text = foreignText(typeof said === "string" ? said : JSON.stringify(said), [token]);
-  throw Object.assign(new Error(`GitLab answers ${asked} with ${status}: ${text}`), { status });
+  throw Object.assign(coded(`GitLab answers ${asked} with ${status}: ${text}`, "gitlab-answer"), {
+    status,
+  });
 }
 
 function parse(body: string): [unknown] | [] {

@@ -9,6 +9,8 @@ export interface Played {
   found: string;
   /** The pipeline's page. */
   url?: string | undefined;
+  /** Of a message that is not well. */
+  code?: string;
 }
 
 interface GitlabCalls {
@@ -35,18 +37,20 @@ export async function playSchedule(
   waits: boolean,
 ): Promise<Played> {
   const [me, found] = await Promise.all([calls.read("user"), calls.read(schedule)]);
-  if (!isObject(found)) return bad("not played: GitLab does not show the schedule");
+  if (!isObject(found)) return bad("not played: GitLab does not show the schedule", "no-schedule");
   if (found["active"] !== true) return well("not played: no account publishes its token");
   const owner = isObject(found["owner"]) ? found["owner"] : {};
   if (!isObject(me) || me["id"] !== owner["id"]) {
     return bad(
       `not played: the schedule runs as ${nameOf(owner)}, and GITLAB_TOKEN is of ${nameOf(me)}, whose run Vault refuses`,
+      "other-player",
     );
   }
   const before = lastOf(found)?.id ?? 0;
   if (!(await play(calls, schedule))) {
     return bad(
       "not played: GitLab plays a schedule once a minute, and somebody else has just done so",
+      "just-played",
     );
   }
   if (!waits) return well("played");
@@ -81,6 +85,7 @@ async function follow(
       if (passed >= untilPipelineMs) {
         return bad(
           "no pipeline within 60 s: the pipeline file on the branch, or its rules, start none",
+          "no-pipeline",
         );
       }
     } else {
@@ -97,24 +102,34 @@ function judge(status: string, passedMs: number): Played | undefined {
     case "success":
       return well("the pipeline has rotated the tokens: runner, image, network and login work");
     case "failed":
-      return bad("the pipeline failed; its job's log says why");
+      return bad("the pipeline failed; its job's log says why", "pipeline-failed");
     case "manual":
-      return bad("the pipeline waits for a person, or for an approval of its environment");
+      return bad(
+        "the pipeline waits for a person, or for an approval of its environment",
+        "pipeline-waits",
+      );
     case "waiting_for_resource":
-      return bad("the pipeline waits for another run to end");
+      return bad("the pipeline waits for another run to end", "pipeline-waits");
     case "canceled":
     case "canceling":
     case "skipped":
-      return bad(`the pipeline was ${status === "skipped" ? "skipped" : "canceled"}`);
+      return bad(
+        `the pipeline was ${status === "skipped" ? "skipped" : "canceled"}`,
+        "pipeline-stopped",
+      );
     case "running":
-      return passedMs < untilEndMs ? undefined : bad("the pipeline has not ended within 5 min");
+      return passedMs < untilEndMs
+        ? undefined
+        : bad("the pipeline has not ended within 5 min", "pipeline-slow");
     default:
-      return passedMs < untilRunnerMs ? undefined : bad("no runner has taken the job within 2 min");
+      return passedMs < untilRunnerMs
+        ? undefined
+        : bad("no runner has taken the job within 2 min", "no-runner");
   }
 }
 
 const well = (found: string): Played => ({ isWell: true, found });
-const bad = (found: string): Played => ({ isWell: false, found });
+const bad = (found: string, code: string): Played => ({ isWell: false, found, code });
 
 function nameOf(user: unknown): string {
   const name = isObject(user) ? user["username"] : undefined;

@@ -1,3 +1,4 @@
+import { coded } from "../core/messageCode";
 import { foreignText } from "../core/redact";
 import { isObject, jsonObject } from "../net/http";
 import type { Clock, HttpRequest, HttpResponse, Send } from "../net/http";
@@ -57,12 +58,17 @@ export type VaultProblem = "unreachable" | "denied" | "sealed" | "redirect" | "r
 
 export interface VaultError extends Error {
   problem: VaultProblem;
+  code: string;
   /** Denied because Vault does not know the token: no policy would help. */
   isTokenUnknown?: boolean;
 }
 
-export function vaultError(problem: VaultProblem, message: string): VaultError {
-  return Object.assign(new Error(message), { name: "VaultError", problem });
+export function vaultError(
+  problem: VaultProblem,
+  message: string,
+  code = `vault-${problem}`,
+): VaultError {
+  return Object.assign(coded(message, code), { name: "VaultError", problem });
 }
 
 const timeoutMs = 15_000;
@@ -177,6 +183,7 @@ function usable(
     throw vaultError(
       "unreachable",
       `Vault answers ${what} with ${status} for ${patienceMs / 1000} s${reason}`,
+      "vault-busy",
     );
   }
   return answer;
@@ -211,14 +218,13 @@ const stalePauseMs = 100;
  */
 export function kvStore(vault: VaultConnection, mount: string): KvStore {
   const pathOf = (key: string) => `${encodePath(mount)}/data/${encodePath(key)}`;
-  // What stands before Vault may quote a request, token and all.
-  const own = vault.token === undefined ? [] : [vault.token];
   const leastVersions = new Map<string, number>();
   const atLeast = (key: string, version: number) =>
     leastVersions.set(key, Math.max(version, leastVersions.get(key) ?? 0));
   async function readOnce(key: string, query: string): Promise<SecretRead> {
     const answer = await vaultCall(vault, "GET", pathOf(key) + query);
-    return readSecret(answer, `${mount}/data/${key}`, own);
+    // What stands before Vault may quote a request, token and all.
+    return readSecret(answer, `${mount}/data/${key}`, [vault.token ?? ""]);
   }
   return {
     async read(key, version) {
@@ -315,6 +321,7 @@ function readSecret(answer: HttpResponse, path: string, secrets: readonly string
     throw vaultError(
       "refused",
       `Vault answers GET ${path} with ${answer.status}, not with a KV version 2 value${reasonOf(answer, secrets)}`,
+      "vault-kv",
     );
   }
   return { state: "found", version, data, ...facts };
@@ -340,6 +347,7 @@ export async function jwtLogin(
     throw vaultError(
       "denied",
       `Vault refuses the login with role "${role}" at auth/${authPath} (${answer.status})${reasonOf(answer, [jwt])}`,
+      "vault-login",
     );
   }
   return { token: auth["client_token"], leaseSeconds: Number(auth["lease_duration"] ?? 0) };

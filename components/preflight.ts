@@ -5,7 +5,7 @@ import { worldOf } from "../checks/world";
 import { callersGitlab, callersVault } from "../clients/callers";
 import type { Settings } from "../config/settings";
 import { runError } from "../config/runError";
-import { UserError } from "../core/userError";
+import { UserError, shown } from "../core/messageCode";
 
 /**
  * Looks at Vault and GitLab before anything is registered; reads only, in `preview` and in `up`. Throws one RunError
@@ -26,6 +26,6 @@ export async function preflight(settings: Settings): Promise<Readiness> {
     for (const warning of ready.warnings) void pulumi.log.warn(warning);
     return ready;
   } catch (error) {
-    throw error instanceof UserError ? runError(error.message) : error;
+    throw error instanceof UserError ? runError(shown(error)) : error;
   }
 }

@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import { withCode } from "../core/messageCode";
 import type { DesiredAccount } from "../desired/accounts";
 import { ApisecPassword } from "../providers/apisecPassword";
 
@@ -74,7 +75,10 @@ export function askToForget(
       const stack = pulumi.getStack();
       const remove = keys.map((key) => `pulumi config rm ${key} --stack ${stack}`).join(" && ");
       void pulumi.log.warn(
-        `First passwords in config have been changed: take them out with \`${remove}\` and run \`pulumi up\` once more, which clears them from the state too.`,
+        withCode(
+          `First passwords in config have been changed: take them out with \`${remove}\` and run \`pulumi up\` again, which clears them from the state too.`,
+          "first-passwords-left",
+        ),
       );
     });
 }

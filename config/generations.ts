@@ -1,6 +1,7 @@
 // Loaded by `renew` alone: this library keeps the places of a file's text, and is 70 modules; reading takes one.
 import { isMap, isScalar, isSeq, parseDocument } from "yaml";
 import type { YAMLMap } from "yaml";
+import { coded } from "../core/messageCode";
 
 /**
  * A stack's file with these accounts' `passwordGeneration`, by account name; every other character stays. Throws
@@ -16,8 +17,9 @@ export function withGenerations(
   const edits = [...generations].map(([name, generation]) => {
     const account = items.find((item) => item.get("name") === name);
     if (account === undefined) {
-      throw new Error(
+      throw coded(
         `Account ${name} does not stand in the stack's file: raise its passwordGeneration to ${generation} where it stands.`,
+        "not-in-stack-file",
       );
     }
     return editOf(text, account, generation);

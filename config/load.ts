@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { z } from "zod";
 import type { ApisecPaths } from "../clients/apisec";
 import { vaultTokenFile } from "../clients/vaultToken";
+import { withCode } from "../core/messageCode";
 import { readConfig } from "./readConfig";
 import { asRunError } from "./runError";
 import { secretNames, shape } from "./schema";
@@ -22,7 +23,7 @@ export type SettingsInCode = Partial<
 
 /** Reads and checks the stack's configuration. Throws one RunError that lists every problem. */
 export function loadConfig(): Settings {
-  return asRunError(() => readConfig(stackSource()));
+  return load(stackSource());
 }
 
 /**
@@ -42,7 +43,13 @@ export function settingsFrom(code: SettingsInCode): Settings {
     ([key]) => !key.startsWith(prefix) || Object.hasOwn(shape, key.slice(prefix.length)),
   );
   const values = Object.fromEntries([...inCode, ...inConfig]) as Record<string, string>;
-  return asRunError(() => readConfig({ ...source, values }));
+  return load({ ...source, values });
+}
+
+function load(source: ConfigSource): Settings {
+  const settings = asRunError(() => readConfig(source));
+  const warnings = settings.warnings.map((warning) => withCode(warning, "configuration"));
+  return { ...settings, warnings };
 }
 
 function stackSource(): ConfigSource {

@@ -1,4 +1,4 @@
-import { UserError } from "../core/userError";
+import { UserError } from "../core/messageCode";
 import {
   checkAccounts,
   checkConsumers,
@@ -73,5 +73,6 @@ function configError(stack: string, problems: readonly string[]): UserError {
     `The configuration of stack ${stack} has ${count}; nothing was touched.\n` +
       problems.map((problem) => `  - ${problem}`).join("\n") +
       "\ndocs/configuration.md lists every key.",
+    "configuration",
   );
 }

@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { UserError } from "../core/userError";
+import { UserError, shown } from "../core/messageCode";
 
 /** Ends the program with a message and nothing else. */
 export function runError(message: string): pulumi.RunError {
@@ -15,7 +15,7 @@ export function asRunError<T>(read: () => T): T {
   try {
     return read();
   } catch (error) {
-    throw error instanceof UserError ? runError(error.message) : error;
+    throw error instanceof UserError ? runError(shown(error)) : error;
   }
 }
 
@@ -29,7 +29,7 @@ export async function bothOf<One, Other>(
     result.status === "rejected" ? [result.reason] : [],
   );
   const messages = errors.flatMap((error) =>
-    error instanceof UserError || pulumi.RunError.isInstance(error) ? [error.message] : [],
+    error instanceof UserError || pulumi.RunError.isInstance(error) ? [shown(error)] : [],
   );
   // Anything else is a fault of this program: the engine shows where it is.
   if (messages.length === 0 || messages.length < errors.length) return Promise.all([one, other]);

@@ -1,4 +1,4 @@
-import { isObject, jsonObject } from "../net/http";
+import { jsonObject } from "../net/http";
 
 /** What APIsec writes into its access tokens. Times in seconds since 1970. */
 export interface TokenClaims {
@@ -18,7 +18,7 @@ export function readToken(token: string): TokenClaims | undefined {
   if (parts.length !== 3 || parts.some((part) => !/^[A-Za-z0-9_-]+$/.test(part))) return undefined;
   const header = jsonObject(Buffer.from(parts[0] ?? "", "base64url").toString("utf8"));
   const claims = jsonObject(Buffer.from(parts[1] ?? "", "base64url").toString("utf8"));
-  if (!isObject(header) || typeof header["alg"] !== "string" || claims === undefined) {
+  if (typeof header?.["alg"] !== "string" || claims === undefined) {
     return undefined;
   }
   const { sub, scopes, iat, exp } = claims;

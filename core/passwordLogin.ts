@@ -4,6 +4,7 @@ import { maySend, pausedUntil, recentRow } from "./logins";
 import type { Proof } from "./logins";
 import { markTexts } from "./mark";
 import type { Mark } from "./mark";
+import { withCode } from "./messageCode";
 import { passwordKey } from "./passwordRecord";
 import type { PasswordRecord } from "./passwordRecord";
 import type { Candidate, Run } from "./passwordRun";
@@ -115,7 +116,10 @@ export async function note(run: Run, mark: Mark): Promise<boolean> {
     return true;
   } catch (error) {
     run.warnings.push(
-      `The mark of its password in Vault could not be written: ${(error as Error).message}. The next \`pulumi up\` writes it.`,
+      withCode(
+        `The mark of its password in Vault could not be written: ${(error as Error).message}. The next \`pulumi up\` writes it.`,
+        "mark-not-written",
+      ),
     );
     return false;
   }

@@ -145,7 +145,7 @@ export async function moveHost(run: Run, record: PasswordRecord): Promise<"again
   if (record.pending !== undefined) {
     throw stop(
       run,
-      "other-identity",
+      "host-change-open",
       `has an open password change at its old host ${record.host}`,
       "Set `host` back, run `pulumi up` until the change is done, then move the account.",
     );
@@ -154,7 +154,7 @@ export async function moveHost(run: Run, record: PasswordRecord): Promise<"again
     if (await hasMoved(run, record)) return "again";
     throw stop(
       run,
-      "other-identity",
+      "host-refuses",
       `cannot move from ${record.host} to ${wish.host}: the new host refuses its password`,
       `${observed(run)}Check \`host\`.`,
     );
@@ -187,7 +187,7 @@ export function candidatesOf(run: Run, record: PasswordRecord | undefined): Cand
   if (record === undefined && firstPassword === undefined) {
     throw stop(
       run,
-      "first-password-missing",
+      "first-password",
       `has no record at ${pathOf(run)} and no first password in config`,
       `Set it with ${firstPasswordCommand(run)}.`,
     );

@@ -6,14 +6,18 @@ import type { PasswordRecord } from "./passwordRecord";
 import type { Run, Staged } from "./passwordRun";
 import { foreignText } from "./redact";
 
-/** Each way in which a run stops; the messages begin alike and have their rows in docs/troubleshooting.md. */
+/** Each way in which a run stops; the messages begin alike. */
 export type StopCode =
   | "deleted"
   | "unreadable-record"
   | "other-owner"
+  | "no-owner"
   | "other-identity"
+  | "wrong-user"
+  | "host-change-open"
+  | "host-refuses"
   | "changed-outside"
-  | "first-password-missing"
+  | "first-password"
   | "first-password-refused"
   | "nothing-works"
   | "logins-spent"
@@ -21,7 +25,7 @@ export type StopCode =
   | "admin-token"
   | "changer"
   | "not-proven"
-  | "refused"
+  | "change-refused"
   | "unknown-answer"
   | "ends-in-vault"
   | "contended";
@@ -74,7 +78,7 @@ export function othersRecord(run: Run, path: string, owner = ""): Error {
 export function nobodysRecord(run: Run, path: string): Error {
   return stop(
     run,
-    "other-owner",
+    "no-owner",
     `has a record that no stack is known to own, in a mount that several use: ${path}`,
     `${observed(run)}Choose another account name. If the account is this stack's, set its first password with ${firstPasswordCommand(run)} and run \`pulumi up\` again.`,
   );
@@ -135,7 +139,7 @@ export function notProven(run: Run, staged: Staged, proof: Proof, answer: Change
       : `To draw another, raise its passwordGeneration to ${staged.pending.generation + 1} and run \`pulumi up\`.`;
     return stop(
       run,
-      "refused",
+      "change-refused",
       `was refused its new password: ${clean(run, answer.text)}`,
       `${where} ${next}`,
     );
@@ -152,7 +156,7 @@ export function notProven(run: Run, staged: Staged, proof: Proof, answer: Change
 export function otherUser(run: Run, who: Identity): Error {
   return stop(
     run,
-    "other-identity",
+    "wrong-user",
     `logs in as ${clean(run, who.username)} of ${clean(run, who.orgName)}, not as the configured user and organization`,
     `${observed(run)}Correct \`username\` or \`organization\`.`,
   );

@@ -1,4 +1,5 @@
 import { readToken } from "./jwt";
+import { coded, withCode } from "./messageCode";
 import { tokenKey } from "./passwordRecord";
 import type { PasswordRecord } from "./passwordRecord";
 import type { Run } from "./passwordRun";
@@ -35,11 +36,12 @@ export async function publishFrom(
     const tools = { store: world.store, clock: world.clock };
     const bought = { token, username: record.username, host: record.host };
     const { warnings } = await publishToken(wish.name, bought, stored, tools, api, rules, met);
-    run.warnings.push(...warnings.map(({ text }) => text));
+    run.warnings.push(...warnings.map(({ text, code }) => withCode(text, code)));
     return undefined;
   } catch (error) {
-    return new Error(
+    return coded(
       `Account ${wish.name} has no new token for its readers: ${(error as Error).message}. Its password is well: run \`pulumi up\` again, which publishes one.`,
+      "no-token",
     );
   }
 }

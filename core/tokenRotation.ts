@@ -1,5 +1,6 @@
 import { readEndpoint } from "../net/endpoint";
 import { adminScope, readToken, sameUser } from "./jwt";
+import { coded } from "./messageCode";
 import { passwordKey, tokenKey } from "./passwordRecord";
 import { foreignText } from "./redact";
 import type { Apisec as WholeApisec, Unknown } from "../clients/apisec";
@@ -37,6 +38,7 @@ export interface RotationRules extends PublishRules {
 /** `news`: it harms readers or is new, so that somebody should be told; else the log is enough. */
 export interface Warning {
   text: string;
+  code: string;
   news: boolean;
 }
 
@@ -132,7 +134,8 @@ export async function publishToken(
   secrets.push(token);
   const claims = checkClaims(token, username, rules, tools.clock, secrets);
   const probe = await apisec.probe(token);
-  if (probe.kind !== "yes") throw new Error(`the new token does not work: ${why(probe, secrets)}`);
+  if (probe.kind !== "yes")
+    throw coded(`the new token does not work: ${why(probe, secrets)}`, "token-fails");
 
   const record = {
     token,
@@ -187,23 +190,30 @@ function readAccount(
   secrets: string[],
 ): Account {
   if (read.state === "absent") {
-    throw new Error(`${name}/password does not exist in Vault: has the deployment run?`);
+    throw coded(`${name}/password does not exist in Vault: has the deployment run?`, "no-record");
   }
   if (read.state === "deleted") {
-    throw new Error(`${name}/password is deleted in Vault: undelete its version ${read.version}`);
+    throw coded(
+      `${name}/password is deleted in Vault: undelete its version ${read.version}`,
+      "deleted",
+    );
   }
   const { username, password, host, pending_password: pending } = read.data;
   for (const secret of [password, pending]) if (typeof secret === "string") secrets.push(secret);
   if (typeof username !== "string" || typeof password !== "string" || typeof host !== "string") {
-    throw new Error(`${name}/password in Vault lacks username, password or host`);
+    throw coded(`${name}/password in Vault lacks username, password or host`, "bad-record");
   }
   const endpoint = readEndpoint(host, "origin");
   if ("problem" in endpoint) {
-    throw new Error(`host "${foreignText(host, secrets)}" in ${name}/password ${endpoint.problem}`);
+    throw coded(
+      `host "${foreignText(host, secrets)}" in ${name}/password ${endpoint.problem}`,
+      "bad-record",
+    );
   }
   if (rules.apisecUrl !== undefined && rules.apisecUrl !== endpoint.address) {
-    throw new Error(
+    throw coded(
       `APISEC_URL is ${rules.apisecUrl}, but ${name}/password belongs to ${endpoint.address}: nothing was sent`,
+      "other-host",
     );
   }
   return {
@@ -228,20 +238,22 @@ async function logIn(
   const apisec = tools.apisec(first.host);
   const answer = await apisec.login(first.username, first.password);
   if (answer.kind === "yes") return { account: first, apisec, token: answer.token };
-  if (answer.kind === "unknown") throw new Error(`login failed: ${why(answer, secrets)}`);
+  if (answer.kind === "unknown")
+    throw coded(`login failed: ${why(answer, secrets)}`, "login-failed");
 
   const account = readAccount(await tools.store.read(passwordKey(name)), name, rules, secrets);
   const untried = [account.password, account.pending].find(
     (password) => password !== undefined && password !== first.password,
   );
   if (untried === undefined) {
-    throw new Error(`APIsec refuses the stored password: ${why(answer, secrets)}`);
+    throw coded(`APIsec refuses the stored password: ${why(answer, secrets)}`, "login-refused");
   }
   const other = tools.apisec(account.host);
   const second = await other.login(account.username, untried);
   if (second.kind !== "yes") {
-    throw new Error(
+    throw coded(
       `APIsec refuses the stored password, and the one being changed to: ${why(second, secrets)}`,
+      "login-refused",
     );
   }
   return { account, apisec: other, token: second.token };
@@ -255,20 +267,22 @@ function checkClaims(
   secrets: readonly string[],
 ): TokenClaims {
   const claims = readToken(token);
-  if (claims === undefined) throw new Error("APIsec's login gave something that is not its token");
+  if (claims === undefined)
+    throw coded("APIsec's login gave something that is not its token", "not-apisec");
   if (!sameUser(claims.username, username)) {
     const other = foreignText(claims.username, secrets);
-    throw new Error(`APIsec's login gave a token of another user, "${other}"`);
+    throw coded(`APIsec's login gave a token of another user, "${other}"`, "not-apisec");
   }
   // Both from one clock, APIsec's: the comparison holds whatever this machine's clock says.
   const lifetime = claims.expiresAt - claims.issuedAt;
   if (lifetime < rules.minLifetimeSeconds) {
-    throw new Error(
+    throw coded(
       `the new token lives ${lifetime} s, less than the ${rules.minLifetimeSeconds} s of APISEC_MIN_LIFETIME`,
+      "short-token",
     );
   }
   if (claims.expiresAt - clock.now() / 1000 <= expiryMarginSeconds) {
-    throw new Error(`the new token expires too soon, at ${rfc3339(claims.expiresAt)}`);
+    throw coded(`the new token expires too soon, at ${rfc3339(claims.expiresAt)}`, "old-token");
   }
   return claims;
 }
@@ -296,8 +310,9 @@ async function storeToken(
         return { state: "kept", until, issuedAt, isFresh: true, warnings: [] };
       }
       if (probe.kind === "unknown" && later.issuedAt >= (rules.changedAt ?? -Infinity)) {
-        throw new Error(
+        throw coded(
           `the stored token expires later, and it stays because trying it proved nothing: ${why(probe, secrets)}`,
+          "token-stays",
         );
       }
     }
@@ -310,7 +325,7 @@ async function storeToken(
       return rotated(claims, stored, clock, rules);
     }
   }
-  throw new Error(`${name}/token was written by others ${maxWrites} times in a row`);
+  throw coded(`${name}/token was written by others ${maxWrites} times in a row`, "token-race");
 }
 
 /** The stored token, if it is one of this user and expires later. `expires_at` beside it is not asked. */
@@ -366,11 +381,11 @@ function rotated(
   const warnings: Warning[] = [];
   if (isEarly) {
     const text = `Vault deletes the token too early, at ${rfc3339(deletedAt)}: from then on readers have none (delete_version_after of the key, or of the mount)`;
-    warnings.push({ text, news: true });
+    warnings.push({ text, code: "ends-early", news: true });
   } else if (tokenEndsInVault && !(deletedAt <= expiresAt)) {
     const when = Number.isNaN(deletedAt) ? "never" : `only at ${rfc3339(deletedAt)}`;
     const text = `Vault deletes the token ${when}: after its expiry it will still be read as good (delete_version_after of the key)`;
-    warnings.push({ text, news: true });
+    warnings.push({ text, code: "ends-late", news: true });
   }
   return {
     state: "rotated",
@@ -385,7 +400,8 @@ function rotated(
 function scopeWarnings(claims: TokenClaims, before: SecretRead): Warning[] {
   if (!claims.scopes.includes(adminScope)) return [];
   const news = tokenIn(before)?.claims.scopes.includes(adminScope) !== true;
-  return [{ text: `the token carries ${adminScope}: whoever reads it can reset passwords`, news }];
+  const text = `the token carries ${adminScope}: whoever reads it can reset passwords`;
+  return [{ text, code: "admin-token", news }];
 }
 
 function why(answer: { kind: "no"; text: string } | Unknown, secrets: readonly string[]): string {

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Settings } from "../config/settings";
 import { formatDuration } from "../core/duration";
+import { withCode } from "../core/messageCode";
 import { jobSettings, needsFile, scriptSettings } from "./ciVariables";
 import { commitMessage } from "./commitMessage";
 import { shardsOf } from "./shards";
@@ -116,6 +117,11 @@ function readScript(): string {
   try {
     return readFileSync(path, "utf8");
   } catch {
-    throw new Error("dist/rotate.mjs, the rotation job, has not been built: run `npm run build`.");
+    throw new Error(
+      withCode(
+        "dist/rotate.mjs, the rotation job, has not been built: run `npm run build`.",
+        "not-built",
+      ),
+    );
   }
 }

@@ -27,7 +27,7 @@ export function heartbeat(env: Record<string, string | undefined>, messenger: Me
       );
     } catch (error) {
       const why = redact((error as Error).message, [secretPart(address)]);
-      messenger.warn(`warning  the monitor was not told of this run: ${why}`);
+      messenger.warn(`warning  the monitor was not told of this run: ${why}`, "heartbeat");
     }
   };
 }

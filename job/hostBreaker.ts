@@ -1,3 +1,4 @@
+import { coded } from "../core/messageCode";
 import type { Send } from "../net/http";
 
 /** So many accounts without an answer, and none with one in between, say that a host is down. */
@@ -16,8 +17,9 @@ export function hostBreaker(send: Send): Hosts {
   const silent = new Map<string, number>();
   const check = (host: string) => {
     if ((silent.get(host) ?? 0) < mostSilent) return;
-    throw new Error(
+    throw coded(
       `${host} gave no answer to ${mostSilent} accounts: it is not asked again in this run`,
+      "host-silent",
     );
   };
   return {

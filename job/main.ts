@@ -1,3 +1,4 @@
+import { withCode } from "../core/messageCode";
 import { systemClock as clock } from "../net/http";
 import { proxyTo } from "../net/proxy";
 import { heartbeat } from "./heartbeat";
@@ -11,7 +12,7 @@ import type { Settings } from "./settings";
 
 // Not by `import`, for the reason given at clientFor (transport.ts).
 const { readFileSync, renameSync, statSync, writeFileSync } = process.getBuiltinModule("node:fs");
-const err = (line: string) => void process.stderr.write(`${line}\n`);
+const err = (line: string, code?: string) => void process.stderr.write(`${withCode(line, code)}\n`);
 const send = nodeSend({ proxyFor: proxyTo });
 const messenger = { send, clock, warn: err };
 const tell = teller(process.env, messenger);
@@ -25,9 +26,10 @@ async function main(): Promise<number> {
   try {
     settings = readSettings(process.env, { readText: (path) => readFileSync(path, "utf8") });
   } catch (error) {
-    const { message } = error as Error;
-    err(message);
-    const [title = "", ...problems] = message.split("\n");
+    const { message, code } = error as Error & { code?: string };
+    const text = withCode(message, code);
+    err(text);
+    const [title = "", ...problems] = text.split("\n");
     await Promise.all([tell(title, problems), beat(false)]);
     return exitCodes.settings;
   }
@@ -74,7 +76,7 @@ main().then(
     process.exitCode = code;
   },
   async (error: Error) => {
-    err(`stopped by an unexpected error: ${error.message}`);
+    err(`stopped by an unexpected error: ${error.message}`, "unexpected");
     process.exitCode = exitCodes.someFailed;
     const text = "stopped by an unexpected error: see its log";
     await Promise.all([tell(text, []), beat(false)]);

@@ -2,6 +2,7 @@ import { apisecLoginAt } from "../clients/apisec";
 import { eachOf } from "../core/eachOf";
 import { readToken } from "../core/jwt";
 import { openMetrics, tokenMetrics } from "../core/openMetrics";
+import { withCode } from "../core/messageCode";
 import { redact } from "../core/redact";
 import { rfc3339, rotateToken } from "../core/tokenRotation";
 import { hostBreaker } from "./hostBreaker";
@@ -25,7 +26,7 @@ export interface World {
   apisecSend: Send;
   clock: Clock;
   out(line: string): void;
-  err(line: string): void;
+  err(line: string, code?: string): void;
   writeReport(path: string, text: string): void;
   tell: Tell;
   beat?: Beat;
@@ -68,7 +69,8 @@ export async function run(settings: Settings, world: World): Promise<number> {
   try {
     session = await openSession(settings, { send, clock, ...settings.vault, met: {} });
   } catch (error) {
-    const { message } = error as Error;
+    const { message: said, code } = error as Error & { code?: string };
+    const message = withCode(said, code);
     world.err(message);
     const all = settings.accounts.map((name) => ({
       ...failed(name, message, undefined, world, 0),
@@ -84,7 +86,7 @@ export async function run(settings: Settings, world: World): Promise<number> {
   } catch (error) {
     const secrets = [...begun.values()].flatMap((met) => met.secrets);
     const why = redact((error as Error).message, [...session.secrets, ...secrets]);
-    world.err(`warning  the Vault token could not be revoked: ${why}`);
+    world.err(`warning  the Vault token could not be revoked: ${why}`, "not-revoked");
   }
   return finish(outcomes, settings, world);
 }
@@ -116,9 +118,9 @@ async function rotateAll(
   const reason = (stop?.reason as Stop | undefined)?.text;
   for (const name of accounts.filter((one) => !outcomes.has(one))) {
     const met = begun.get(name);
-    const how =
-      met === undefined ? "it was not begun" : "it was under way, and may have a new token or not";
-    note(failed(name, `${reason}: ${how}`, met?.stored, world, 0));
+    const how = met === undefined ? "not begun" : "under way, and may have a new token or not";
+    const text = withCode(`${reason}: it was ${how}`, "stopped");
+    note(failed(name, text, met?.stored, world, 0));
   }
   isOver = true;
   return accounts.flatMap((name) => outcomes.get(name) ?? []);
@@ -156,10 +158,11 @@ async function rotateOne(
     const rotation = await rotateToken(name, tools, settings, met);
     return succeeded(name, rotation, clock, seconds());
   } catch (error) {
-    const { name: kind, message } = error as Error;
+    const { name: kind, message, code } = error as Error & { code?: string };
     const byVault = kind === "VaultError";
     const secrets = [...met.secrets, ...session.secrets];
-    const reason = redact(message, secrets, byVault ? undefined : ownWordsLength);
+    const text = redact(message, secrets, byVault ? undefined : ownWordsLength);
+    const reason = withCode(text, code);
     return { ...failed(name, reason, met.stored, world, seconds()), byVault };
   } finally {
     host.done();
@@ -172,10 +175,11 @@ function succeeded(name: string, rotation: Rotation, clock: Clock, seconds: numb
     recoveredAfter === undefined
       ? undefined
       : `recovered: the token before was ${span(recoveredAfter)} old`;
-  const news = warnings.filter((one) => one.news).map(({ text }) => text);
+  const told = (all: typeof warnings) => all.map(({ text, code }) => withCode(text, code));
+  const news = told(warnings.filter((one) => one.news));
   return {
     ...{ name, seconds, state, isFresh, recovered, failure: undefined, byVault: false },
-    warnings: warnings.map(({ text }) => text),
+    warnings: told(warnings),
     news: recovered === undefined ? news : [...news, recovered],
     times: { account: name, readableUntil: until, issuedAt, lastSuccess: clock.now() / 1000 },
   };
@@ -222,13 +226,12 @@ async function finish(
   world: World,
   news = newsOf(outcomes),
 ): Promise<number> {
-  try {
-    world.writeReport(settings.reportFile, junit(outcomes));
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    world.err(`warning  the report ${settings.reportFile} could not be written (${code})`);
+  const { reportFile, metricsFile, owner } = settings;
+  put("report", reportFile, junit(outcomes), world);
+  if (metricsFile !== undefined) {
+    const times = outcomes.map((one) => one.times);
+    put("metrics", metricsFile, openMetrics(tokenMetrics(owner, times)), world);
   }
-  writeMetrics(outcomes, settings, world);
   const count = (state: Outcome["state"]) => outcomes.filter((one) => one.state === state).length;
   const failed = count("failed");
   world.out(
@@ -249,18 +252,12 @@ function titleOf(outcomes: readonly Outcome[], failed: number): string {
   return isGood ? "tokens are rotated again" : "tokens rotated, with warnings";
 }
 
-function writeMetrics(outcomes: readonly Outcome[], settings: Settings, world: World): void {
-  const { metricsFile, owner } = settings;
-  if (metricsFile === undefined) return;
+function put(what: string, file: string, text: string, world: World): void {
   try {
-    const metrics = tokenMetrics(
-      owner,
-      outcomes.map(({ times }) => times),
-    );
-    world.writeReport(metricsFile, openMetrics(metrics));
+    world.writeReport(file, text);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    world.err(`warning  the metrics ${metricsFile} could not be written (${code})`);
+    world.err(`warning  the ${what} ${file} could not be written (${code})`, "not-written");
   }
 }
 

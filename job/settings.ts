@@ -1,11 +1,12 @@
-import { defaultApisecPaths } from "../clients/apisec";
+import { defaultJobPaths } from "../clients/apisec";
+import { coded } from "../core/messageCode";
 import { parseDuration } from "../core/duration";
 import { readEndpoint, secretPart } from "../net/endpoint";
 import { jsonObject } from "../net/http";
 import { foreignText } from "../core/redact";
 import { readVaultTls } from "../net/vaultTls";
 import { proxyFor, proxyProblem } from "../net/proxy";
-import type { ApisecPaths } from "../clients/apisec";
+import type { JobPaths } from "../clients/apisec";
 import type { Report, VaultTls } from "../net/vaultTls";
 
 export interface Settings {
@@ -17,7 +18,7 @@ export interface Settings {
   /** The accounts of this shard, in the order given, each once. */
   accounts: string[];
   apisecUrl: string | undefined;
-  paths: ApisecPaths;
+  paths: JobPaths;
   concurrency: number;
   minLifetimeSeconds: number;
   /** Whether Vault deletes a token before it expires. */
@@ -42,7 +43,7 @@ export interface Machine {
 type Environment = Record<string, string | undefined>;
 
 /**
- * Reads every setting from the environment. Throws one `SettingsError` that lists all problems; it never
+ * Reads every setting from the environment. Throws one error that lists all problems; it never
  * holds the value of a secret. An empty variable counts as unset: GitLab sets such variables.
  */
 export function readSettings(env: Environment, machine: Machine): Settings {
@@ -91,9 +92,7 @@ export function readSettings(env: Environment, machine: Machine): Settings {
 
   if (problems.length > 0) {
     const lines = problems.map((problem) => `  ${problem}`).join("\n");
-    throw Object.assign(new Error(`settings are wrong, nothing was tried:\n${lines}`), {
-      name: "SettingsError",
-    });
+    throw coded(`settings are wrong, nothing was tried:\n${lines}`, "settings");
   }
   return settings;
 }
@@ -265,8 +264,8 @@ function ownerOf(env: Environment): Settings["owner"] {
 }
 
 /** `login=/auth/login,probe=/ping`, the two paths in this order without names, or a JSON object. */
-function pathsOf(env: Environment, report: Report): ApisecPaths {
-  const paths = { ...defaultApisecPaths };
+function pathsOf(env: Environment, report: Report): JobPaths {
+  const paths = { ...defaultJobPaths };
   const text = (env["APISEC_PATHS"] ?? "").trim();
   if (text === "") return paths;
   for (const [key, path] of pathEntries(text)) {

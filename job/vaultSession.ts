@@ -1,4 +1,4 @@
-import { isObject, jsonObject } from "../net/http";
+import { jsonObject } from "../net/http";
 import { foreignText } from "../core/redact";
 import { jwtLogin, kvStore, revokeSelf } from "../clients/vault";
 import type { KvStore, VaultConnection } from "../clients/vault";
@@ -116,24 +116,15 @@ async function patientLogin(
   }
 }
 
-const claimNames = [
-  "iss",
-  "aud",
-  "project_id",
-  "ref",
-  "ref_type",
-  "ref_protected",
-  "pipeline_source",
-  "user_id",
-  "environment",
-  "ci_config_ref_uri",
-];
+const claimNames =
+  "iss aud project_id ref ref_type ref_protected pipeline_source user_id environment ci_config_ref_uri".split(
+    " ",
+  );
 
 /** The claims that a role is bound to, for the message of a refused login. None of them is secret. */
 function describeClaims(idToken: string): string {
   const payload = Buffer.from(idToken.split(".")[1] ?? "", "base64url").toString("utf8");
-  const claims = jsonObject(payload);
-  if (!isObject(claims)) return "";
+  const claims = jsonObject(payload) ?? {};
   const told = claimNames.filter((name) => claims[name] !== undefined);
   return told
     .map((name) => `${name}=${foreignText(JSON.stringify(claims[name]), [idToken])}`)

@@ -6,11 +6,11 @@ import type { Clock, HttpRequest, Send } from "../net/http";
 /** Tells people of a run: what happened in one line, and a line for each account. Never rejects. */
 export type Tell = (title: string, lines: readonly string[]) => Promise<void>;
 
-/** What a message is sent with; `warn` takes a line. */
+/** What a message is sent with; `warn` takes a line and its code. */
 export interface Messenger {
   send: Send;
   clock: Clock;
-  warn: (line: string) => void;
+  warn: (line: string, code: string) => void;
 }
 
 const timeoutMs = 10_000;
@@ -40,7 +40,7 @@ export function teller(env: Record<string, string | undefined>, messenger: Messe
       const message = { url: address, headers, body: messageBody(address, text) };
       await deliver("the webhook", { method: "POST", ...message }, messenger);
     } catch (error) {
-      messenger.warn(`warning  nobody was told: ${clean((error as Error).message)}`);
+      messenger.warn(`warning  nobody was told: ${clean((error as Error).message)}`, "not-told");
     }
   };
 }
@@ -65,7 +65,10 @@ export function isUsable(
   { warn }: Pick<Messenger, "warn">,
 ): boolean {
   if (address === "" || isWebhook(address)) return address !== "";
-  warn(`warning  ${variable} is no https:// address without user or blanks: ${without}`);
+  warn(
+    `warning  ${variable} is no https:// address without user or blanks: ${without}`,
+    "bad-address",
+  );
   return false;
 }
 

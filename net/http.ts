@@ -75,37 +75,19 @@ export function transportError(
   });
 }
 
-/** What a server says that wants to know who is calling. */
-const clientCertificateCode =
-  /ALERT_(CERTIFICATE_REQUIRED|BAD_CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)/;
-const tlsCode =
-  /CERT|SELF_SIGNED|UNABLE_TO_(GET_ISSUER|VERIFY_LEAF)|ERR_TLS|ERR_SSL|EPROTO|DEPTH_ZERO/;
+/** An alert is what a server says that wants to know who is calling. */
+const nodeCodes: [RegExp, TransportCode][] = [
+  [/^(ECONNREFUSED|EHOSTUNREACH|ENETUNREACH)$/, "refused"],
+  [/^(ENOTFOUND|EAI_AGAIN)$/, "dns"],
+  [/^(ETIMEDOUT|ECONNABORTED|ERR_CANCELED|ABORT_ERR)$/, "timeout"],
+  [/^(ECONNRESET|EPIPE|ERR_STREAM_PREMATURE_CLOSE|ERR_BAD_RESPONSE)$/, "reset"],
+  [/ALERT_(CERTIFICATE_REQUIRED|BAD_CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)/, "client-certificate"],
+  [/CERT|SELF_SIGNED|UNABLE_TO_(GET_ISSUER|VERIFY_LEAF)|ERR_TLS|ERR_SSL|EPROTO|DEPTH_ZERO/, "tls"],
+];
 
 /** Sorts a code of node's network stack (`ECONNREFUSED`, `ENOTFOUND`, …) into ours. */
-export function transportCode(nodeCode: string | undefined): TransportCode {
-  switch (nodeCode) {
-    case "ECONNREFUSED":
-    case "EHOSTUNREACH":
-    case "ENETUNREACH":
-      return "refused";
-    case "ENOTFOUND":
-    case "EAI_AGAIN":
-      return "dns";
-    case "ETIMEDOUT":
-    case "ECONNABORTED":
-    case "ERR_CANCELED":
-    case "ABORT_ERR":
-      return "timeout";
-    case "ECONNRESET":
-    case "EPIPE":
-    case "ERR_STREAM_PREMATURE_CLOSE":
-    case "ERR_BAD_RESPONSE":
-      return "reset";
-    default:
-      if (nodeCode === undefined) return "other";
-      if (clientCertificateCode.test(nodeCode)) return "client-certificate";
-      return tlsCode.test(nodeCode) ? "tls" : "other";
-  }
+export function transportCode(nodeCode = ""): TransportCode {
+  return nodeCodes.find(([pattern]) => pattern.test(nodeCode))?.[1] ?? "other";
 }
 
 /** Parses a JSON object; anything else (an array, HTML, a cut-off text) is undefined. */

@@ -18,7 +18,7 @@ export function proxyFor(address: string, env: Environment): Proxy | undefined {
     return undefined;
   }
   const variable = ["https_proxy", "HTTPS_PROXY"].find((name) => env[name]);
-  const value = variable === undefined ? undefined : env[variable];
+  const value = env[variable ?? ""];
   if (variable === undefined || value === undefined) return undefined;
   return { variable, url: value.includes("://") ? value : `http://${value}` };
 }

@@ -68,7 +68,9 @@ export function vaultTls(env: Environment, readText: (path: string) => string): 
   const tls = readVaultTls(env, readText, (variable, found, expected) => {
     problems.push(`${variable}: found ${found}, expected ${expected}`);
   });
-  if (problems.length > 0) throw new Error(problems.join("\n"));
+  if (problems.length > 0) {
+    throw Object.assign(new Error(problems.join("\n")), { code: "configuration" });
+  }
   return tls;
 }
 

@@ -3,6 +3,7 @@ import type { KeySettings } from "../desired/keySettings";
 import { passwordKey, tokenKey } from "../core/passwordRecord";
 import { connect } from "../clients/connect";
 import type { VaultPlace } from "../clients/connect";
+import { withShownErrors } from "./shownErrors";
 
 const keyOf = { password: passwordKey, token: tokenKey };
 
@@ -71,7 +72,7 @@ function needsWork(olds: KeySettingsState, news: KeySettingsInputs): boolean {
  * What the provider of the keys' settings does, as one object: see keySettings.ts. Values are neither
  * read nor written, and nothing is ever deleted.
  */
-export const keySettingsMethods = {
+export const keySettingsMethods = withShownErrors({
   configure: async () => undefined,
   diff: async (_id: string, olds: KeySettingsState, news: KeySettingsInputs) => ({
     changes: needsWork(olds, news),
@@ -84,4 +85,4 @@ export const keySettingsMethods = {
     const differing = await differingKeys(connect(stored), stored.mount, keysOf(stored));
     return { id, props: { ...stored, differing: Object.fromEntries(differing) } };
   },
-};
+});

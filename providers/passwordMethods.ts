@@ -7,6 +7,7 @@ import { passwordKeySettings } from "../desired/keySettings";
 import { managedBy, ownerText } from "../desired/names";
 import { ownershipOf, useOfRecord } from "../desired/ownership";
 import type { PasswordWish } from "../core/passwordRun";
+import { coded, shown } from "../core/messageCode";
 import { newPassword } from "../core/newPassword";
 import { changePassword } from "../core/passwordChange";
 import type { LoginBook } from "../core/logins";
@@ -17,6 +18,7 @@ import type { VaultConnection } from "../clients/vault";
 import { proxyTo } from "../net/proxy";
 import { axiosSend } from "../net/axiosTransport";
 import { connect } from "../clients/connect";
+import { withShownErrors } from "./shownErrors";
 
 /** Inputs that states from before version 0.1 do not have. */
 type LaterInputs = "owner" | "sharedMount" | "minLifetimeSeconds" | "tokenSettings";
@@ -135,7 +137,7 @@ async function ensure(
   };
   if (tokenFailure === undefined) return stored;
   // The engine keeps the state of a resource whose error says what it is, and updates it in the next `up`.
-  const { message } = tokenFailure;
+  const message = shown(tokenFailure);
   throw Object.assign(new Error(message), {
     id: passwordKey(inputs.name),
     properties: stored,
@@ -194,8 +196,9 @@ function refuseUsedGeneration(olds: Stored, news: PasswordInputs): void {
   const { currentGeneration } = olds;
   if (news.generation <= olds.generation || news.generation > currentGeneration) return;
   throw oneLine(
-    new Error(
+    coded(
       `Account ${news.name} has generation ${currentGeneration} of its password already, so that passwordGeneration ${news.generation} would change nothing. Set it to ${currentGeneration + 1}.`,
+      "used-generation",
     ),
   );
 }
@@ -239,7 +242,7 @@ function needsWork(olds: Stored, news: PasswordInputs): boolean {
  * What the dynamic provider does, as one object: see apisecPassword.ts. `create` and `update` run the
  * same state machine, so a killed `up` is repaired by the next. Nothing is ever replaced.
  */
-export const passwordMethods = {
+export const passwordMethods = withShownErrors({
   // No await in here: the engine's host hands out the provider before this ends.
   configure: async (request: { config: { get(key: string): string | undefined } }) => {
     firstPasswords = request.config.get("firstPasswords");
@@ -267,4 +270,4 @@ export const passwordMethods = {
     const path = `${stored.mount}/${passwordKey(stored.name)}`;
     tell(stored, `its password stays as it is, at APIsec and in Vault at ${path}.`);
   },
-};
+});

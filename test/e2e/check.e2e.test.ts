@@ -916,7 +916,7 @@ test("what is new is told once, and once that it is over", async () => {
   }
   expect(messages).toEqual([
     like(
-      /^apisec-credentials\/dev: 1 new, 0 over\n• problem schedule: is inactive: .* -&gt; pulumi up/,
+      /^apisec-credentials\/dev: 1 new, 0 over\n• problem schedule: is inactive: .* \[APC-SCHEDULE\] -&gt; pulumi up/,
     ),
     like(/^apisec-credentials\/dev: 0 new, 1 over\n• over schedule: 17 /),
   ]);

@@ -177,7 +177,7 @@ describe("the first run", () => {
     const { stdout, summary } = await stack.up();
     expect(summary.resourceChanges).toMatchObject({ create: 1 });
     expect(stdout).toMatch(
-      /warning: First run: the pipeline failed; its job's log says why: http\S+\/pipelines\/\d+\. Once/,
+      /warning: First run: the pipeline failed; its job's log says why \[APC-PIPELINE-FAILED\]: http\S+\/pipelines\/\d+\. Once/,
     );
     expect(stdout).toContain("`npm run first-run -- --stack dev`");
     expect(await pipelines()).toEqual(["failed"]);

@@ -137,7 +137,9 @@ describe("npm run rotate, after the token record was deleted", () => {
     const { code, stdout, stderr } = await rotate("rotator");
     expect(code).toBe(1);
     expect(stdout).toContain("0 rotated, 0 kept, 1 failed");
-    expect(stderr).toMatch(/^scanner {2}failed {2}APIsec refuses .*; no valid token is left$/m);
+    expect(stderr).toMatch(
+      /^scanner {2}failed {2}APIsec refuses .* \[APC-LOGIN-REFUSED\]; no valid token is left$/m,
+    );
   });
 
   test("of accounts that it cannot be for: a clear error, nothing tried", async () => {
@@ -145,7 +147,9 @@ describe("npm run rotate, after the token record was deleted", () => {
     const { code, stdout, stderr } = await rotate("rotator", ...named);
     expect(code).toBe(2);
     expect(stdout).toBe("");
-    expect(stderr).toContain('--account "nobody": stack dev has no such account\n');
+    expect(stderr).toContain(
+      '--account "nobody": stack dev has no such account [APC-NO-ACCOUNT]\n',
+    );
     expect(stderr).toContain("--account admin: its token is not published");
     expect(stderr).toContain("Published accounts of stack dev: scanner");
   });

@@ -4,40 +4,55 @@ import * as ts from "typescript";
 
 const root = join(__dirname, "..", "..");
 
-/** A text that the sources hold; `…` stands for each value put into it. */
+/** A text that the sources hold, and its code; `…` stands for each value put into it. */
 export interface Message {
   file: string;
   text: string;
+  code?: string;
 }
 
-/** Which argument of a call is what people read. */
-const calls: Record<string, number> = {
-  Error: 0,
-  UserError: 0,
-  runError: 0,
-  vaultError: 1,
-  warn: 0,
-  err: 0,
-  error: 0,
-  listed: 0,
-  bad: 0,
+/** Which argument of a call is what people read, and which its code. */
+const calls: Record<string, [text: number, code: number]> = {
+  Error: [0, -1],
+  UserError: [0, 1],
+  coded: [0, 1],
+  withCode: [0, 1],
+  stop: [2, 1],
+  vaultError: [1, 2],
+  warn: [0, 1],
+  err: [0, 1],
+  error: [0, -1],
+  listed: [0, -1],
+  bad: [0, 1],
 };
-/** Where a check's list of problems, or of warnings, is what it returns. */
+/** Where a check's list of problems, or of warnings, is what it returns; they have one code. */
 const listsOf = ["config/checks.ts"];
+const codeOfLists = "configuration";
 
 /** Where a warning is a `text`. */
 const ofJob = ["core/tokenRotation.ts"];
 
 /** Every error and warning of the program, of the job and of the scripts: what a message's first sentence is. */
 export function messages(): Message[] {
+  return messagesAndCodes().filter(({ text }) => /[a-z]{2}/i.test(text));
+}
+
+/** The codes of all messages, also of those whose text is put together elsewhere. */
+export function messageCodes(): string[] {
+  const codes = messagesAndCodes().flatMap(({ code = "…" }) => (code.includes("…") ? [] : code));
+  return [...new Set(codes)];
+}
+
+function messagesAndCodes(): Message[] {
   const found: Message[] = [];
   const sources = ["index.ts", "checks", "config", "core", "clients", "net"];
   const others = ["components", "providers", "job", "cli", "build", "desired"];
   for (const file of [...sources, ...others].flatMap(filesOf)) {
     visit(file, (node) => {
-      for (const text of messageOf(node, file)) {
-        if (/[a-z]{2}/i.test(text)) found.push({ file, text });
-      }
+      const code = codeOf(node, file);
+      const texts = messageOf(node, file).map((text) => messageIn(file, text, code));
+      found.push(...texts);
+      if (code !== undefined && texts.length === 0) found.push({ file, text: "", code });
     });
   }
   return found;
@@ -61,8 +76,8 @@ export function findingIds(): string[] {
 function messageOf(node: ts.Node, file: string): string[] {
   if (ts.isCallExpression(node) || ts.isNewExpression(node)) {
     const name = /\w+$/.exec(node.expression.getText())?.[0] ?? "";
-    if (name === "stop") return textsOf(node.arguments?.[2]).map((what) => `Account … ${what}`);
-    return textsOf(node.arguments?.[calls[name] ?? -1]);
+    const texts = textsOf(node.arguments?.[calls[name]?.[0] ?? -1]);
+    return name === "stop" ? texts.map((what) => `Account … ${what}`) : texts;
   }
   if (ts.isArrayLiteralExpression(node) && listsOf.includes(file)) {
     const texts = node.elements.flatMap((element) => textsOf(element));
@@ -77,13 +92,43 @@ function messageOf(node: ts.Node, file: string): string[] {
     const texts = value !== undefined && ts.isExpression(value) ? textsOf(value) : [];
     return texts.filter((text) => text.length > 20);
   }
-  const isTexts = ts.isVariableDeclaration(node) && node.name.getText() === "transportTexts";
-  if (isTexts && node.initializer !== undefined && ts.isObjectLiteralExpression(node.initializer)) {
-    return node.initializer.properties.flatMap((property) =>
-      ts.isPropertyAssignment(property) ? textsOf(property.initializer) : [],
-    );
+  return isTransportText(node) ? textsOf(node.initializer) : [];
+}
+
+/** What a node of the source says of the code of its message. */
+function codeOf(node: ts.Node, file: string): string | undefined {
+  if (ts.isCallExpression(node) || ts.isNewExpression(node)) {
+    const name = /\w+$/.exec(node.expression.getText())?.[0] ?? "";
+    const [code] = textsOf(node.arguments?.[calls[name]?.[1] ?? -1]);
+    if (code !== undefined || name !== "vaultError") return code;
+    const [problem] = textsOf(node.arguments?.[0]);
+    return problem && `vault-${problem}`;
   }
-  return [];
+  if (isTransportText(node)) return `net-${node.name.getText().replaceAll('"', "")}`;
+  if (ts.isVariableDeclaration(node) && ofJob.includes(file) && node.name.getText() === "text") {
+    // The statement after it makes the warning.
+    const statement = node.parent.parent;
+    const after = statement.parent.getText().split(statement.getText())[1] ?? "";
+    return /code: "([a-z-]+)"/.exec(after)?.[1];
+  }
+  return undefined;
+}
+
+/** A text of JavaScript that runs before anything is built has its code in it. */
+function messageIn(file: string, text: string, code: string | undefined): Message {
+  const [, before, inText] = /^(.*) \[APC-([A-Z-]+)\]$/.exec(text) ?? [];
+  if (inText !== undefined) return { file, text: before ?? "", code: inText.toLowerCase() };
+  const known = code ?? (listsOf.includes(file) ? codeOfLists : undefined);
+  return known === undefined ? { file, text } : { file, text, code: known };
+}
+
+/** Why no answer came, by the transport's own codes. */
+function isTransportText(node: ts.Node): node is ts.PropertyAssignment {
+  return (
+    ts.isPropertyAssignment(node) &&
+    ts.isVariableDeclaration(node.parent.parent) &&
+    node.parent.parent.name.getText() === "transportTexts"
+  );
 }
 
 /** The texts that an expression may have: both sides of `a ? b : c`. */

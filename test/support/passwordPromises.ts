@@ -97,7 +97,10 @@ export function whereLive(
 }
 
 export function codeOf(error: Error): StopCode | undefined {
-  return (error as Error & { code?: StopCode }).code;
+  // Vault's errors have a code, too.
+  return error.name === "PasswordChangeStopped"
+    ? (error as Error & { code: StopCode }).code
+    : undefined;
 }
 
 export function learn(before: Facts, call: Call, answer: Answer): Facts {
@@ -334,7 +337,7 @@ export function wrongStop(
       return facts.heard.has("unknown") ? undefined : alarm;
     case "not-proven":
       return facts.heard.has("unknown") || !isProvable ? undefined : alarm;
-    case "refused":
+    case "change-refused":
       return facts.heard.has("refused") && (facts.heard.has("unknown") || !isProvable)
         ? undefined
         : alarm;

@@ -460,7 +460,7 @@ describe("the report", () => {
     const report = checkReport(findings);
     expect(report).toContain('<testsuite name="check" tests="46" failures="25"');
     expect(report).toContain(
-      'name="token a-24" time="0.000"><failure message="&lt;it&gt;. fix &amp; go"/>',
+      'name="token a-24" time="0.000"><failure message="&lt;it&gt; [APC-TOKEN]. fix &amp; go"/>',
     );
   });
 });

@@ -21,7 +21,9 @@ test.each(commands)(
     const { code, stdout, stderr } = await call(command, "--bogus");
     expect([code, stdout]).toEqual([2, ""]);
     expect(stderr).toMatch(
-      new RegExp(`^Unknown option '--bogus'\nUsage: npm run (--silent )?${command} -- `),
+      new RegExp(
+        `^Unknown option '--bogus' \\[APC-USAGE\\]\nUsage: npm run (--silent )?${command} -- `,
+      ),
     );
   },
 );

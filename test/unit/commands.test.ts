@@ -46,7 +46,7 @@ test("without its packages it says so, and shows no stack", async () => {
   const { code, stdout, stderr } = await call(["check"], folder, join(folder, "cli", "bin.js"));
   expect([code, stdout]).toEqual([2, ""]);
   expect(stderr).toBe(
-    "apisec-credentials is not installed completely: Cannot find module 'ts-node'; run `npm ci --ignore-scripts` in its checkout.\n",
+    "apisec-credentials is not installed completely: Cannot find module 'ts-node'; run `npm ci --ignore-scripts` in its checkout. [APC-INCOMPLETE]\n",
   );
 });
 
@@ -60,7 +60,7 @@ test("a list of the commands is shown to whoever names none, or another", async 
   const unknown = await call(["chekc"]);
   expect(unknown).toMatchObject({ code: 2, stdout: "" });
   expect(unknown.stderr).toMatch(
-    /^Unknown command 'chekc'\nUsage: npx apisec-credentials <command>/,
+    /^Unknown command 'chekc' \[APC-USAGE\]\nUsage: npx apisec-credentials <command>/,
   );
 });
 
@@ -101,7 +101,7 @@ config:
   }
   const none = await call(["check", "--stack", "acme-org/acme/nowhere"], below);
   expect(none.stderr).toBe(
-    "Pulumi.nowhere.yaml is not there: run `pulumi stack init acme-org/acme/nowhere` first.\n",
+    "Pulumi.nowhere.yaml is not there: run `pulumi stack init acme-org/acme/nowhere` first. [APC-NO-STACK-FILE]\n",
   );
 });
 

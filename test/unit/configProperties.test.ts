@@ -3,7 +3,7 @@ import { readConfig } from "../../config/readConfig";
 import type { ConfigSource, Settings } from "../../config/settings";
 import { accountShape, pathsShape, shape } from "../../config/schema";
 import { formatDuration } from "../../core/duration";
-import { UserError } from "../../core/userError";
+import { UserError } from "../../core/messageCode";
 import { opensEveryAccount, renderPolicy } from "../../desired/policies";
 import { policyValues } from "../../desired/policyValues";
 import { defaultImage, renderPipeline } from "../../desired/pipelineFile";

@@ -23,8 +23,8 @@ test.each([
 test("a line a finding, in columns, with what fixes it below", () => {
   expect(table([ok, warning, problem]).split("\n")).toEqual([
     "ok      node         20.19.0",
-    "warning Vault token  ends in 5m0s",
-    "PROBLEM dist/        is missing:",
+    "warning Vault token  ends in 5m0s [APC-VAULT-TOKEN]",
+    "PROBLEM dist/        is missing [APC-BUILD]:",
     "                     rotate.mjs",
     "                     -> npm run build",
     "",
@@ -39,7 +39,7 @@ test("numbers are spelt as numbers are", () => {
 test("what was skipped for one reason is one line, and counted", () => {
   expect(table([ok, ...skipped]).split("\n")).toEqual([
     "ok      node   20.19.0",
-    "skipped mount  not checked: see the line about Vault (nor policies, roles)",
+    "skipped mount  not checked: see the line about Vault (nor policies, roles) [APC-X]",
     "",
     "0 problems, 0 warnings, 3 skipped",
   ]);
@@ -51,8 +51,8 @@ test("what is not shown is counted", () => {
 
 test("a finding in a sentence has its command in backticks", () => {
   expect([problem, warning].map(sentence)).toEqual([
-    "dist/ is missing:\n      rotate.mjs: `npm run build`",
-    "Vault token ends in 5m0s",
+    "dist/ is missing [APC-BUILD]:\n      rotate.mjs: `npm run build`",
+    "Vault token ends in 5m0s [APC-VAULT-TOKEN]",
   ]);
 });
 

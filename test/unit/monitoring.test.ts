@@ -151,7 +151,7 @@ describe("what is told", () => {
       report([token("problem"), token("ok", "a")]),
       report([token("ok")], "staging"),
     ]);
-    expect(begun).toEqual(["problem prod: token scanner: ended -> npm run rotate"]);
+    expect(begun).toEqual(["problem prod: token scanner: ended [APC-TOKEN] -> npm run rotate"]);
     expect(over).toEqual(["prod: token a: readable"]);
     expect(readTold("{]")).toBeUndefined();
     expect(readTold('{"a":{"state":"none"}}')).toBeUndefined();

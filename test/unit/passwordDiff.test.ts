@@ -79,7 +79,7 @@ describe("a generation that is raised", () => {
       );
       expect(error).toMatchObject({ stack: "" });
       expect((error as Error).message).toBe(
-        `Account scanner has generation 3 of its password already, so that passwordGeneration ${raised} would change nothing. Set it to 4.`,
+        `Account scanner has generation 3 of its password already, so that passwordGeneration ${raised} would change nothing. Set it to 4. [APC-USED-GENERATION]`,
       );
     },
   );

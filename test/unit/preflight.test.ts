@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { preflight } from "../../checks/preflight";
 import { worldOf } from "../../checks/world";
 import { readConfig } from "../../config/readConfig";
-import { UserError } from "../../core/userError";
+import { UserError } from "../../core/messageCode";
 import { renderRoot } from "../../desired/pipelineFile";
 import { systemClock } from "../../net/http";
 import { nodeSend } from "../../net/transport";
@@ -142,7 +142,7 @@ function answerTo(path: string, sent: string): Answer {
   return { status: 500 };
 }
 
-async function look(
+async function lookWithCodes(
   vault: Vault,
   keys: Record<string, unknown> = {},
   { namespace = "", gitlab = {}, isPreview = false }: Options = {},
@@ -170,6 +170,17 @@ async function look(
       isPreview,
     }),
   );
+}
+
+/** Without the codes, which have a test of their own. */
+async function look(...asked: Parameters<typeof lookWithCodes>) {
+  const without = (text: string) => text.replaceAll(/ \[APC-[A-Z-]+\]/g, "");
+  try {
+    const ready = await lookWithCodes(...asked);
+    return { ...ready, warnings: ready.warnings.map(without) };
+  } catch (error) {
+    throw error instanceof UserError ? new UserError(without(error.message)) : error;
+  }
 }
 
 /** The problems that `preflight` lists, in one error. */
@@ -287,6 +298,13 @@ test("a lease time that was tuned by hand, and that an up with another descripti
     "mount apisec/ has a default_lease_ttl of 1h0m0s set by hand, which `up` sets back to 0 with the new description; KV version 2 gives no leases",
   ]);
   expect((await look(ours, { shareMount: true })).warnings).toEqual([]);
+});
+
+test("every problem says its code", async () => {
+  const version1 = found({ ...mount, options: { version: "1" } });
+  await expect(lookWithCodes({ ...ours, "sys/mounts/apisec": version1 })).rejects.toThrow(
+    /^Vault at \S+ is not ready for stack prod; nothing was touched\.\n {2}- mount apisec\/ is .* \[APC-MOUNT\]: /,
+  );
 });
 
 test("every conflict is listed, each with its remedy", async () => {

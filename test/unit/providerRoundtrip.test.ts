@@ -420,7 +420,7 @@ describe("an error keeps its text and tells no secret", () => {
       return answer;
     };
     expect(await failing({ VAULT_TOKEN: "" })).toBe(
-      "No Vault token: set VAULT_TOKEN or log in with `vault login`.",
+      "No Vault token: set VAULT_TOKEN or log in with `vault login`. [APC-NO-VAULT-TOKEN]",
     );
     expect(await failing({ VAULT_CACERT: "/no/such/ca.pem" })).toContain("/no/such/ca.pem");
     expect(await failing({}, home)).toContain("apisec-credentials/passwordProvider");

@@ -152,7 +152,7 @@ test("1 of 50 accounts broken: 49 rotated, the report names the one, connections
   expect(out).toHaveLength(50);
   expect(out.at(-1)).toBe("50 accounts: 49 rotated, 0 kept, 1 failed");
   expect(err).toBe(
-    "account-7  failed  APIsec refuses the stored password: Bad credentials: [secret]; no valid token is left\n",
+    "account-7  failed  APIsec refuses the stored password: Bad credentials: [secret] [APC-LOGIN-REFUSED]; no valid token is left\n",
   );
   expect(report).toContain('tests="50" failures="1"');
   expect(report.match(/<failure/g)).toHaveLength(1);
@@ -563,7 +563,7 @@ describe("hosts that do not answer", () => {
     expect(code).toBe(1);
     expect(err).toContain("one  failed  ");
     expect(err).toMatch(
-      /^three {2}failed {2}the job's time was over after 0 min: it was not begun; /m,
+      /^three {2}failed {2}the job's time was over after 0 min: it was not begun \[APC-STOPPED\]; /m,
     );
     expect(report).toContain('tests="3" failures="3"');
     expect(webhook.seen.map(({ method, path }) => `${method} ${path}`).sort()).toEqual([
@@ -627,7 +627,7 @@ describe("the heartbeat", () => {
     const { code, err } = await beat();
     expect(code).toBe(0);
     expect(err).toBe(
-      "warning  the monitor was not told of this run: the heartbeat's monitor answers with 404\n",
+      "warning  the monitor was not told of this run: the heartbeat's monitor answers with 404 [APC-HEARTBEAT]\n",
     );
     const wrong = await beat({ APISEC_HEARTBEAT: "http://hc.example.com/canary" });
     expect(wrong.code).toBe(0);

@@ -230,7 +230,7 @@ describe("a run", () => {
     mount: "apisec",
     accounts: ["one", "two", "three"],
     apisecUrl: undefined,
-    paths: { login: "/login", whoAmI: "/me", change: "/change", probe: "/probe" },
+    paths: { login: "/login", probe: "/probe" },
     concurrency: 1,
     minLifetimeSeconds: 3600,
     tokenEndsInVault: true,
@@ -330,16 +330,16 @@ describe("a run", () => {
     const [first, second] = told[0]?.split("\n").slice(2) ?? [];
     expect(told[0]).toMatch(/^apisec\/prod: 2 of 3 tokens not rotated\n/);
     expect(first).toBe(
-      "• two: no valid token is left; login failed: HTTP 503 without the expected content",
+      "• two: no valid token is left; login failed: HTTP 503 without the expected content [APC-LOGIN-FAILED]",
     );
     expect(second).toBe(
-      "• one: readers have a token until 2026-11-24T11:00:00Z (5 h 0 min); login failed: HTTP 503 without the expected content",
+      "• one: readers have a token until 2026-11-24T11:00:00Z (5 h 0 min); login failed: HTTP 503 without the expected content [APC-LOGIN-FAILED]",
     );
     expect(lines).toContain(
-      "one  failed  login failed: HTTP 503 without the expected content; readers have a token until 2026-11-24T11:00:00Z (5 h 0 min)\n",
+      "one  failed  login failed: HTTP 503 without the expected content [APC-LOGIN-FAILED]; readers have a token until 2026-11-24T11:00:00Z (5 h 0 min)\n",
     );
     expect(lines).toContain(
-      'message="login failed: HTTP 503 without the expected content; no valid token is left"',
+      'message="login failed: HTTP 503 without the expected content [APC-LOGIN-FAILED]; no valid token is left"',
     );
   });
 
@@ -349,7 +349,7 @@ describe("a run", () => {
     expect(code).toBe(3);
     expect(told).toEqual([
       expect.stringMatching(
-        /3 of 3 tokens not rotated\n.*\n• all accounts: whether readers still have a token is not known; .*role not found$/,
+        /3 of 3 tokens not rotated\n.*\n• all accounts: whether readers still have a token is not known; .*role not found \[APC-VAULT-LOGIN\]$/,
       ),
     ]);
   });

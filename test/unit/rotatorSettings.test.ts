@@ -45,7 +45,7 @@ function problemOf(env: Record<string, string | undefined>): string {
   try {
     read(env);
   } catch (error) {
-    expect((error as Error).name).toBe("SettingsError");
+    expect(error).toMatchObject({ code: "settings" });
     expect((error as Error).message).not.toContain("canary");
     return (error as Error).message;
   }

@@ -1,6 +1,6 @@
 import { RunError } from "@pulumi/pulumi";
 import { asRunError, bothOf, runError } from "../../config/runError";
-import { UserError } from "../../core/userError";
+import { UserError } from "../../core/messageCode";
 
 const fails = (error: Error) => Promise.reject<never>(error);
 const later = <T>(value: T) => new Promise<T>((resolve) => setTimeout(() => resolve(value), 5));

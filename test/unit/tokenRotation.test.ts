@@ -481,7 +481,11 @@ describe("what readers get", () => {
     const rotation = await rotate({ minLifetimeSeconds: 84_600 });
     expect(rotation).toMatchObject({ state: "rotated", until: now + 60, isFresh: false });
     expect(rotation.warnings).toEqual([
-      { text: expect.stringContaining(`too early, at ${rfc3339(now + 60)}`) as string, news: true },
+      {
+        text: expect.stringContaining(`too early, at ${rfc3339(now + 60)}`) as string,
+        code: "ends-early",
+        news: true,
+      },
     ]);
   });
 
@@ -587,7 +591,11 @@ describe("warnings", () => {
     const { state, warnings } = await rotate();
     expect(state).toBe("rotated");
     expect(warnings).toEqual([
-      { text: expect.stringContaining(`Vault deletes the token ${text}`) as string, news: true },
+      {
+        text: expect.stringContaining(`Vault deletes the token ${text}`) as string,
+        code: "ends-late",
+        news: true,
+      },
     ]);
   });
 
@@ -608,7 +616,7 @@ describe("warnings", () => {
       { issued: token(admin) },
     );
     const text = expect.stringContaining("carries ROLE_ADMIN") as string;
-    expect((await rotate()).warnings).toEqual([{ text, news }]);
+    expect((await rotate()).warnings).toEqual([{ text, code: "admin-token", news }]);
   });
 });
 

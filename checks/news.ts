@@ -17,6 +17,9 @@ export function readTold(text: string): Told | undefined {
   }
 }
 
+/** What is looked at only where an option asks for it, such as `--audit`. */
+const whereAsked = ["audit-log", "password-read", "token-at-apisec"];
+
 /** What to tell: a line each, and what will have been told then. */
 export interface News {
   begun: string[];
@@ -59,7 +62,7 @@ export function newsOf(told: Told, reports: readonly JsonReport[]): News {
   for (const [key, before] of Object.entries(told)) {
     if (seen.has(key)) continue;
     const report = reports.find((one) => key.startsWith(placeOf(one)));
-    if (report !== undefined && isWhole(report)) {
+    if (report !== undefined && isWhole(report) && hasAsked(report, key)) {
       news.over.push(`${hasMany ? `${report.stack}: ` : ""}${key.split("\n").at(-1)}`);
     } else {
       now[key] = before;
@@ -75,6 +78,11 @@ function placeOf({ project, stack }: JsonReport): string {
 /** What a finding is of, in `Told`. */
 export function keyOf(report: JsonReport, { id, subject }: Finding): string {
   return `${placeOf(report)}${id}\n${subject}`;
+}
+
+function hasAsked({ findings }: JsonReport, key: string): boolean {
+  const of = key.split("\n")[1] ?? "";
+  return !whereAsked.includes(of) || findings.some(({ id }) => id === of);
 }
 
 /** Whether all was looked at. */

@@ -215,6 +215,18 @@ describe("what happened", () => {
     ]);
   });
 
+  test("a read that a person made is not over because a report was made without the audit log", () => {
+    const read = about("password-read", "reads of password scanner", "scanner");
+    const reports = [
+      report("2026-11-02T00:00:00Z", [read.problem("read by anna")]),
+      report("2026-11-03T00:00:00Z", []),
+      report("2026-11-04T00:00:00Z", [read.ok("by no person")]),
+    ];
+    expect(events({ reports })).toMatchObject([
+      { time: "2026-11-02T00:00:00Z", until: "2026-11-04T00:00:00Z", account: "scanner" },
+    ]);
+  });
+
   test("reports are put in order, each once, and a time without one is said", () => {
     const times = ["2026-11-03T00:00:00Z", "2026-11-02T00:00:00Z", "2026-11-03T00:00:00Z"];
     const reports = inOrderOfTime(times.map((time) => report(time, [])));

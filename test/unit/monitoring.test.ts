@@ -146,6 +146,24 @@ describe("what is told", () => {
     ]);
   });
 
+  test("what an option asks for is over only where a run has asked for it again", () => {
+    const log = about("audit-log", "audit log").ok("from … to …");
+    const read = about("password-read", "reads of password scanner", "scanner");
+    const withAudit = [report([log, read.problem("read by anna")])];
+    expect(
+      told(withAudit, [report([token("ok")])], [report([log, read.ok("by no person")])]),
+    ).toEqual([
+      [1, 0],
+      [0, 0],
+      [0, 1],
+    ]);
+    const gone = about("password-read", "reads of password other", "other").ok("by no person");
+    expect(told(withAudit, [report([log, gone])])).toEqual([
+      [1, 0],
+      [0, 1],
+    ]);
+  });
+
   test("names stack, finding and what fixes it", () => {
     const { begun, over } = newsOf(newsOf({}, [report([token("warning", "a")])]).told, [
       report([token("problem"), token("ok", "a")]),

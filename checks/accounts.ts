@@ -1,9 +1,9 @@
 import type { Account, Settings } from "../config/settings";
 import { encodePath } from "../clients/vault";
 import { differences } from "../core/differences";
-import { foreignText } from "../core/redact";
+import { handOverRecord } from "../core/mark";
 import { passwordKey, tokenKey } from "../core/passwordRecord";
-import { handOverRecord } from "../core/passwordStops";
+import { foreignText } from "../core/redact";
 import { passwordKeySettings, tokenKeySettings } from "../desired/keySettings";
 import { ownerText } from "../desired/names";
 import { ownershipOf } from "../desired/ownership";

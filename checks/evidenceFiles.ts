@@ -119,7 +119,7 @@ export function evidenceProblems(
   const read = first && parsedEvidence(first.text);
   if (read === undefined) {
     throw coded(
-      `${first?.name}: found something else, expected the JSON file of \`evidence\``,
+      `${first?.name ?? "no file"}: found something else, expected the JSON file of \`evidence\``,
       "wrong-file",
     );
   }

@@ -3,7 +3,6 @@ import { encodePath } from "../clients/vault";
 import type { VaultConnection, VaultError } from "../clients/vault";
 import { formatDuration } from "../core/duration";
 import { passwordKey } from "../core/passwordRecord";
-import { spread } from "../core/spread";
 import { policyValues } from "../desired/policyValues";
 import { missingRights, narrowingPolicies, rightsAsked } from "../desired/rights";
 import { attempt, policyFix } from "./attempt";
@@ -213,4 +212,10 @@ export function checkOwnRights(world: World): Promise<Finding[]> {
     // A deployer may check, too; only what it may do besides is then not known.
     ({ problem, message }) => (problem === "denied" ? it.warning(message, fix) : undefined),
   );
+}
+
+/** At most `most` of the items, from all over the list. */
+function spread<T>(items: readonly T[], most: number): T[] {
+  const step = Math.max(1, items.length / most);
+  return items.filter((_, index) => Math.floor(index / step) !== Math.floor((index - 1) / step));
 }

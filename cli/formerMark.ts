@@ -4,7 +4,7 @@ import { takePolicy } from "../checks/policies";
 import type { World } from "../checks/world";
 import { metadataPath } from "../clients/keySettings";
 import { encodePath } from "../clients/vault";
-import { handOverRecord } from "../core/passwordStops";
+import { handOverRecord } from "../core/mark";
 import { passwordKey } from "../core/passwordRecord";
 import { authDescription, mountDescription, ownerMark, ownerText } from "../desired/names";
 import { ownerNamed } from "../desired/ownership";

@@ -110,3 +110,8 @@ function timeIn(text: string | undefined): string | undefined {
   const isTime = text !== undefined && shape.test(text) && !Number.isNaN(Date.parse(text));
   return isTime ? text : undefined;
 }
+
+/** The command that names another owner in a record's mark, and keeps what else is in it. */
+export function handOverRecord(mount: string, key: string, owner: string): string {
+  return `vault kv metadata patch -mount=${mount} -custom-metadata="owner=${owner}" ${key}`;
+}

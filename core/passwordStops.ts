@@ -1,6 +1,7 @@
 import type { ChangeAnswer, Identity } from "../clients/apisec";
 import { adminScope, isAdminToken } from "./jwt";
 import type { Proof } from "./logins";
+import { handOverRecord } from "./mark";
 import { passwordKey } from "./passwordRecord";
 import type { PasswordRecord } from "./passwordRecord";
 import type { Run, Staged } from "./passwordRun";
@@ -55,11 +56,6 @@ export function firstPasswordCommand({ wish }: Pick<Run, "wish">): string {
   const { name, stack } = wish;
   const ofStack = stack === undefined ? "" : ` --stack ${stack}`;
   return `\`pulumi config set --secret --path 'firstPasswords.${name}'${ofStack}\``;
-}
-
-/** The command that names another owner in a record's mark, and keeps what else is in it. */
-export function handOverRecord(mount: string, key: string, owner: string): string {
-  return `vault kv metadata patch -mount=${mount} -custom-metadata="owner=${owner}" ${key}`;
 }
 
 /** A record whose mark names another stack: where that is this one's former name, Vault's admin says so in the mark. */

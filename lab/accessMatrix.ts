@@ -149,10 +149,8 @@ const others: Row[] = [
     place: "sys/policies/acl/apisec-dev-{admin,developer,rotator,consumer.any}",
     may: { deployer: ownPolicy, preview: read, monitor: read },
   },
-  {
-    place: "sys/policies/acl/apisec-dev-{deployer,preview,monitor,verifier,handover,consumer}",
-    may: {},
-  },
+  { place: "sys/policies/acl/apisec-dev-{deployer,verifier}", may: { monitor: read } },
+  { place: "sys/policies/acl/apisec-dev-{preview,monitor,handover,consumer}", may: {} },
   {
     place: "sys/policies/acl/apisec-qa-{admin,developer,rotator,consumer.any}",
     may: { "other deployer": ownPolicy },

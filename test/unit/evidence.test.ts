@@ -427,6 +427,7 @@ describe("the files", () => {
       "e.csv is not what this version makes of e.json",
     ]);
     expect(of(files.json, files.csv, `${files.html} `)).toHaveLength(1);
+    expect(() => evidenceProblems([], "0.1.0")).toThrow(/^no file: found something else/);
     expect(() => of(files.csv)).toThrow(/^e\.json: found something else/);
   });
 

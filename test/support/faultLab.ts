@@ -16,6 +16,14 @@ export interface TestAccount {
 
 export type Data = Record<string, unknown>;
 
+/** A version of a key; `custom`: what stands beside all of them. */
+export interface Value {
+  data: Data;
+  version: number;
+  createdTime: string;
+  custom: unknown;
+}
+
 /** A real OpenBao with storage, and the lab's APIsec, for any number of accounts. */
 export interface FaultLab {
   vault: OpenBao;
@@ -30,10 +38,11 @@ export interface FaultLab {
   setTokenLifetime(account: TestAccount, seconds: number): Promise<void>;
   isLive(account: TestAccount, password: unknown): Promise<boolean>;
   /** The newest value of a key, or of an older `version`; undefined where there is none. */
-  read(key: string, version?: number): Promise<{ data: Data; version: number } | undefined>;
+  read(key: string, version?: number): Promise<Value | undefined>;
   /** Writes the key's next version. */
   write(key: string, data: Data): Promise<void>;
-  /** All values that a key still has, oldest first. */
+  /** All versions that a key still has, oldest first; `history`: their values. */
+  versions(key: string): Promise<Value[]>;
   history(key: string): Promise<Data[]>;
   /** What GitLab's job logs in with: role `rotator` at the auth mount `gitlab`. */
   idToken(): string;
@@ -132,22 +141,31 @@ export async function startFaultLab({ tls = false } = {}): Promise<FaultLab> {
       const { status, body } = await asRoot("GET", `apisec/data/${key}${query}`);
       if (status === 404) return undefined;
       if (status !== 200) throw new Error(`reading ${key}: ${status}`);
-      const { data } = body as { data: { data: Data; metadata: { version: number } } };
-      return { data: data.data, version: data.metadata.version };
+      const { data } = body as {
+        data: {
+          data: Data;
+          metadata: { version: number; created_time: string; custom_metadata: unknown };
+        };
+      };
+      const { version: number, created_time: createdTime, custom_metadata: custom } = data.metadata;
+      return { data: data.data, version: number, createdTime, custom };
     },
     async write(key, data) {
       const { body } = await asRoot("GET", `apisec/metadata/${key}`);
       const cas = (body as { data: { current_version: number } }).data.current_version;
       await must("POST", `apisec/data/${key}`, { options: { cas }, data });
     },
-    async history(key) {
+    async versions(key) {
       const newest = await lab.read(key);
-      const values: Data[] = [];
+      const values: Value[] = [];
       for (let version = 1; version <= (newest?.version ?? 0); version += 1) {
         const value = await lab.read(key, version);
-        if (value !== undefined) values.push(value.data);
+        if (value !== undefined) values.push(value);
       }
       return values;
+    },
+    async history(key) {
+      return (await lab.versions(key)).map(({ data }) => data);
     },
     idToken() {
       const seconds = Math.floor(Date.now() / 1000);

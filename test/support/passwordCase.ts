@@ -1,4 +1,5 @@
 import { defaultApisecPaths } from "../../clients/apisec";
+import { parseMark } from "../../core/mark";
 import { newPassword } from "../../core/newPassword";
 import type { Data, FaultLab, TestAccount } from "./faultLab";
 import { openGate } from "./gate";
@@ -29,7 +30,10 @@ export interface PasswordCase {
   violations: string[];
   /** Every call and every effect is looked at from now on. */
   watch(): void;
-  /** Looks whether the password that logs in is where the next run finds it. */
+  /**
+   * Looks whether the password that logs in is where the next run finds it, and whether what a monitor reads beside it
+   * is no better than that.
+   */
   look(moment: string): Promise<void>;
   /** Looks at what a disturbed run said. */
   lookAt(answer: ProviderAnswer): void;
@@ -87,6 +91,8 @@ export async function openPasswordCase(
 
   const violations: string[] = [];
   const tokens = new Set<string>();
+  /** Passwords that have logged in while the case was watched. */
+  const taken = new Set<unknown>();
   /** All that the runs told. */
   let all = "";
 
@@ -97,13 +103,16 @@ export async function openPasswordCase(
     if (start.first && (newest?.version ?? 0) <= (start.record === undefined ? 0 : 1)) {
       stored.push(passwords["first"]);
     }
-    for (const password of stored) if (await lab.isLive(account, password)) return;
-    violations.push(`${moment}: the password that logs in is not in the newest record`);
+    const isLive = await Promise.all(stored.map((password) => lab.isLive(account, password)));
+    if (!isLive.includes(true)) {
+      violations.push(`${moment}: the password that logs in is not in the newest record`);
+    }
+    const flattering = newest && markProblem(newest, isLive[0] === true, taken);
+    if (flattering !== undefined) violations.push(`${moment}: the mark ${flattering}`);
   }
 
   async function onCall(call: Call): Promise<"pass"> {
-    const sent = JSON.parse(call.body.toString() || "{}") as Data;
-    if (call.path.includes("reset-password") && (await lab.isLive(account, sent["password"]))) {
+    if (call.path.includes("reset-password") && (await lab.isLive(account, passwordIn(call)))) {
       violations.push(`call ${call.n} asks for a change to a password that already logs in`);
     }
     return "pass";
@@ -139,7 +148,9 @@ export async function openPasswordCase(
           await look(`after call ${call.n} (${titleOf(call)})`).catch(() => undefined);
         }
         const token = /"token":"([^"]+)"/.exec(body.toString())?.[1];
-        if (token !== undefined) tokens.add(token);
+        if (token === undefined) return;
+        tokens.add(token);
+        if (call.path.endsWith("/login")) taken.add(passwordIn(call));
       };
     },
     look,
@@ -151,7 +162,8 @@ export async function openPasswordCase(
       all += told;
       if (outs === undefined) violations.push(`the undisturbed run failed: ${error?.message}`);
       const newest = (await lab.read(key))?.data ?? {};
-      const history = await lab.history(key);
+      const versions = await lab.versions(key);
+      const history = versions.map(({ data }) => data);
       if (newest["generation"] !== start.wanted || newest["pending_password"] !== undefined) {
         violations.push("in the end the change is not done");
       }
@@ -174,6 +186,14 @@ export async function openPasswordCase(
           violations.push(`generation ${generation} was given ${values.size} passwords`);
         }
       }
+      const since = versions.find(
+        ({ data }) => data["pending_password"] === newest["password"],
+      )?.createdTime;
+      if (since !== undefined && newest["changed_at"] !== since) {
+        violations.push(
+          `in the end it is said to be of ${String(newest["changed_at"])}, not ${since}`,
+        );
+      }
       const ours = staged.get(start.wanted);
       if (ours !== undefined && !ours.has(newest["password"])) {
         violations.push("in the end the password is none that was staged");
@@ -187,6 +207,31 @@ export async function openPasswordCase(
     },
     close: () => gate.close(),
   };
+}
+
+function passwordIn({ body }: Call): unknown {
+  return (JSON.parse(body.toString() || "{}") as Data)["password"];
+}
+
+/**
+ * In what a monitor would be told something better than the truth: the mark speaks of the newest version where a
+ * change is open, or of another age, or of a login that never was. `taken`: passwords that have logged in.
+ */
+function markProblem(
+  { data, version, custom }: { data: Data; version: number; custom: unknown },
+  isLive: boolean,
+  taken: ReadonlySet<unknown>,
+): string | undefined {
+  const mark = parseMark(custom);
+  // Of an older version it says that a change is open since.
+  if (mark.version === undefined || mark.version < version) return undefined;
+  if (mark.version > version) return "speaks of a version that is not there";
+  if (data["pending_password"] !== undefined) return "hides an open change";
+  if (mark.generation !== data["generation"]) return "names another generation";
+  if (mark.changedAt !== data["changed_at"]) return "names another time of the change";
+  if (!isLive) return "says that a password is settled which does not log in";
+  const isVerified = mark.verifiedAt === undefined || taken.has(data["password"]);
+  return isVerified ? undefined : "says that a password was verified which never logged in";
 }
 
 const mostRuns = 8;

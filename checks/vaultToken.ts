@@ -136,7 +136,8 @@ export function tokenFinding(
     return it.problem(uses, "log in for a token without a limit of uses", values);
   }
   if (ends && life < shortLife && !isPreview) {
-    const fix = token["renewable"] === true ? "vault token renew" : "vault login";
+    // Without an increment it lives as long again as it was given last.
+    const fix = token["renewable"] === true ? "vault token renew -increment=2h" : "vault login";
     return it.warning(found, fix, values);
   }
   if (!policies.includes("root")) return it.ok(found, values);

@@ -188,7 +188,7 @@ describe("Vault token", () => {
   };
   test.each([
     [{}, "ok", undefined],
-    [{ ttl: 1799 }, "warning", "vault token renew"],
+    [{ ttl: 1799 }, "warning", "vault token renew -increment=2h"],
     [{ ttl: 1799, renewable: false }, "warning", "vault login"],
     [{ type: "batch" }, "problem", "log in for a service token"],
     [

@@ -61,7 +61,7 @@ export const check: Command = {
         "usage",
       );
     }
-    const send = values.notify ? messenger(process.env) : undefined;
+    const send = values.notify ? messenger(process.env, values.stack) : undefined;
     const reports = await reportsOf(values, from);
     const findings = reports.flatMap((report) => report.findings);
     if (values.junit !== undefined) writeFileSync(values.junit, checkReport(findings));

@@ -9,12 +9,15 @@ import { coded } from "../core/messageCode";
 /** Sends a message: a line, and a line for each thing below it. Throws where it was not taken; the address is in no error. */
 export type SendMessage = (title: string, lines: readonly string[]) => Promise<void>;
 
-/** The way to the webhook of APISEC_WEBHOOK. Throws where that is none. */
-export function messenger(env: Record<string, string | undefined>): SendMessage {
+/** The way to the webhook of APISEC_WEBHOOK. Throws where that is none, and says how `stack`'s is set. */
+export function messenger(
+  env: Record<string, string | undefined>,
+  stack = env["PULUMI_STACK"] ?? "prod",
+): SendMessage {
   const address = env["APISEC_WEBHOOK"] ?? "";
   if (!isWebhook(address)) {
     throw coded(
-      `APISEC_WEBHOOK: found ${address === "" ? "nothing" : "something else"}, expected the https:// address of a webhook: \`export APISEC_WEBHOOK="$(pulumi config get webhookUrl)"\``,
+      `APISEC_WEBHOOK: found ${address === "" ? "nothing" : "something else"}, expected the https:// address of a webhook: \`export APISEC_WEBHOOK="$(pulumi config get webhookUrl --stack ${stack})"\``,
       "bad-address",
     );
   }

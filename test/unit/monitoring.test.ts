@@ -233,6 +233,8 @@ describe("a message", () => {
     expect(() => messenger({ APISEC_WEBHOOK: "ftp://canary" })).toThrow(
       /^APISEC_WEBHOOK: found something else/,
     );
-    expect(() => messenger({})).toThrow(/found nothing, expected .*pulumi config get webhookUrl/);
+    expect(() => messenger({}, "dev")).toThrow(
+      /found nothing, expected .*\$\(pulumi config get webhookUrl --stack dev\)/,
+    );
   });
 });

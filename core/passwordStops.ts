@@ -103,7 +103,7 @@ export function nothingWorks(run: Run, record: PasswordRecord | undefined): Erro
     run,
     "nothing-works",
     `cannot log in with the password${pending} in ${pathOf(run)}, version ${record.version}, nor with an older version's`,
-    `If another \`pulumi up\` of this account is at work, let it end and run this one again. If not, have APIsec's support reset the account, set the password they give you with ${firstPasswordCommand(run)}, and run \`pulumi up\` again.`,
+    `If another \`pulumi up\` of this account is at work, let it end and run this one again. If not, have APIsec's support reset the account, set the password they give you with ${firstPasswordCommand(run)}, and run \`pulumi up\` again 15 minutes after this one: until then the refused logins count.`,
   );
 }
 

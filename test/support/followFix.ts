@@ -1,7 +1,16 @@
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
+import { isCommand } from "../../checks/report";
 import { run } from "../../lab/process";
 import type { TestLab } from "./lab";
+
+/** The commands of a fix: itself, where it is one, else those of its parts in backticks that are. */
+export function commandsIn(fix: string): string[] {
+  if (isCommand(fix)) return [fix];
+  return [...fix.matchAll(/`([^`]*)`/g)]
+    .map(([, text = ""]) => text)
+    .filter((text) => isCommand(text));
+}
 
 /**
  * Runs a printed fix as it is printed: what is Vault's as Vault's admin, all else as the deployer. Gives what it
@@ -10,7 +19,10 @@ import type { TestLab } from "./lab";
 export async function followFix(
   lab: TestLab,
   fix: string,
-  more: Record<string, string> = {},
+  {
+    env = {},
+    input,
+  }: { env?: Record<string, string | undefined>; input?: string | undefined } = {},
 ): Promise<string> {
   const bin = join(lab.program, "bin");
   mkdirSync(bin, { recursive: true });
@@ -27,11 +39,13 @@ export async function followFix(
     env: {
       ...lab.env,
       ...{ PATH: [bin, lab.env["PATH"]].join(delimiter), PULUMI_SKIP_CONFIRMATIONS: "true" },
-      ...(/(^|\| )(VAULT_NAMESPACE=\S* )?vault /.test(fix)
+      ...env,
+      // What is done to one's own token, its holder does.
+      ...(/(^|\| )(VAULT_NAMESPACE=\S* )?vault (?!token )/.test(fix)
         ? { VAULT_TOKEN: lab.world.vault.rootToken }
         : {}),
-      ...more,
     },
+    ...(input === undefined ? {} : { input }),
     timeoutMs: 240_000,
   });
   const text = `${stdout}\n${stderr}`;

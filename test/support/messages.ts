@@ -132,7 +132,7 @@ function isTransportText(node: ts.Node): node is ts.PropertyAssignment {
 }
 
 /** The texts that an expression may have: both sides of `a ? b : c`. */
-function textsOf(node: ts.Expression | undefined): string[] {
+export function textsOf(node: ts.Expression | undefined): string[] {
   if (node === undefined) return [];
   if (ts.isParenthesizedExpression(node)) return textsOf(node.expression);
   if (ts.isConditionalExpression(node)) {
@@ -150,13 +150,13 @@ function textsOf(node: ts.Expression | undefined): string[] {
   return [left + right];
 }
 
-function filesOf(path: string): string[] {
+export function filesOf(path: string): string[] {
   if (!statSync(join(root, path)).isDirectory()) return [path];
   const names = readdirSync(join(root, path)).filter((name) => /\.(ts|mjs|js)$/.test(name));
   return names.map((name) => `${path}/${name}`);
 }
 
-function visit(file: string, look: (node: ts.Node) => void): void {
+export function visit(file: string, look: (node: ts.Node) => void): void {
   const text = readFileSync(join(root, file), "utf8");
   const walk = (node: ts.Node) => {
     look(node);

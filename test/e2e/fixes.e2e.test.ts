@@ -297,7 +297,7 @@ const faults: [string, "doctor", Faults][] = [
         make: () => config("developerGroups[0]", "People"),
         mend: async (fix) => {
           await expect(follow(fix)).rejects.toThrow(
-            'is the same identity group as "people": write its name the same way',
+            /is the same identity group as "people".*: write its name the same way/,
           );
           await config("developerGroups[0]", "people");
         },
@@ -619,5 +619,35 @@ describe("after an up", () => {
         { state: "ok", values: { change_open: 0 } },
       ]);
     }
+  }, 240_000);
+
+  test("a password that is older than passwordMaxAge is changed by `renew --due` and the `up` that it prints", async () => {
+    env["VAULT_TOKEN"] = own();
+    const key = "apisec/metadata/admin/password";
+    const { custom_metadata: mark } = (await asRoot("GET", key)) as {
+      custom_metadata: Record<string, string>;
+    };
+    const changed_at = new Date(Date.now() - 100 * 86_400_000).toISOString();
+    await asRoot("POST", key, { custom_metadata: { ...mark, changed_at } });
+    await config("passwordMaxAge", "90d");
+    const ofPasswords = async () =>
+      (await findings("check")).filter(({ id, state }) => id === "password" && state !== "ok");
+    expect(await ofPasswords()).toMatchObject([
+      {
+        account: "admin",
+        state: "problem",
+        found: "changed 100 days ago, passwordMaxAge is 90 days",
+      },
+    ]);
+    const said = await follow("npm run --silent renew -- --stack dev --due");
+    const wanted = Number(mark["generation"]) + 1;
+    const raised = /^admin +passwordGeneration \d -> (\d), changed 100 days ago$/m.exec(said);
+    expect(Number(raised?.[1])).toBe(wanted);
+    expect(said).not.toMatch(/^scanner /m);
+    await follow(commandsIn(said)[0] ?? "");
+    expect(await ofPasswords()).toEqual([]);
+    expect(await follow("npm run --silent renew -- --stack dev --due")).toContain(
+      "No password is due: nothing was written.",
+    );
   }, 240_000);
 });

@@ -57,6 +57,8 @@ const shown: Record<string, Record<string, string>> = {
     "auth-mount: is not described as this stack's": "an auth mount that is described as nobody's",
     "core/passwordSteps.ts: has a deleted password record: …, version …":
       "what a password change prints mends it; what APIsec refuses is shown as open, and no younger",
+    "checks/passwords.ts: …, passwordMaxAge is …":
+      "a password that is older than passwordMaxAge is changed by `renew --due` and the `up` that it prints",
     "core/passwordStops.ts: was refused with its first password at …":
       "what a password change prints mends it; what APIsec refuses is shown as open, and no younger",
     "core/passwordStops.ts: cannot log in with the password… in …, version …, nor with an older version's":
@@ -121,7 +123,7 @@ const shown: Record<string, Record<string, string>> = {
       "destroy keeps mount and passwords and says so; up takes them up again",
   },
   "hashicorpVault.e2e": {
-    "auth-mount: takes ID tokens of … alone, and GitLab's are of …: it refuses every job":
+    "auth-mount: `${only}, ${refuses}`":
       "an auth mount of others with another issuer: doctor shows it, and the command that it prints fixes it",
     "key-settings: delete_version_after of tokens becomes … (… now), which the deployer's policy has to allow":
       "another life of the tokens does: up says so, and how it is written",
@@ -161,11 +163,11 @@ const shown: Record<string, Record<string, string>> = {
 const notFollowed: Record<string, readonly string[]> = {
   "the same command is run for another finding of the same thing": [
     "build: … … not there",
+    "auth-mount: …, …, unless GitLab has that as `ci_id_tokens_issuer_url`",
     "mount: is not described as declared",
     "mount: is not there at …",
     "password: there is no record",
     "password: …; a change is open since …, for …",
-    "checks/passwords.ts: …, passwordMaxAge is …",
     "checks/passwords.ts: …, expected at most … days",
     "token-runs: … of the … wrote none, the last of them at ……",
     "token-at-apisec: found",

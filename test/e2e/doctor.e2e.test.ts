@@ -107,7 +107,10 @@ path "sys/capabilities-self" { capabilities = ["update"] }`,
     "10m",
   );
   const found = await complaints({ VAULT_TOKEN: token });
-  expect(found["Vault token"]).toMatchObject({ state: "warning", fix: "vault token renew -increment=2h" });
+  expect(found["Vault token"]).toMatchObject({
+    state: "warning",
+    fix: "vault token renew -increment=2h",
+  });
   expect(found["mount apisec/"]).toBeUndefined();
   expect(found["Vault rights"]?.state).toBe("problem");
   expect(found["Vault rights"]?.found).toContain("sys/mounts/apisec: update\n");

@@ -26,6 +26,8 @@ export interface WorldOptions {
   detached: boolean;
   /** How Vault is reached, if not by plain http. */
   vault?: Pick<OpenBaoOptions, "tls" | "names" | "clientCertificates">;
+  /** A Vault that runs already, such as a cluster, in place of one of this lab's own. */
+  runningVault?: OpenBao;
   /** GitLab's relative URL root, such as `/gitlab`. */
   gitlabPath?: string;
 }
@@ -64,7 +66,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
   fs.mkdirSync(path.join(dir, "log"), { recursive: true });
   const secrets = secretsOf(dir);
   const [vault, apisec, gitlab] = await Promise.all([
-    startVault(options),
+    options.runningVault ?? startVault(options),
     startServer<{ url: string; controlUrl: string }>(options, "apisec", apisecSeed(secrets), [
       ...["--accounts", "-", "--dir", path.join(dir, "apisec")],
       ...["--port", `${ports.apisec}`, "--control-port", `${ports.apisecControl}`],

@@ -5,6 +5,8 @@ import { pause } from "./waits";
 
 export interface Answer {
   status: number;
+  /** Names in lower case. */
+  headers: Record<string, string | undefined>;
   /** The parsed JSON, or undefined where the body is empty or no JSON. */
   body: unknown;
 }
@@ -53,7 +55,7 @@ export async function send(
         maxBytes,
       });
       if (!again(answer.status) || attempt === tries) {
-        return { status: answer.status, body: parsed(answer.body) };
+        return { ...answer, body: parsed(answer.body) };
       }
     } catch (error) {
       if (attempt === tries) {

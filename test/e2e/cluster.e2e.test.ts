@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { apisecAt, defaultApisecPaths } from "../../clients/apisec";
 import { kvStore } from "../../clients/vault";
 import type { KvStore } from "../../clients/vault";
+import type { JsonReport } from "../../checks/report";
 import { newPassword } from "../../core/newPassword";
 import { mountReady, passwordKeys } from "../../clients/keySettings";
 import type { PasswordKeys } from "../../core/passwordRun";
@@ -13,15 +14,21 @@ import { changePassword } from "../../core/passwordChange";
 import { startApisec } from "../../lab/apisec/server";
 import type { OpenBao } from "../../lab/openbao";
 import { run, waitFor } from "../../lab/process";
+import type { RunResult } from "../../lab/process";
 import { systemClock as clock } from "../../net/http";
 import { nodeSend } from "../../net/transport";
 import { startCluster } from "../support/cluster";
 import type { Cluster } from "../support/cluster";
+import { devConfig, startTestLab } from "../support/lab";
+import type { TestLab } from "../support/lab";
+import { startStandbyFront } from "../support/standbyFront";
+import type { StandbyFront } from "../support/standbyFront";
 
 /*
  * Three OpenBao nodes with raft; the client knows one of them, a standby. The leader is killed or steps down at
- * each of Vault's calls of a password change, and while the job rotates 50 accounts; for 10 s nobody leads.
- * Nothing may be lost, and what was begun ends by itself. A sample here, all of it in `make test-long`.
+ * each of Vault's calls of a password change, while the job rotates 50 accounts, and in the middle of `pulumi up`
+ * and of `check`; for 10 s nobody leads. Nothing may be lost, and what was begun ends by itself. A sample here, all
+ * of it in `make test-long`.
  */
 
 const isLong = process.env["TEST_LONG"] !== undefined;
@@ -293,6 +300,195 @@ test.each(rotations)(
     for (const name of names) {
       expect((await recordOf(`${name}/token`))["username"]).toBe(username(name));
     }
+  },
+  300_000,
+);
+
+/** A stack of its own: mount, auth mount, project and two accounts, of which one changes the other. */
+interface Tenant {
+  stack: string;
+  accounts: [string, string];
+  token: string;
+}
+
+let lab: TestLab | undefined;
+let front: StandbyFront;
+let tenants = 0;
+
+afterAll(() => lab?.stop());
+
+async function theLab(): Promise<TestLab> {
+  if (lab !== undefined) return lab;
+  front = await startStandbyFront(cluster);
+  lab = await startTestLab({ runningVault: front.vault });
+  // A standby needs 0.1 s to know what was written.
+  lab.env["LAB_PLUGIN_WAITS"] = "0.2";
+  return lab;
+}
+
+function configOf({ world }: TestLab, { stack, accounts }: Tenant, generation: number) {
+  const [admin, user] = accounts;
+  const shared = { organization: "Acme", passwordGeneration: generation };
+  return {
+    ...devConfig(world),
+    mount: `kv-${stack}`,
+    authPath: `jwt-${stack}`,
+    gitlabProject: `rotation-bot/${stack}`,
+    accounts: [
+      { ...shared, name: admin, username: username(admin), publishToken: false },
+      { ...shared, name: user, username: username(user), changedBy: admin },
+    ],
+  };
+}
+
+async function newTenant(): Promise<Tenant> {
+  const at = await theLab();
+  const stack = `c${(tenants += 1)}`;
+  const tenant: Tenant = { stack, accounts: [`admin-${stack}`, `user-${stack}`], token: "" };
+  const made = await fetch(`${at.world.gitlab.url}/api/v4/projects`, {
+    method: "POST",
+    headers: {
+      authorization: `Bearer ${at.world.secrets.gitlabToken}`,
+      "content-type": "application/json",
+    },
+    body: JSON.stringify({ name: stack, path: stack }),
+  });
+  if (!made.ok) throw new Error(await made.text());
+  const org = { id: "org-1", name: "Acme" };
+  const first = Object.fromEntries(tenant.accounts.map((name) => [name, newPassword()]));
+  const known = tenant.accounts.map((name, index) => ({
+    ...{ username: username(name), userId: name, name, org, password: first[name] },
+    roles: index === 0 ? ["ROLE_USER", "ROLE_ADMIN"] : ["ROLE_USER"],
+  }));
+  await at.apisec("POST", "accounts", known);
+  await at.stack(stack, configOf(at, tenant, 1), first);
+  return { ...tenant, token: at.env["VAULT_TOKEN"] ?? "" };
+}
+
+async function pulumiUp({ stack, token }: Tenant): Promise<RunResult> {
+  const args = ["up", "--yes", "--skip-preview", "--color", "never"];
+  return (await theLab()).pulumi(args, { PULUMI_STACK: stack, VAULT_TOKEN: token });
+}
+
+/** Whether each account's record has a password that logs in, and its generation. */
+async function standing({ stack, accounts }: Tenant): Promise<unknown[]> {
+  const at = await theLab();
+  return Promise.all(
+    accounts.map(async (name) => {
+      const { body } = await cluster.asRoot("GET", `kv-${stack}/data/${name}/password`);
+      const { data } = (body as { data: { data: Record<string, unknown> } }).data;
+      const live = async (password: unknown) => {
+        const answer = await at.apisec("POST", `accounts/${username(name)}/check`, { password });
+        return (answer as { live: boolean }).live;
+      };
+      return { generation: data["generation"], live: await live(data["password"]) };
+    }),
+  );
+}
+
+const well = (generation: number) => [
+  { generation, live: true },
+  { generation, live: true },
+];
+
+/** The resources, the engine's own aside, that an `up` says it failed at. */
+function failedResources({ stdout }: RunResult): string[] {
+  const [, diagnostics = ""] = stdout.split("Diagnostics:");
+  let resource = "";
+  const failed = new Set<string>();
+  for (const line of diagnostics.split("\n")) {
+    resource = /^ {2}(\S+ \(\S+\)):$/.exec(line)?.[1] ?? resource;
+    if (/^ {4}error:/.test(line)) failed.add(resource);
+  }
+  return [...failed].filter((one) => !one.startsWith("pulumi:pulumi:Stack"));
+}
+
+/** Strikes at a moment of `work`; gives what came of it, and how long after the cluster was back, in seconds. */
+async function struckAt<T>(fault: Fault, moment: RegExp, work: () => Promise<T>) {
+  front.aim(await cluster.standby());
+  let repair: (() => Promise<void>) | undefined;
+  let back: Promise<number> | undefined;
+  const { hasStruck } = front.strikeAt(moment, async () => {
+    repair = await strike(fault);
+    back = cluster.leader().then(() => Date.now());
+  });
+  const result = await work();
+  const ended = Date.now();
+  expect(hasStruck()).toBe(true);
+  await repair?.();
+  return { result, after: Math.max(0, ended - ((await back) ?? 0)) / 1000 };
+}
+
+const note = (fault: Fault, moment: string, outcome: string, after: number) =>
+  rows.push(`${fault} | ${moment} | ${outcome} | ${after.toFixed(1)} after a leader was there`);
+
+const staging = /^POST \S+\/data\/\S+\/password/;
+
+/** The first up of a new stack, or one that changes its passwords, and whose call it is. */
+const ups: [string, RegExp, number, "ours" | "the plugin's"][] = [
+  ["the preflight of a first up", /^POST \S+sys\/capabilities-self/, 1, "the plugin's"],
+  ["the plugin's calls of a first up", /^(PUT|POST) \S+sys\/polic/, 1, "the plugin's"],
+  ["the key settings of a first up", /^POST \S+\/metadata\//, 1, "ours"],
+  ["the first password of a first up", staging, 1, "ours"],
+  ["an up that changes passwords", staging, 2, "ours"],
+];
+
+const faults: Fault[] = ["leader killed", "leader steps down", "no quorum for 10 s"];
+const everyUp = faults.flatMap((fault) =>
+  ups.map((one): [Fault, ...(typeof ups)[number]] => [fault, ...one]),
+);
+/** One of them in `make test`; its stack is there for the checks. */
+const someUps = isLong ? everyUp : everyUp.slice(3, 4);
+let provisioned: Tenant;
+
+test.each(someUps)(
+  "%s at %s through a standby's address: nothing is lost, and it or the next up ends well",
+  async (fault, moment, pattern, generation, whose) => {
+    const at = await theLab();
+    const tenant = (provisioned = await newTenant());
+    if (generation > 1) {
+      expect(textUnlessDone(await pulumiUp(tenant))).toBe("");
+      at.writeConfig(tenant.stack, configOf(at, tenant, generation));
+    }
+    const { result, after } = await struckAt(fault, pattern, () => pulumiUp(tenant));
+    const failed = failedResources(result);
+    const outcome = result.code === 0 ? "done" : `failed at ${failed.join(", ")}`;
+    note(fault, moment, outcome, after);
+    // What the plugin asks may fail in its own words; what this program asks waits for the new leader.
+    expect(failed.filter((one) => !one.startsWith("vault:"))).toEqual([]);
+    if (whose === "ours") {
+      expect(textUnlessDone(result)).toBe("");
+      expect(after).toBeLessThan(20);
+    }
+    if (result.code !== 0) {
+      expect(failed).not.toEqual([]);
+      expect(textUnlessDone(await pulumiUp(tenant))).toBe("");
+    }
+    expect(await standing(tenant)).toEqual(well(generation));
+  },
+  300_000,
+);
+
+const textUnlessDone = ({ code, stdout, stderr }: RunResult) => (code === 0 ? "" : stdout + stderr);
+
+test.each(isLong ? faults : faults.slice(1, 2))(
+  "%s while a check runs: it says what it says without",
+  async (fault) => {
+    const at = await theLab();
+    const { stack, token } = provisioned;
+    const check = async () => {
+      const args = ["cli/bin.js", "check", "--stack", stack, "--json"];
+      const env = { ...at.env, VAULT_TOKEN: token };
+      const { stdout, stderr } = await run(process.execPath, args, { cwd: at.program, env });
+      expect(stderr).toBe("");
+      const { findings } = JSON.parse(stdout) as JsonReport;
+      return findings.map(({ id, subject, state }) => `${id} ${subject}: ${state}`);
+    };
+    const before = await check();
+    const { result, after } = await struckAt(fault, /^GET \S+\/metadata\//, check);
+    note(fault, "a check", "done", after);
+    expect(result).toEqual(before);
+    expect(after).toBeLessThan(20);
   },
   300_000,
 );

@@ -26,6 +26,11 @@ export class VaultError extends Error {
 
 let settings: Record<string, string> = {};
 let connection: Promise<Connection> | undefined;
+/**
+ * The official plugin "reads its writes": it sends the state that Vault's last answer named, and a standby of OpenBao
+ * that is older answers 429, which is tried again.
+ */
+let index: string | undefined;
 
 export function configure(given: Record<string, string>): void {
   settings = given;
@@ -146,8 +151,10 @@ async function requestVault(
     "X-Vault-Request": "true",
     "X-Vault-Token": token,
     ...(namespace && { "X-Vault-Namespace": namespace }),
+    ...(index !== undefined && { "X-Vault-Index": index }),
   };
   const answer = await send(method, url, headers, body, { transport, tries: vaultTries, ...tries });
+  index = answer.headers["x-vault-index"] ?? index;
   const json = (answer.body ?? {}) as Props & { errors?: string[] };
   if (answer.status >= 300) {
     const errors = (json.errors ?? []).map((error) => `* ${error.slice(0, 500)}`).join("\n");

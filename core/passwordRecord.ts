@@ -24,6 +24,9 @@ export interface PasswordRecord {
 export const passwordKey = (name: string) => `${name}/password`;
 export const tokenKey = (name: string) => `${name}/token`;
 
+/** Before a record is read again for what others may just have written: a standby's copy of it is 0.1 s old. */
+export const standbyLagMs = 200;
+
 /** Reads the fields of a stored record; undefined where a field is missing or of another type. */
 export function parseRecord(read: SecretRead & { state: "found" }): PasswordRecord | undefined {
   const { username, password, host, organization, generation, changed_at, ...rest } = read.data;

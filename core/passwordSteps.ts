@@ -11,7 +11,7 @@ import {
   proven,
   tryLogin,
 } from "./passwordLogin";
-import { parseRecord, passwordKey, recordData, tokenKey } from "./passwordRecord";
+import { parseRecord, passwordKey, recordData, standbyLagMs, tokenKey } from "./passwordRecord";
 import type { PasswordRecord } from "./passwordRecord";
 import { runOf } from "./passwordRun";
 import type { Candidate, PasswordResult, Run, Staged } from "./passwordRun";
@@ -288,6 +288,7 @@ async function stagedAt(run: Run, { version, pending, createdTime }: Staged): Pr
 }
 
 export async function hasMoved(run: Run, record: PasswordRecord | undefined): Promise<boolean> {
+  await run.world.clock.sleep(standbyLagMs);
   return (await readRecord(run))?.version !== record?.version;
 }
 

@@ -1,7 +1,7 @@
 import { readEndpoint } from "../net/endpoint";
 import { adminScope, readToken, sameUser } from "./jwt";
 import { coded } from "./messageCode";
-import { passwordKey, tokenKey } from "./passwordRecord";
+import { passwordKey, standbyLagMs, tokenKey } from "./passwordRecord";
 import { foreignText } from "./redact";
 import type { Apisec as WholeApisec, Unknown } from "../clients/apisec";
 import type { Clock } from "../net/http";
@@ -241,6 +241,7 @@ async function logIn(
   if (answer.kind === "unknown")
     throw coded(`login failed: ${why(answer, secrets)}`, "login-failed");
 
+  await tools.clock.sleep(standbyLagMs);
   const account = readAccount(await tools.store.read(passwordKey(name)), name, rules, secrets);
   const untried = [account.password, account.pending].find(
     (password) => password !== undefined && password !== first.password,

@@ -3,7 +3,7 @@ import { pausedUntil } from "./logins";
 import { parseMark } from "./mark";
 import type { Mark } from "./mark";
 import { logIn, noteSettled, noticeMark } from "./passwordLogin";
-import { parseRecord, passwordKey } from "./passwordRecord";
+import { parseRecord, passwordKey, standbyLagMs } from "./passwordRecord";
 import type { PasswordRecord } from "./passwordRecord";
 import { runOf } from "./passwordRun";
 import type { PasswordWish, PasswordWorld, Run } from "./passwordRun";
@@ -48,6 +48,7 @@ export async function verifyPassword(
   if (answer === "spent") return skipped("its user was refused too many logins in this run");
   if (answer.kind === "unknown") return { kind: "unknown", why: clean(run, answer.why) };
   // A change may have been made meanwhile: its own run says what became of it.
+  if (answer.kind === "no") await world.clock.sleep(standbyLagMs);
   const again = await world.store.read(passwordKey(wish.name));
   if (again.state !== "found" || again.version !== record.version) {
     return skipped("its password is being changed");

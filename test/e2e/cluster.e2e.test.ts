@@ -428,7 +428,8 @@ const staging = /^POST \S+\/data\/\S+\/password/;
 const ups: [string, RegExp, number, "ours" | "the plugin's"][] = [
   ["the preflight of a first up", /^POST \S+sys\/capabilities-self/, 1, "the plugin's"],
   ["the plugin's calls of a first up", /^(PUT|POST) \S+sys\/polic/, 1, "the plugin's"],
-  ["the key settings of a first up", /^POST \S+\/metadata\//, 1, "ours"],
+  // The plugin writes its role beside them.
+  ["the key settings of a first up", /^POST \S+\/metadata\//, 1, "the plugin's"],
   ["the first password of a first up", staging, 1, "ours"],
   ["an up that changes passwords", staging, 2, "ours"],
 ];

@@ -1,12 +1,15 @@
-import { mkdtempSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { JsonReport } from "../../checks/report";
+import { startOpenBao } from "../../lab/openbao";
 import { run } from "../../lab/process";
 import { followFix } from "../support/followFix";
 import { devConfig, startTestLab } from "../support/lab";
 import type { TestLab } from "../support/lab";
 import { isLive, recordOf } from "../support/managed";
 import { startVaultFront, vaultVersion } from "../support/vaultFront";
+import type { VaultFront } from "../support/vaultFront";
 
 /*
  * No registry has HashiCorp's binary: this is OpenBao behind a front that does what Vault Community was seen to
@@ -15,14 +18,40 @@ import { startVaultFront, vaultVersion } from "../support/vaultFront";
 
 const server = process.env["LAB_VAULT"] ?? join(__dirname, "../support/hashicorpVault/vault");
 
+const isLong = process.env["TEST_LONG"] !== undefined;
+/** How long the leader is gone: Vault's was for 8 s. */
+const goneMs = isLong ? 8_000 : 3_000;
+
+const dir = mkdtempSync(join(tmpdir(), "apisec-vault-test-"));
 let lab: TestLab;
+let front: VaultFront;
+/** The next request to which this applies finds the leader gone. */
+let moment: RegExp | undefined;
 
 beforeAll(async () => {
-  lab = await startTestLab({ server });
+  const behind = await startOpenBao({ dir, bao: server });
+  front = await startVaultFront({
+    target: behind.address,
+    async onRequest({ method, path }) {
+      if (moment?.test(`${method} ${path}`)) {
+        moment = undefined;
+        front.leaderIsGone(goneMs);
+      }
+      return "pass";
+    },
+  });
+  const stop = async () => {
+    await front.close();
+    await behind.stop();
+  };
+  lab = await startTestLab({ runningVault: { ...behind, address: front.url, stop } });
   await lab.stack("dev", devConfig(lab.world), lab.world.secrets.firstPasswords);
 });
 
-afterAll(() => lab?.stop());
+afterAll(async () => {
+  await lab?.stop();
+  rmSync(dir, { recursive: true, force: true });
+});
 
 const up = (env: Record<string, string> = {}) =>
   lab.pulumi(["up", "--yes", "--skip-preview", "--color", "never"], env);
@@ -166,19 +195,22 @@ test("a policy that is too large is answered by 500, and the reason is Vault's",
   expect([status, JSON.stringify(body)]).toEqual([500, expect.stringMatching(/too large|exceeds/)]);
 });
 
-test("reads are redirected to a dead node while the leader changes; the job waits for the new one", async () => {
-  const front = await startVaultFront({ target: lab.world.vault.address });
-  try {
-    const answer = await fetch(`${front.url}/v1/sys/health`);
-    expect(answer.status).toBe(200);
-    front.leaderIsGone(8_000);
+describe("while the leader changes, reads, too, are redirected to a dead node:", () => {
+  test("the front does that", async () => {
+    expect((await fetch(`${front.url}/v1/sys/health`)).status).toBe(200);
+    front.leaderIsGone();
     const moved = await fetch(`${front.url}/v1/apisec/data/scanner/token`, { redirect: "manual" });
     expect([moved.status, moved.headers.get("location")]).toEqual([
       307,
       "http://127.0.0.1:1/v1/apisec/data/scanner/token",
     ]);
+    front.leaderIsThere();
+  });
+
+  test("the job waits for the new one", async () => {
     const { data } = await recordOf(lab, "scanner");
     await new Promise((resolve) => setTimeout(resolve, 1_100));
+    front.leaderIsGone(goneMs);
     const rotated = await run(process.execPath, [join(lab.program, "dist/rotate.mjs")], {
       cwd: lab.world.dir,
       env: {
@@ -192,7 +224,41 @@ test("reads are redirected to a dead node while the leader changes; the job wait
     expect([rotated.code, rotated.stderr]).toEqual([0, ""]);
     expect(rotated.stdout).toContain("scanner  rotated");
     expect(await isLive(lab, "scanner", data["password"])).toBe(true);
-  } finally {
-    await front.close();
-  }
+  });
+
+  const calls: [string, RegExp][] = [
+    ["the new password is staged", /^POST \S+\/data\/scanner\/password$/],
+    ["the record is read", /^GET \S+\/data\/scanner\/password$/],
+    ["its mark is written", /^POST \S+\/metadata\/scanner\/password$/],
+    ["a token is published", /^POST \S+\/data\/scanner\/token$/],
+  ];
+  let generation = 1;
+  test.each(isLong ? calls : calls.slice(0, 1))("so does an up, when %s", async (_, call) => {
+    generation += 1;
+    const { accounts, ...others } = devConfig(lab.world) as { accounts: object[] };
+    const raised = accounts.map((one) => ({ ...one, passwordGeneration: generation }));
+    lab.writeConfig("dev", { ...others, tokenLifetime: "12h", accounts: raised });
+    moment = call;
+    const { code, stdout, stderr } = await up();
+    expect([code, code === 0 ? "" : stdout + stderr]).toEqual([0, ""]);
+    expect(moment).toBeUndefined();
+    for (const name of ["admin", "scanner"]) {
+      const { data } = await recordOf(lab, name);
+      expect(data).toMatchObject({ generation });
+      expect(await isLive(lab, name, data["password"])).toBe(true);
+    }
+  });
+
+  test("and so does a check", async () => {
+    const check = async () => {
+      const args = ["cli/bin.js", "check", "--stack", "dev", "--json"];
+      const { stdout } = await run(process.execPath, args, { cwd: lab.program, env: lab.env });
+      const { findings } = JSON.parse(stdout) as JsonReport;
+      return findings.map(({ id, subject, state }) => `${id} ${subject}: ${state}`);
+    };
+    const before = await check();
+    moment = /^GET \S+\/metadata\//;
+    expect(await check()).toEqual(before);
+    expect(moment).toBeUndefined();
+  });
 });

@@ -85,7 +85,9 @@ export function devConfig(world: World): Record<string, unknown> {
 export async function startTestLab({
   server,
   ...networks
-}: Pick<WorldOptions, "vault" | "gitlabPath" | "runningVault"> & { server?: string } = {}): Promise<TestLab> {
+}: Pick<WorldOptions, "vault" | "gitlabPath" | "runningVault"> & {
+  server?: string;
+} = {}): Promise<TestLab> {
   const dir = mkdtempSync(join(tmpdir(), "apisec-lab-"));
   const plugins = join(root, ".lab", "plugins");
   const tools = await ensureTools({ log: () => undefined });

@@ -83,7 +83,7 @@ const triesUnanswered = 4;
  * One call of Vault's HTTP API. Asked again for up to 20 s while no node leads (307, which is never followed),
  * a replica lags (412) or the server is busy (429, 5xx), with `Retry-After` honoured. Every call of this program
  * is safe to repeat: it reads, carries check-and-set, or sets the same once more. After a write a standby that
- * does not know it yet hands every call to the leader (OpenBao 2.7.2 reads from a copy that is 0.1 s old).
+ * does not know it yet hands every call to the leader.
  * Throws where no answer came, or one that no caller can use; `secrets` are what an answer may quote.
  */
 export async function vaultCall(
@@ -133,12 +133,11 @@ function headersOf(
   };
 }
 
-/** The later of two; answers to calls made at once come in any order. OpenBao's is `{cluster, value}` as base64. */
+/** The later of two: answers come in any order. OpenBao's is `{cluster, value}` as base64. */
 function newerIndex(known: string | undefined, answered: string | undefined): string | undefined {
-  if (known === undefined || answered === undefined) return answered ?? known;
-  const valueOf = (index: string) =>
+  const valueOf = (index = "") =>
     Number(jsonObject(Buffer.from(index, "base64").toString())?.["value"]);
-  return valueOf(answered) < valueOf(known) ? known : answered;
+  return valueOf(answered) < valueOf(known) ? known : (answered ?? known);
 }
 
 function isPassing(answer: HttpResponse): boolean {

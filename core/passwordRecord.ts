@@ -24,7 +24,7 @@ export interface PasswordRecord {
 export const passwordKey = (name: string) => `${name}/password`;
 export const tokenKey = (name: string) => `${name}/token`;
 
-/** Before a record is read again for what others may just have written: a standby's copy of it is 0.1 s old. */
+/** How old a standby's copy may be, and a little more. */
 export const standbyLagMs = 200;
 
 /** Reads the fields of a stored record; undefined where a field is missing or of another type. */

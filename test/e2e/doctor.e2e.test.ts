@@ -77,7 +77,7 @@ test("a stack that nobody has set up, and no stack at all", async () => {
   const none = await doctor({ PULUMI_STACK: undefined });
   expect(none).toMatchObject({ code: 2, stdout: "" });
   expect(none.stderr).toBe(
-    "Which stack? Name it with `-- --stack <name>`: npm keeps to itself what has no `--` before it.\n",
+    "Which stack? Name it with `-- --stack <name>`: npm keeps to itself what has no `--` before it. [APC-USAGE]\n",
   );
   const { code, stdout } = await doctor({}, "--stack", "elsewhere");
   expect(code).toBe(2);

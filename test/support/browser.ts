@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
-import type { Browser } from "playwright-core";
+import type { Browser, Page, PageScreenshotOptions } from "playwright-core";
 import { run } from "../../lab/process";
 
 /** The browser's npm package is for this processor alone. */
@@ -34,7 +34,20 @@ export async function startBrowser(folder: string): Promise<Browser> {
   );
   return chromium.launch({
     executablePath: unpacked.stdout,
-    args: ["--no-sandbox", "--no-zygote", "--disable-gpu", "--font-render-hinting=none"],
+    args: ["--no-sandbox", "--no-zygote", "--in-process-gpu", "--font-render-hinting=none"],
     env: { ...env, LD_LIBRARY_PATH: join(folder, "al2023", "lib"), FONTCONFIG_PATH: fonts },
   });
+}
+
+/** Takes a picture, again where a busy machine has none ready when the browser asks for it. */
+export async function takePicture(page: Page, options: PageScreenshotOptions): Promise<void> {
+  for (let left = 4; ; left -= 1) {
+    try {
+      await page.screenshot(options);
+      return;
+    } catch (error) {
+      if (left === 0 || !String(error).includes("Unable to capture screenshot")) throw error;
+      await page.waitForTimeout(1_000);
+    }
+  }
 }

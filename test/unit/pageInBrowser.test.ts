@@ -6,7 +6,7 @@ import type { Browser, Page } from "playwright-core";
 import { page as pageOf } from "../../checks/page";
 import { jsonOf } from "../../checks/report";
 import type { JsonReport } from "../../checks/report";
-import { isBrowserHere, startBrowser } from "../support/browser";
+import { isBrowserHere, startBrowser, takePicture } from "../support/browser";
 import { pageReports } from "../support/pageReports";
 
 /** Kept by CI; the picture in the README is one of them. */
@@ -67,10 +67,8 @@ inBrowser(`the page in a browser${where}`, () => {
     "%s, %i px: accessible, nothing asked of anybody, no error, no wider than the window",
     async (scheme, width) => {
       const { view, asked, said, close } = await open({ scheme, width });
-      await view.screenshot({
-        path: join(pictures, `page-${scheme}-${width}.png`),
-        fullPage: true,
-      });
+      const path = join(pictures, `page-${scheme}-${width}.png`);
+      await takePicture(view, { path, fullPage: true });
       await view
         .locator("details")
         .first()
@@ -97,7 +95,7 @@ inBrowser(`the page in a browser${where}`, () => {
     const viewport = { width, height };
     const view = await browser.newPage({ viewport, deviceScaleFactor, colorScheme: "light" });
     await view.goto(pathToFileURL(join(folder, "page.html")).href);
-    await view.screenshot({ path: join(pictures, "page.png") });
+    await takePicture(view, { path: join(pictures, "page.png") });
     await view.close();
   });
 

@@ -1,14 +1,13 @@
-import type { RunResult } from "../../lab/process";
 import { run } from "../../lab/process";
 import { tokenWith } from "../../lab/world";
 import { devConfig, startTestLab } from "../support/lab";
 import type { TestLab } from "../support/lab";
 import { isLive, managedBy, recordOf } from "../support/managed";
+import { textOf } from "../support/textOf";
 
 let lab: TestLab;
 
 const quiet = ["--yes", "--skip-preview", "--color", "never"];
-const textOf = ({ stdout, stderr }: RunResult) => `${stdout}\n${stderr}`;
 
 /** Runs `pulumi` with a command that must succeed, and gives what it printed. */
 async function pulumi(...args: string[]): Promise<string> {

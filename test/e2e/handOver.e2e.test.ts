@@ -5,6 +5,7 @@ import type { RunResult } from "../../lab/process";
 import { tokenWith } from "../../lab/world";
 import { devConfig, startTestLab } from "../support/lab";
 import type { TestLab } from "../support/lab";
+import { withoutCodes } from "../support/textOf";
 
 let lab: TestLab;
 let firstPasswords: Record<string, string>;
@@ -31,13 +32,14 @@ function accountsOf(): Record<string, unknown>[] {
   return [admin, { ...scanner, organization: undefined }];
 }
 
-function bash(commands: string, token: string, input?: string): Promise<RunResult> {
-  return run("bash", ["--norc", "-euo", "pipefail", "-c", commands], {
+async function bash(commands: string, token: string, input?: string): Promise<RunResult> {
+  const result = await run("bash", ["--norc", "-euo", "pipefail", "-c", commands], {
     cwd: lab.program,
     env: { ...lab.env, VAULT_TOKEN: token },
     timeoutMs: 240_000,
     ...(input === undefined ? {} : { input }),
   });
+  return { ...result, stderr: withoutCodes(result.stderr) };
 }
 
 /** As who has the policy of this account's hand-over, and no other. */

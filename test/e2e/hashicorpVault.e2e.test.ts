@@ -10,6 +10,7 @@ import type { TestLab } from "../support/lab";
 import { isLive, recordOf } from "../support/managed";
 import { startVaultFront, vaultVersion } from "../support/vaultFront";
 import type { VaultFront } from "../support/vaultFront";
+import { textOf } from "../support/textOf";
 
 /*
  * No registry has HashiCorp's binary: this is OpenBao behind a front that does what Vault Community was seen to
@@ -78,10 +79,10 @@ test("a namespace, which this Vault ignores, is refused by doctor and before any
   const problem =
     "namespace teams cannot be used: this Vault has no namespaces and ignores their names";
   const env = { VAULT_NAMESPACE: "teams" };
-  const { code, stdout, stderr } = await up(env);
+  const { code, ...printed } = await up(env);
   expect(code).not.toBe(0);
-  expect(stdout + stderr).toContain("nothing was touched");
-  expect(stdout + stderr).toContain(
+  expect(textOf(printed)).toContain("nothing was touched");
+  expect(textOf(printed)).toContain(
     `${problem}: \`unset VAULT_NAMESPACE; pulumi config rm vault:namespace --stack dev\``,
   );
   const args = ["cli/bin.js", "doctor", "--stack", "dev"];
@@ -109,9 +110,9 @@ test("a stack of the same names in another backend, of another project, is refus
   const policy = async () => (await lab.asRoot("GET", "sys/policies/acl/apisec-dev-rotator")).body;
   const before = await policy();
   expect((await lab.pulumi(["stack", "init", "dev"], env)).code).toBe(0);
-  const { code, stdout, stderr } = await up(env);
+  const { code, ...printed } = await up(env);
   expect(code).not.toBe(0);
-  expect(stdout + stderr).toContain("nothing was touched");
+  expect(textOf(printed)).toContain("nothing was touched");
   expect(await policy()).toMatchObject({ data: (before as { data: object }).data });
   const args = ["cli/bin.js", "doctor", "--stack", "dev", "--json"];
   const doctor = await run(process.execPath, args, {
@@ -126,7 +127,7 @@ test("a stack of the same names in another backend, of another project, is refus
     expect(finding?.found).toMatch(
       /^belongs to apisec-credentials\/dev for \S+\/1, a stack of another project$/,
     );
-    expect(stdout + stderr).toContain(`${subject} ${finding?.found}`);
+    expect(textOf(printed)).toContain(`${subject} ${finding?.found}`);
   }
 });
 
@@ -148,7 +149,7 @@ test("another life of the tokens does: up says so, and how it is written", async
   lab.writeConfig("dev", { ...devConfig(lab.world), tokenLifetime: "12h" });
   const refused = await up();
   expect(refused.code).not.toBe(0);
-  const said = refused.stdout + refused.stderr;
+  const said = textOf(refused);
   expect(said).toContain("delete_version_after of tokens becomes 11h30m0s (0s now)");
   const fix = /which the deployer's policy has to allow: as Vault's admin: `([^`]*)`/.exec(
     said,

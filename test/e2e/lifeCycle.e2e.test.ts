@@ -9,6 +9,7 @@ import { devConfig, startTestLab } from "../support/lab";
 import type { TestLab } from "../support/lab";
 import { isLive, managedBy, recordOf } from "../support/managed";
 import { family } from "../support/processWatch";
+import { textOf } from "../support/textOf";
 
 type Data = Record<string, unknown>;
 
@@ -17,7 +18,6 @@ let stackName = "dev";
 
 const quiet = ["--yes", "--skip-preview", "--color", "never"];
 const pulumi = (...args: string[]) => lab.pulumi(args, { PULUMI_STACK: stackName });
-const textOf = ({ stdout, stderr }: RunResult) => `${stdout}\n${stderr}`;
 
 /** Runs a command that must succeed, and gives what it printed. */
 async function done(result: Promise<RunResult>): Promise<string> {

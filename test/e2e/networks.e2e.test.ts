@@ -6,12 +6,12 @@ import type { JsonReport } from "../../checks/report";
 import { startForwardProxy } from "../support/forwardProxy";
 import type { ForwardProxy } from "../support/forwardProxy";
 import { findExecutable, run } from "../../lab/process";
-import type { RunResult } from "../../lab/process";
 import { tokenWith } from "../../lab/world";
 import { followFix } from "../support/followFix";
 import { devConfig, startTestLab } from "../support/lab";
 import type { TestLab } from "../support/lab";
 import { sampled } from "../support/sampled";
+import { textOf } from "../support/textOf";
 
 // Vault has a name that only the proxy knows, a private CA, and asks for client certificates; all is in a
 // namespace of it; GitLab lives below a path.
@@ -68,8 +68,6 @@ async function createNamespace(path: string): Promise<void> {
     expect(status).toBe(200);
   }
 }
-
-const textOf = ({ stdout, stderr }: RunResult) => stdout + stderr;
 
 describe("one thing is missing: pulumi says which, and nothing is touched", () => {
   const missing: [string, Record<string, string>, string][] = [

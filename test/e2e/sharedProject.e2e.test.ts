@@ -6,6 +6,7 @@ import { idToken, logIn } from "../support/idTokens";
 import { devConfig, startTestLab } from "../support/lab";
 import type { TestLab } from "../support/lab";
 import { isLive, recordOf } from "../support/managed";
+import { textOf } from "../support/textOf";
 
 type Json = Record<string, unknown>;
 
@@ -26,7 +27,6 @@ const app: Tenant = { stack: "app", accounts: ["worker"], project: "rotation-bot
 
 const firstOf = (name: string) => `First-of-${name}`;
 const quiet = ["--yes", "--skip-preview", "--color", "never"];
-const textOf = ({ stdout, stderr }: RunResult) => `${stdout}\n${stderr}`;
 
 let lab: TestLab;
 /** The deployer's token of each stack. */

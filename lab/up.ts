@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { createInterface } from "node:readline";
-import { policyName } from "../desired/names";
+import { mountDescription, policyName } from "../desired/names";
 import { accessTable, rightsOn } from "./access";
 import { labEnvironment, writeEnvironment } from "./environment";
 import type { LabEnvironment } from "./environment";
@@ -15,13 +15,12 @@ import { runSchedule } from "./schedule";
 import { ensureTools } from "./tools";
 import type { ToolReport } from "./tools";
 import type { Tool } from "./tools/context";
-import { labAccounts, startWorld, tokenWith } from "./world";
+import { rotationProject, startWorld, tokenWith } from "./world";
 import type { World } from "./world";
 
 const root = path.join(__dirname, "..");
 const lab = path.join(root, ".lab");
 const standIns = path.join(lab, "plugins");
-const stackFile = path.join(root, "Pulumi.dev.yaml");
 const ports = { vault: 18280, apisec: 18281, apisecControl: 18282, gitlab: 18283 };
 
 /** From a bare machine to a provisioned, rotating service account: the whole way, for real. */
@@ -36,14 +35,9 @@ async function up(): Promise<void> {
   const environment = await prepare(world, tools);
   const env = { ...cleanEnvironment(), ...environment, PATH: pathVariable };
   await step("Stack dev", () => selectStack(env));
-  if (!(await isProvisioned(world))) {
-    console.log("\n== pulumi up, with the first passwords that APIsec mailed ==");
-    await pulumiUp(env, ["--config-file", await withFirstPasswords(world, env)]);
-    console.log("\n== pulumi up again, the first passwords gone from config ==");
-  } else {
-    console.log("\n== pulumi up ==");
-  }
-  const printed = await pulumiUp(env, []);
+  await step("First passwords into Vault (hand-over)", () => handOver(world, env));
+  console.log("\n== pulumi up ==");
+  const printed = await pulumiUp(env);
   await step("Schedule runs its pipeline once", () => rotateOnce(world, env));
   await showAccess(world);
   showTools(tools, loadedPlugins(printed));
@@ -82,17 +76,7 @@ async function prepare(world: World, tools: ToolReport): Promise<LabEnvironment>
 
 /** A token as docs/operations.md has it made, with today's policy; kept in `.lab/<role>-token`. */
 async function tokenOf(world: World, role: "deployer" | "monitor"): Promise<string> {
-  const policy = await inRoot(
-    process.execPath,
-    ["cli/bin.js", "policy", role, "--stack", "dev"],
-    // As the lab's Vault admin: where config names groups, Vault is asked for them.
-    {
-      ...cleanEnvironment(),
-      PATH: process.env["PATH"],
-      VAULT_ADDR: world.vault.address,
-      VAULT_TOKEN: world.vault.rootToken,
-    },
-  );
+  const policy = await policyOf(world, role);
   const name = `apisec-dev-${role}`;
   await asRoot(world, "PUT", `sys/policies/acl/${name}`, { policy });
   const file = path.join(lab, `${role}-token`);
@@ -103,6 +87,16 @@ async function tokenOf(world: World, role: "deployer" | "monitor"): Promise<stri
     fs.writeFileSync(file, auth.client_token, { mode: 0o600 });
   }
   return fs.readFileSync(file, "utf8");
+}
+
+/** What the lab's Vault admin gets of the command: where config names groups, Vault is asked for them. */
+function policyOf(world: World, ...args: string[]): Promise<string> {
+  return inRoot(process.execPath, ["cli/bin.js", "policy", ...args, "--stack", "dev"], {
+    ...cleanEnvironment(),
+    PATH: process.env["PATH"],
+    VAULT_ADDR: world.vault.address,
+    VAULT_TOKEN: world.vault.rootToken,
+  });
 }
 
 async function asRoot(
@@ -130,38 +124,44 @@ async function selectStack(env: NodeJS.ProcessEnv): Promise<void> {
   await inRoot("pulumi", ["stack", "init", "dev", "--no-select"], env);
 }
 
-async function isProvisioned(world: World): Promise<boolean> {
-  for (const name of Object.keys(labAccounts)) {
-    const answer = await asRoot(world, "GET", `apisec/data/${name}/password`);
-    const record = answer as { data?: { data?: { generation?: number } } } | undefined;
-    if ((record?.data?.data?.generation ?? 0) < 1) return false;
+/** What APIsec mailed, as docs/get-started.md hands it over: once, since `pulumi up` goes on from there. */
+async function handOver(world: World, env: NodeJS.ProcessEnv): Promise<void> {
+  const { id } = await rotationProjectOf(world);
+  const instance = `${new URL(world.gitlab.url).host}/${id}`;
+  const description = mountDescription({ project: "apisec-credentials", stack: "dev", instance });
+  await asRoot(world, "POST", "sys/mounts/apisec", {
+    ...{ type: "kv", options: { version: "2" }, description },
+  });
+  for (const [name, password] of Object.entries(world.secrets.firstPasswords)) {
+    if ((await asRoot(world, "GET", `apisec/data/${name}/password`)) !== undefined) continue;
+    const policy = await policyOf(world, "handover", "--account", name);
+    const token = await tokenWith(world.vault, `apisec-dev-handover-${name}`, policy, "5m");
+    const args = ["cli/bin.js", "hand-over", "--stack", "dev", "--account", name];
+    const said = await inRoot(process.execPath, args, { ...env, VAULT_TOKEN: token }, password);
+    console.log(`   ${said.trim()}`);
   }
-  return true;
 }
 
-/** A copy of the stack file with what APIsec mailed, so that the committed one never holds it. */
-async function withFirstPasswords(world: World, env: NodeJS.ProcessEnv): Promise<string> {
-  const file = path.join(lab, "Pulumi.dev.yaml");
-  fs.copyFileSync(stackFile, file);
-  for (const [name, password] of Object.entries(world.secrets.firstPasswords)) {
-    const key = ["--secret", "--path", `apisec-credentials:firstPasswords.${name}`];
-    await inRoot("pulumi", ["config", "set", "--config-file", file, ...key], env, password);
-  }
-  return file;
+async function rotationProjectOf({ gitlab, secrets }: World): Promise<{ id: number }> {
+  const url = `${gitlab.url}/api/v4/projects/${encodeURIComponent(rotationProject)}`;
+  const answer = await fetch(url, { headers: { "private-token": secrets.gitlabToken } });
+  if (!answer.ok) throw new Error(`${url} answers ${answer.status}`);
+  return (await answer.json()) as { id: number };
 }
 
 /** Runs `pulumi up`, shows what it prints but for the lines about where plugins were found, and gives all of it. */
-async function pulumiUp(env: NodeJS.ProcessEnv, options: string[]): Promise<string> {
+async function pulumiUp(env: NodeJS.ProcessEnv): Promise<string> {
   const logFile = path.join(lab, "log", "pulumi-up.log");
-  const args = ["up", "--yes", "--skip-preview", "--color", "never", ...options];
+  const args = ["up", "--yes", "--skip-preview", "--color", "never"];
   const child = spawn("pulumi", args, { cwd: root, env, stdio: ["ignore", "pipe", "pipe"] });
   const log = fs.createWriteStream(logFile);
+  const show = withoutPluginLines((line) => console.log(line));
   let printed = "";
   for (const stream of [child.stdout, child.stderr]) {
     createInterface(stream).on("line", (line) => {
       log.write(`${line}\n`);
       printed += `${line}\n`;
-      if (!/using pulumi-\S+ from \$PATH|^@ updating\.*$|^\s*$/.test(line)) console.log(line);
+      show(line);
     });
   }
   const code = await new Promise((resolve) => {
@@ -171,6 +171,21 @@ async function pulumiUp(env: NodeJS.ProcessEnv, options: string[]): Promise<stri
   log.end();
   if (code !== 0) throw new Error(`pulumi up failed (see ${logFile})`);
   return printed;
+}
+
+/** Without where plugins were found, their number, and headings that only they stand under. */
+function withoutPluginLines(print: (line: string) => void): (line: string) => void {
+  let headings: string[] = [];
+  return (line) => {
+    if (/using pulumi-\S+ from \$PATH|^@ updating\.*$|^\s*$/.test(line)) return;
+    if (/^Diagnostics:$|^ {2}\S+ \(.*\):$/.test(line)) {
+      headings.push(line);
+      return;
+    }
+    if (/^ {4}/.test(line)) for (const heading of headings) print(heading);
+    headings = [];
+    print(line.replace(/ *\d+ warnings?(; \d+ messages?)?$/, ""));
+  };
 }
 
 async function rotateOnce(world: World, env: NodeJS.ProcessEnv): Promise<void> {
@@ -210,8 +225,10 @@ async function showAccess(world: World): Promise<void> {
 /** Of plugins, what the engine has loaded: which file, and whether that is the one that was found. */
 function showTools({ tools, plugins }: ToolReport, loaded: Map<string, string>): void {
   console.log("\n== Tools and plugins ==");
-  const row = ({ name, version, source }: Tool, more = "") =>
-    console.log(`${name.padEnd(32)}${version.padEnd(12)}${source}${more}`);
+  const cells = (name: string, version: string, from: string) =>
+    console.log(`${name.padEnd(32)}${version.padEnd(12)}${from}`);
+  const row = ({ name, version, source }: Tool, more = "") => cells(name, version, source + more);
+  cells("name", "version", "from");
   for (const tool of tools) if (!plugins.includes(tool)) row(tool);
   for (const plugin of plugins) {
     const wanted =

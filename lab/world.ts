@@ -51,7 +51,7 @@ const root = path.join(__dirname, "..");
 export const rotationProject = "platform/apisec-rotation";
 
 /** The accounts that the lab's APIsec knows, by their name in the stack. */
-export const labAccounts = {
+const labAccounts = {
   admin: { username: "admin@acme.example", userId: "u-1", roles: ["ROLE_USER", "ROLE_ADMIN"] },
   scanner: {
     username: "scanner@acme.example",

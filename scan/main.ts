@@ -9,6 +9,7 @@ import { exitCodes, scan } from "./run";
 import { readScanSettings, usage } from "./settings";
 import type { ScanSettings } from "./settings";
 import { heldToken } from "./token";
+import { shown, withCode } from "../core/messageCode";
 
 // Not by `import`, for the reason given at clientFor (transport.ts).
 const { readFileSync, writeFileSync } = process.getBuiltinModule("node:fs");
@@ -38,7 +39,7 @@ async function main(args: readonly string[]): Promise<number> {
   try {
     settings = readScanSettings(args, process.env, (path) => readFileSync(path, "utf8"));
   } catch (error) {
-    err((error as Error).message);
+    err(shown(error as Error));
     return exitCodes.settings;
   }
   const { source } = settings;
@@ -51,7 +52,7 @@ async function main(args: readonly string[]): Promise<number> {
     const world = { api, host, clock, secrets, out, write: writeFileSync };
     return await scan(settings, world);
   } catch (error) {
-    err(redact((error as Error).message, secrets));
+    err(redact(shown(error as Error), secrets));
     return exitCodes.failed;
   }
 }
@@ -61,7 +62,7 @@ main(process.argv.slice(2)).then(
     process.exitCode = code;
   },
   (error: Error) => {
-    err(`stopped by an unexpected error: ${error.name}`);
+    err(withCode(`stopped by an unexpected error: ${error.name}`, "unexpected"));
     process.exitCode = exitCodes.failed;
   },
 );

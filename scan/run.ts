@@ -5,6 +5,7 @@ import type { Clock } from "../net/http";
 import type { Answer, ApiProject, RunStatus, ScanApi, Vulnerability } from "./apisec";
 import { severities } from "./settings";
 import type { ScanSettings, Severity } from "./settings";
+import { coded } from "../core/messageCode";
 
 /** The world as a scan sees it. */
 export interface ScanWorld {
@@ -40,15 +41,17 @@ export async function scan(settings: ScanSettings, world: ScanWorld): Promise<nu
 
   const started = await api.start(settings.project, settings.profile, settings.scanner);
   if (started.kind === "unknown") {
-    throw new Error(
+    throw coded(
       `starting the scan: ${told(started, world)}. It may have been started: see APIsec's page of the API before you start another`,
+      "scan-start-unknown",
     );
   }
   const run = must(started, "starting the scan", world);
   if (run === undefined) {
     const at = settings.scanner === undefined ? "" : `, or no scanner "${settings.scanner}"`;
-    throw new Error(
+    throw coded(
       `starting the scan: APIsec started none. The API has no profile "${settings.profile}"${at}, or a scan of it is running`,
+      "scan-not-started",
     );
   }
   const scanner = settings.scanner === undefined ? "" : `, scanner ${settings.scanner}`;
@@ -80,8 +83,9 @@ async function withSpecification(
 ): Promise<ApiProject> {
   if (specification === undefined) {
     if (known !== undefined) return known;
-    throw new Error(
+    throw coded(
       `APIsec knows no API "${name}" that this account sees: correct --project, or register it with --spec`,
+      "scan-no-api",
     );
   }
   if (known === undefined) return register(name, specification, world);
@@ -118,11 +122,13 @@ async function reloaded(project: ApiProject, world: ScanWorld): Promise<void> {
       const status = must(answer, "reloading the specification", world);
       if (status === "Done") return;
       last = clean(status, world);
-      if (status !== "In_progress") throw new Error(`reloading the specification: ${last}`);
+      if (status !== "In_progress") {
+        throw coded(`reloading the specification: ${last}`, "scan-reload");
+      }
     }
     await clock.sleep(reloadEveryMs);
   } while (clock.now() < until);
-  throw new Error(`reloading the specification: ${last}, still after 2 minutes`);
+  throw coded(`reloading the specification: ${last}, still after 2 minutes`, "scan-reload");
 }
 
 async function runEnd(
@@ -144,7 +150,7 @@ async function runEnd(
       const { status, passedPercent, tests } = answer.value;
       if (status === "COMPLETED") return answer.value;
       if (!running.includes(status)) {
-        throw new Error(`the scan ended with ${clean(status, world) || "no status"}`);
+        throw coded(`the scan ended with ${clean(status, world) || "no status"}`, "scan-ended");
       }
       if (status !== toldStatus || clock.now() - toldAt >= progressEveryMs) {
         const minutes = Math.floor((clock.now() - began) / 60_000);
@@ -156,7 +162,7 @@ async function runEnd(
       }
     }
     if (clock.now() - began >= timeoutMs) {
-      throw new Error("the scan has not ended within --timeout; it goes on at APIsec");
+      throw coded("the scan has not ended within --timeout; it goes on at APIsec", "scan-timeout");
     }
     await clock.sleep(runEveryMs);
   }
@@ -171,7 +177,7 @@ async function allVulnerabilities(projectId: string, world: ScanWorld): Promise<
     for (const item of items) all.set(item.id || `${page}/${all.size}`, item);
     if (items.length === 0 || page + 1 >= totalPages) return [...all.values()];
   }
-  throw new Error(`reading the vulnerabilities: more than ${mostPages} pages`);
+  throw coded(`reading the vulnerabilities: more than ${mostPages} pages`, "scan-answer");
 }
 
 /** A severity that APIsec has not published counts as the worst: nothing passes unseen. */
@@ -217,7 +223,7 @@ function tableOf(all: readonly Vulnerability[]): string[] {
 
 function must<T>(answer: Answer<T>, what: string, world: ScanWorld): T {
   if (answer.kind === "yes") return answer.value;
-  throw new Error(`${what}: ${told(answer, world)}`);
+  throw coded(`${what} failed: ${told(answer, world)}`, "scan-answer");
 }
 
 function told(

@@ -4,6 +4,7 @@ import { foreignText } from "../core/redact";
 import { readEndpoint } from "../net/endpoint";
 import { readVaultTls } from "../net/vaultTls";
 import type { VaultTls } from "../net/vaultTls";
+import { coded } from "../core/messageCode";
 
 /** APIsec's severities, the worst first (APIsec's published scripts). */
 export const severities = [
@@ -113,9 +114,7 @@ export function readScanSettings(
   }
   if (problems.length === 0) return settings;
   const lines = problems.map((problem) => `  ${problem}`).join("\n");
-  throw Object.assign(new Error(`settings are wrong, nothing was sent:\n${lines}`), {
-    name: "SettingsError",
-  });
+  throw coded(`settings are wrong, nothing was sent:\n${lines}`, "scan-settings");
 }
 
 type Report = (what: string, found: string, expected: string) => void;

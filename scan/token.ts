@@ -4,6 +4,7 @@ import { readToken } from "../core/jwt";
 import { readEndpoint } from "../net/endpoint";
 import type { Clock, Send } from "../net/http";
 import type { TokenSource } from "./settings";
+import { coded } from "../core/messageCode";
 
 /** A token and the host that it belongs to. */
 export interface HeldToken {
@@ -18,10 +19,11 @@ export interface HeldToken {
 export async function heldToken(source: TokenSource, send: Send, clock: Clock): Promise<HeldToken> {
   const held = source.kind === "given" ? source : await fromVault(source, send, clock);
   const claims = readToken(held.token);
-  if (claims === undefined) throw new Error("the token is none of APIsec");
+  if (claims === undefined) throw coded("the token is none of APIsec", "scan-token");
   if (claims.expiresAt * 1000 <= clock.now()) {
-    throw new Error(
+    throw coded(
       "the token has expired: see the rotation pipeline of this account, or run `apisec-credentials rotate`",
+      "scan-token-ended",
     );
   }
   return held;
@@ -40,14 +42,15 @@ async function fromVault(
     const read = await kvStore(connection, mount).read(tokenKey(account));
     const path = `${mount}/${tokenKey(account)}`;
     if (read.state !== "found") {
-      throw new Error(
+      throw coded(
         `Vault holds no token at ${path}: ${read.state === "absent" ? "none was written yet" : "it has ended"}`,
+        "scan-token-ended",
       );
     }
     const { token: accessToken, host } = read.data;
     const endpoint = readEndpoint(String(host), "origin");
     if (typeof accessToken !== "string" || !("address" in endpoint)) {
-      throw new Error(`${path} in Vault lacks a token or a host`);
+      throw coded(`${path} in Vault lacks a token or a host`, "scan-token");
     }
     return { token: accessToken, host: endpoint.address };
   } finally {

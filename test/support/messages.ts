@@ -46,7 +46,7 @@ export function messageCodes(): string[] {
 function messagesAndCodes(): Message[] {
   const found: Message[] = [];
   const sources = ["index.ts", "checks", "config", "core", "clients", "net"];
-  const others = ["components", "providers", "job", "cli", "build", "desired"];
+  const others = ["components", "providers", "job", "cli", "scan", "build", "desired"];
   for (const file of [...sources, ...others].flatMap(filesOf)) {
     visit(file, (node) => {
       const code = codeOf(node, file);

@@ -187,25 +187,25 @@ describe("answers that are no success", () => {
         },
       ],
       ["--project", "payments"],
-      /looking for the API: APIsec refuses/,
+      /looking for the API failed: APIsec refuses/,
     ],
     [
       "errors:true with status 200",
       [{ match: { path: "refresh-specs" }, action: "errorsTrue" }],
       ["--project", "payments", "--spec", "f"],
-      /reloading the specification: APIsec refuses: Request was refused/,
+      /reloading the specification failed: APIsec refuses: Request was refused/,
     ],
     [
       "a sign-in page",
       [{ match: { path: "/vulnerabilities" }, action: "html" }],
       ["--project", "payments"],
-      /reading the vulnerabilities: no usable answer/,
+      /reading the vulnerabilities failed: no usable answer/,
     ],
     [
       "a report that is missing",
       [{ match: { path: "/sarif" }, action: { status: 500 } }],
       ["--project", "payments"],
-      /reading the SARIF report: no usable answer/,
+      /reading the SARIF report failed: no usable answer/,
     ],
   ] as [string, FaultInput[], string[], RegExp][])("%s", async (_, list, args, expected) => {
     await registered();

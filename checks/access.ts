@@ -1,5 +1,5 @@
 import type { Settings } from "../config/settings";
-import { accessBy, holdersOf } from "../desired/access";
+import { accessBy, holdersOf, secrets } from "../desired/access";
 import type { Access, Holder } from "../desired/access";
 import { policyName } from "../desired/names";
 import { isReadable } from "../desired/rights";
@@ -26,15 +26,23 @@ function verifier({ policyPrefix, stack }: Settings): Of {
   return { who: "the verifier", policy: policyName(policyPrefix, stack, "verifier") };
 }
 
+/** A policy's text as it is in Vault, and whether all that it gives can be told from it. Throws as `look`. */
+export async function policyInVault(
+  { look }: Pick<World, "look">,
+  policy: string,
+): Promise<{ is: "not there" | "written by hand" | "known"; text: string }> {
+  const text = (await look(`sys/policies/acl/${policy}`))?.["policy"];
+  if (typeof text !== "string" || text === "") return { is: "not there", text: "" };
+  return { is: isReadable(text) ? "known" : "written by hand", text };
+}
+
 function checkHolder(world: World, { who, policy }: Of): Promise<Finding[]> {
   const it = about("access", who);
   const read = async () => {
     const { mount, accounts } = world.settings;
-    const text = (await world.look(`sys/policies/acl/${policy}`))?.["policy"];
-    if (typeof text !== "string" || text === "") {
-      return [it.ok(`nothing: there is no policy ${policy}`)];
-    }
-    if (!isReadable(text)) {
+    const { is, text } = await policyInVault(world, policy);
+    if (is === "not there") return [it.ok(`nothing: there is no policy ${policy}`)];
+    if (is === "written by hand") {
       const found = `not known: policy ${policy} is not written as this program writes it`;
       return [it.warning(found, `vault policy read ${policy}`)];
     }
@@ -51,7 +59,7 @@ function checkHolder(world: World, { who, policy }: Of): Promise<Finding[]> {
 /** Such as `reads the password and the token of all 2 accounts; changes the token of scanner`. */
 function inWords(access: readonly Omit<Access, "who">[], accounts: readonly string[]): string {
   const words = (["read", "write"] as const).map((right) => {
-    const parts = (["password", "token"] as const).flatMap((secret) => {
+    const parts = secrets.flatMap((secret) => {
       const of = access.filter((one) => one.right === right && one.secret === secret);
       return of.length === 0 ? [] : [`the ${secret} of ${namesOf(of, accounts)}`];
     });

@@ -1,10 +1,11 @@
 import { capabilities } from "../clients/look";
 import { refused, vaultCall } from "../clients/vault";
 import type { VaultConnection } from "../clients/vault";
+import { secretPath, secrets } from "../desired/access";
 import type { Secret } from "../desired/access";
-import { capabilitiesAt, isReadable, rightsOf } from "../desired/rights";
+import { capabilitiesAt, rightsOf } from "../desired/rights";
 import { isObject, jsonObject } from "../net/http";
-import { allHolders } from "./access";
+import { allHolders, policyInVault } from "./access";
 import { about } from "./finding";
 import type { Finding } from "./finding";
 import { inOrder } from "./inOrder";
@@ -91,15 +92,11 @@ async function mayMakeTokens(vault: VaultConnection): Promise<boolean> {
   return has("auth/token/create", "root", "sudo") && has("sys/capabilities", "root", "update");
 }
 
-async function fromText({ look }: World, policy: string): Promise<Known> {
-  let text: unknown;
-  try {
-    text = (await look(`sys/policies/acl/${policy}`))?.["policy"];
-  } catch {
-    return { how: "not readable", at: nothing };
-  }
-  if (typeof text !== "string" || text === "") return { how: "not there", at: nothing };
-  if (!isReadable(text)) return { how: "written by hand", at: nothing };
+async function fromText(world: World, policy: string): Promise<Known> {
+  const found = await policyInVault(world, policy).catch(() => undefined);
+  if (found === undefined) return { how: "not readable", at: nothing };
+  const { is, text } = found;
+  if (is !== "known") return { how: is, at: nothing };
   const rights = rightsOf(text);
   return { how: "policy in Vault", at: (path) => capabilitiesAt(rights, path) };
 }
@@ -125,12 +122,8 @@ async function ownRows(world: World): Promise<AccessRow[]> {
   return rowsOf(world, "the token that made this", "its own", { how: "tried", at });
 }
 
-const secrets: readonly Secret[] = ["password", "token"];
-const pathTo = (mount: string, account: string, secret: Secret) =>
-  `${mount}/data/${account}/${secret}`;
-
 function pathsOf({ mount, accounts }: World["settings"]): string[] {
-  return accounts.flatMap(({ name }) => secrets.map((secret) => pathTo(mount, name, secret)));
+  return accounts.flatMap(({ name }) => secrets.map((secret) => secretPath(mount, name, secret)));
 }
 
 /** One row for all accounts on which somebody has the same rights. */
@@ -139,7 +132,7 @@ function rowsOf({ settings }: World, who: string, policy: string, { how, at }: K
   return secrets.flatMap((secret) => {
     const rows = new Map<string, AccessRow & { accounts: string[] }>();
     for (const { name } of settings.accounts) {
-      const found = [...at(pathTo(settings.mount, name, secret))].sort();
+      const found = [...at(secretPath(settings.mount, name, secret))].sort();
       if (found.length === 0 || found.includes("deny")) continue;
       const row = rows.get(String(found)) ?? {
         ...{ who, policy, secret, capabilities: found, how },

@@ -4,7 +4,7 @@ import { policyName } from "../desired/names";
 import { askVault } from "./attempt";
 import type { AuditLog, PasswordRead } from "./auditLog";
 import { about } from "./finding";
-import type { Finding } from "./finding";
+import type { About, Finding, Values } from "./finding";
 import { inOrder } from "./inOrder";
 import { keyState } from "./keys";
 import type { KeyState } from "./keys";
@@ -85,8 +85,23 @@ export function readFinding(
   );
 }
 
+const coveredBy = ({ begins, ends }: AuditLog) => `from ${timeText(begins)} to ${timeText(ends)}`;
+
+/** What time a log covers: a warning where it does not know all of the time that is asked for. */
+export function coverage(
+  it: About,
+  audit: AuditLog,
+  asked: { from: number; to: number },
+  values?: Values,
+): Finding {
+  const unknown = unknownIn(audit, asked);
+  return unknown.length === 0
+    ? it.ok(coveredBy(audit), values)
+    : it.warning([coveredBy(audit), ...unknown].join("; "), undefined, values);
+}
+
 /** What a log does not know of a time, in words. */
-export function unknownIn(
+function unknownIn(
   { begins, ends, gaps, unread }: AuditLog,
   { from, to }: { from: number; to: number },
 ): string[] {
@@ -105,16 +120,12 @@ function auditLogFinding(audit: AuditLog, now: number): Finding {
   const { begins, ends, inClear, unread } = audit;
   const it = about("audit-log", "audit log");
   const values = { begins: timeText(begins), ends: timeText(ends), unread };
-  const period = `from ${values.begins} to ${values.ends}`;
   if (inClear > 0) {
     return it.problem(
-      `${period}; it shows passwords in clear, ${inClear} times: whoever reads it knows them`,
+      `${coveredBy(audit)}; it shows passwords in clear, ${inClear} times: whoever reads it knows them`,
       "set log_raw=false for the audit device, take audit_non_hmac_response_keys and audit_non_hmac_request_keys from the mount, and change the passwords",
       values,
     );
   }
-  const unknown = unknownIn(audit, { from: begins, to: now });
-  return unknown.length === 0
-    ? it.ok(period, values)
-    : it.warning([period, ...unknown].join("; "), undefined, values);
+  return coverage(it, audit, { from: begins, to: now }, values);
 }

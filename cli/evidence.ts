@@ -9,7 +9,7 @@ import { evidenceFiles, evidenceProblems } from "../checks/evidenceFiles";
 import { about } from "../checks/finding";
 import type { Finding } from "../checks/finding";
 import { inOrder } from "../checks/inOrder";
-import { unknownIn } from "../checks/passwordReads";
+import { coverage } from "../checks/passwordReads";
 import { readReports } from "../checks/joined";
 import { keyState } from "../checks/keys";
 import { pulumiHistory } from "../checks/pulumiHistory";
@@ -181,7 +181,5 @@ function historyFinding(history: readonly Update[] | { problem: string }): Findi
 function auditFinding(audit: AuditLog | undefined, { from, to }: Period): Finding {
   const it = about("evidence", "Vault's audit log");
   if (audit === undefined) return it.skipped("who has read a password is not known: no --audit");
-  const found = `from ${timeText(audit.begins)} to ${timeText(audit.ends)}`;
-  const unknown = unknownIn(audit, { from, to: Math.min(to, Date.now()) });
-  return unknown.length === 0 ? it.ok(found) : it.warning([found, ...unknown].join("; "));
+  return coverage(it, audit, { from, to: Math.min(to, Date.now()) });
 }

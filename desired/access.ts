@@ -9,6 +9,14 @@ import { consumerAccess } from "./state";
 export type Secret = "password" | "token";
 export type Right = "read" | "write";
 
+/** What an account has in Vault. */
+export const secrets: readonly Secret[] = ["password", "token"];
+
+/** The API path of an account's secret. */
+export function secretPath(mount: string, account: string, secret: Secret): string {
+  return `${mount}/data/${account}/${secret}`;
+}
+
 /** One thing that somebody may do with one secret. */
 export interface Access {
   /** People or machines in words, such as `members of group Developers`. */
@@ -43,8 +51,8 @@ export function accessBy(
 ): Omit<Access, "who">[] {
   const rights = rightsOf(policy);
   return accounts.flatMap((account) =>
-    (["password", "token"] as const).flatMap((secret) =>
-      rightsAt(rights, `${mount}/data/${account}/${secret}`).map((right) => ({
+    secrets.flatMap((secret) =>
+      rightsAt(rights, secretPath(mount, account, secret)).map((right) => ({
         right,
         secret,
         account,

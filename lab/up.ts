@@ -129,9 +129,8 @@ async function handOver(world: World, env: NodeJS.ProcessEnv): Promise<void> {
   const { id } = await rotationProjectOf(world);
   const instance = `${new URL(world.gitlab.url).host}/${id}`;
   const description = mountDescription({ project: "apisec-credentials", stack: "dev", instance });
-  await asRoot(world, "POST", "sys/mounts/apisec", {
-    ...{ type: "kv", options: { version: "2" }, description },
-  });
+  const mount = { type: "kv", options: { version: "2" }, description };
+  await asRoot(world, "POST", "sys/mounts/apisec", mount);
   for (const [name, password] of Object.entries(world.secrets.firstPasswords)) {
     if ((await asRoot(world, "GET", `apisec/data/${name}/password`)) !== undefined) continue;
     const policy = await policyOf(world, "handover", "--account", name);

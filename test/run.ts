@@ -107,7 +107,7 @@ async function main(part: string | undefined): Promise<void> {
   let passed = 0;
   let failed = 0;
   for (const some of checks) {
-    const counted = await Promise.all([some].flat().map(counts));
+    const counted = await Promise.all([some].flat().map(outcomeOf));
     for (const count of counted) {
       passed += count.passed;
       failed += count.failed;
@@ -117,7 +117,7 @@ async function main(part: string | undefined): Promise<void> {
   process.exit(failed === 0 && passed > 0 ? 0 : 1);
 }
 
-async function counts(check: Check): Promise<{ passed: number; failed: number }> {
+async function outcomeOf(check: Check): Promise<{ passed: number; failed: number }> {
   const { name } = check;
   const started = Date.now();
   console.log(`\n== ${name} ==`);

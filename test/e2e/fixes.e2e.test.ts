@@ -9,15 +9,15 @@ import { devConfig, startTestLab } from "../support/lab";
 import type { TestLab } from "../support/lab";
 
 /**
- * Every fault here is made, found, mended as the finding says, and gone. Faults that do not hide one another are made
- * together: each look takes seconds. `test/unit/fixes.test.ts` knows which finding is mended by which row.
+ * Every fault here is made, found, fixed as the finding says, and gone. Faults that do not hide one another are made
+ * together: each report takes seconds. `test/unit/fixes.test.ts` names the row that fixes each finding.
  */
 interface Fault {
   subject: string;
   found: string | RegExp;
   make?: () => Promise<unknown>;
   /** Which of the printed commands is run, as it is printed; or what a person does who follows the text. */
-  mend: number | ((fix: string) => Promise<unknown>);
+  remedy: number | ((fix: string) => Promise<unknown>);
   /** What a command reads from standard input, such as a secret. */
   input?: string;
 }
@@ -54,11 +54,11 @@ async function play(command: "doctor" | "check", faults: Faults): Promise<void> 
   const unseen = seen.filter(({ fix }) => fix === undefined);
   expect(unseen.map(({ name, finding }) => ({ name, finding }))).toEqual([]);
   for (const { fault, fix = "" } of seen) {
-    if (typeof fault.mend !== "number") {
-      await fault.mend(fix);
+    if (typeof fault.remedy !== "number") {
+      await fault.remedy(fix);
       continue;
     }
-    await follow(commandsIn(fix)[fault.mend] ?? "", fault.input);
+    await follow(commandsIn(fix)[fault.remedy] ?? "", fault.input);
   }
   const after = await findings(command);
   const left = seen.flatMap(({ name, fault }) =>
@@ -67,7 +67,7 @@ async function play(command: "doctor" | "check", faults: Faults): Promise<void> 
   expect(left).toEqual([]);
 }
 
-/** `token`: of Vault, where another than the looking one's is needed. */
+/** `token`: of Vault, where the command needs another than the report's. */
 const follow = (fix: string, input?: string, token?: string) =>
   followFix(lab, fix, {
     env: { ...env, ...(token === undefined ? {} : { VAULT_TOKEN: token }) },
@@ -150,63 +150,61 @@ const withToken = async () => deployersToken({ ttl: "2h" })();
 const foreignPolicy = "sys/policies/acl/apisec-dev-admin";
 let bystander = 0;
 
-const faults: [string, "doctor", Faults][] = [
+const faults: [string, Faults][] = [
   [
     "before anything is set up",
-    "doctor",
     {
       "the stack is not in the backend": {
         subject: "stack dev",
         found: "is not in this backend",
-        mend: 0,
+        remedy: 0,
       },
       "dist/ is old": {
         subject: "build",
         found: /^dist\/ is older than job\/run\.ts/,
         make: async () => utimesSync(join(lab.program, "job", "run.ts"), new Date(), new Date()),
-        mend: 0,
+        remedy: 0,
       },
       "the deployer's policy lacks rights": {
         subject: "Vault rights",
         found: "of what `up` needs are missing:",
-        mend: 0,
+        remedy: 0,
       },
       "the token ends soon": {
         subject: "Vault token",
         found: /ends in [\d]+m/,
         make: () =>
           lab.world.vault.request(own(), "POST", "auth/token/renew-self", { increment: 600 }),
-        mend: 0,
+        remedy: 0,
       },
       "GITLAB_TOKEN is not set": {
         subject: "GitLab",
         found: "was not asked: GITLAB_TOKEN is not set",
         make: async () => (env["GITLAB_TOKEN"] = ""),
-        mend: (fix) => exported(lab.world.secrets.gitlabToken)(fix),
+        remedy: (fix) => exported(lab.world.secrets.gitlabToken)(fix),
       },
     },
   ],
   [
     "what others have left in Vault and GitLab",
-    "doctor",
     {
       "a mount of KV version 1": {
         subject: "mount apisec/",
         found: "is not KV version 2",
         make: () => asRoot("POST", "sys/mounts/apisec", { type: "kv", options: { version: "1" } }),
-        mend: 0,
+        remedy: 0,
       },
       "no auth mount, and none is made": {
         subject: "auth mount gitlab/",
         found: "does not exist and createAuth is false",
-        mend: 0,
+        remedy: 0,
       },
       "no group of that name": {
         subject: "group people",
         found: "Vault denies GET identity/group/name/people",
         make: () => config("adminGroups[0]", "people"),
         // The policy names the group by its id: what prints it says how the group is made.
-        mend: async (fix) => {
+        remedy: async (fix) => {
           const error = await follow(fix).then(
             () => undefined,
             ({ message }: Error) => message,
@@ -220,19 +218,19 @@ const faults: [string, "doctor", Faults][] = [
         subject: "policy apisec-dev-admin",
         found: "exists and does not begin with",
         make: () => asRoot("PUT", foreignPolicy, { policy: "# somebody's" }),
-        mend: () => asRoot("DELETE", foreignPolicy),
+        remedy: () => asRoot("DELETE", foreignPolicy),
       },
       "no first password": {
         subject: "account scanner",
         found: "has no password in Vault and no first password in config",
-        mend: 1,
+        remedy: 1,
         input: "of-scanner",
       },
       "the branch is not protected": {
         subject: "branch main",
         found: "is not protected: Vault refuses the job's login",
         make: () => gitlab("DELETE", "protected_branches/main"),
-        mend: () => gitlab("POST", "protected_branches", protection),
+        remedy: () => gitlab("POST", "protected_branches", protection),
       },
       "the token's user is no Maintainer": {
         subject: "GitLab role",
@@ -242,7 +240,7 @@ const faults: [string, "doctor", Faults][] = [
           bystander = await gitlabUser("bystander", "glpat-of-a-bystander", ["api"]);
           await gitlab("POST", "members", { user_id: bystander, access_level: 30 });
         },
-        mend: (fix) => {
+        remedy: (fix) => {
           expect(fix).toMatch(/\/-\/project_members: make it a Maintainer$/);
           return gitlab("PUT", `members/${bystander}`, { access_level: 40 });
         },
@@ -250,36 +248,35 @@ const faults: [string, "doctor", Faults][] = [
       "a consumer's project is not there": {
         subject: "consumer scan",
         found: "project platform/none is not there",
-        mend: () => config("consumers[0].project", rotationProject),
+        remedy: () => config("consumers[0].project", rotationProject),
       },
       "APIsec is not at its address": {
         subject: "APIsec",
         found: "http://127.0.0.1:9 refused the connection",
-        mend: () => config("apisecUrl", lab.world.apisec.url),
+        remedy: () => config("apisecUrl", lab.world.apisec.url),
       },
       "a batch token": {
         subject: "Vault token",
         found: "a batch token, which the Vault plugin cannot use",
         make: deployersToken({ type: "batch", ttl: "2h" }),
-        mend: withToken,
+        remedy: withToken,
       },
       "anyone may give pipelines variables": {
         subject: "pipeline variables",
         found: "may be set by developer",
         make: () => gitlab("PUT", "", { ci_pipeline_variables_minimum_override_role: "developer" }),
-        mend: 0,
+        remedy: 0,
       },
     },
   ],
   [
     "what shows once that is in order",
-    "doctor",
     {
       "the mount ends its versions": {
         subject: "mount apisec/",
         found: 'deletes every version after "1h0m0s", passwords too',
         make: () => asRoot("POST", "apisec/config", { delete_version_after: "1h" }),
-        mend: 0,
+        remedy: 0,
       },
       "somebody's pipeline file": {
         subject: "file .gitlab-ci.yml",
@@ -289,13 +286,13 @@ const faults: [string, "doctor", Faults][] = [
             ...{ branch: "main", commit_message: "Ours" },
             content: "build: { script: make }\n",
           }),
-        mend: 0,
+        remedy: 0,
       },
       "two names of one group": {
         subject: "group People",
         found: "Vault denies GET identity/group/name/People",
         make: () => config("developerGroups[0]", "People"),
-        mend: async (fix) => {
+        remedy: async (fix) => {
           await expect(follow(fix)).rejects.toThrow(
             /is the same identity group as "people".*: write its name the same way/,
           );
@@ -310,7 +307,7 @@ const faults: [string, "doctor", Faults][] = [
           const { policy } = (await asRoot("GET", path)) as { policy: string };
           await asRoot("PUT", path, { policy: policy.replace("sys/capabilities-self", "x") });
         },
-        mend: 0,
+        remedy: 0,
       },
       "Developers may push": {
         subject: "branch main",
@@ -319,7 +316,7 @@ const faults: [string, "doctor", Faults][] = [
           await gitlab("DELETE", "protected_branches/main");
           await gitlab("POST", "protected_branches", { ...protection, push_access_level: 30 });
         },
-        mend: async () => {
+        remedy: async () => {
           await gitlab("DELETE", "protected_branches/main");
           await gitlab("POST", "protected_branches", protection);
         },
@@ -332,30 +329,29 @@ const faults: [string, "doctor", Faults][] = [
           const id = await gitlabUser("reader", "glpat-that-reads", ["read_api"]);
           await gitlab("POST", "members", { user_id: id, access_level: 40 });
         },
-        mend: (fix) => exported(lab.world.secrets.gitlabToken)(fix),
+        remedy: (fix) => exported(lab.world.secrets.gitlabToken)(fix),
       },
       "a token of few uses": {
         subject: "Vault token",
         found: "may be used 999 times only",
         make: deployersToken({ num_uses: 1000, ttl: "2h" }),
-        mend: withToken,
+        remedy: withToken,
       },
       "no passphrase": {
         subject: "passphrase",
         found: "is not set: Pulumi asks for it",
         make: async () => (env["PULUMI_CONFIG_PASSPHRASE"] = undefined),
-        mend: (fix) => exported(passphraseFile())(fix),
+        remedy: (fix) => exported(passphraseFile())(fix),
       },
     },
   ],
   [
     "what is left",
-    "doctor",
     {
       "the pipeline file includes no job": {
         subject: "project files",
         found: "does not include apisec/dev.yml: the schedule rotates nothing until it does",
-        mend: () =>
+        remedy: () =>
           gitlab("PUT", "repository/files/.gitlab-ci.yml", {
             ...{ branch: "main", commit_message: "Include it" },
             content: "include: [{ local: apisec/dev.yml }]\n",
@@ -365,7 +361,7 @@ const faults: [string, "doctor", Faults][] = [
         subject: "Vault token",
         found: "more than `up` needs",
         make: async () => (env["VAULT_TOKEN"] = lab.world.vault.rootToken),
-        mend: async (fix) => {
+        remedy: async (fix) => {
           const printed = await follow(fix);
           env["VAULT_TOKEN"] = /^token +(\S+)$/m.exec(printed)?.[1];
         },
@@ -377,7 +373,7 @@ const faults: [string, "doctor", Faults][] = [
           env["PULUMI_CONFIG_PASSPHRASE"] = undefined;
           env["PULUMI_CONFIG_PASSPHRASE_FILE"] = "/none";
         },
-        mend: (fix) => exported(passphraseFile())(fix),
+        remedy: (fix) => exported(passphraseFile())(fix),
       },
       "a token of GitLab that ends soon": {
         subject: "GitLab token",
@@ -388,13 +384,12 @@ const faults: [string, "doctor", Faults][] = [
           const id = await gitlabUser("ending", "glpat-that-ends", ["api"], day);
           await gitlab("POST", "members", { user_id: id, access_level: 40 });
         },
-        mend: (fix) => exported(lab.world.secrets.gitlabToken)(fix),
+        remedy: (fix) => exported(lab.world.secrets.gitlabToken)(fix),
       },
     },
   ],
   [
     "hosts that are not what config says",
-    "doctor",
     {
       "Vault's address is another server's": {
         subject: "Vault",
@@ -403,7 +398,7 @@ const faults: [string, "doctor", Faults][] = [
           env["VAULT_ADDR"] = undefined;
           await config("vault:address", lab.world.apisec.url);
         },
-        mend: (fix) => follow(fix.replace("https://…", lab.world.vault.address)),
+        remedy: (fix) => follow(fix.replace("https://…", lab.world.vault.address)),
       },
       "GitLab's address is another server's": {
         subject: "GitLab",
@@ -412,7 +407,7 @@ const faults: [string, "doctor", Faults][] = [
           env["GITLAB_BASE_URL"] = undefined;
           await config("gitlab:baseUrl", lab.world.apisec.url);
         },
-        mend: (fix) => follow(fix.replace("https://…", lab.world.gitlab.url)),
+        remedy: (fix) => follow(fix.replace("https://…", lab.world.gitlab.url)),
       },
     },
   ],
@@ -441,7 +436,7 @@ beforeAll(async () => {
   });
 });
 
-test.each(faults)("%s: what %s prints mends it", (_title, command, rows) => play(command, rows));
+test.each(faults)("%s: what doctor prints fixes it", (_title, rows) => play("doctor", rows));
 
 describe("after an up", () => {
   beforeAll(async () => {
@@ -461,7 +456,7 @@ describe("after an up", () => {
     await follow(policy);
   }, 240_000);
 
-  test("what check prints mends it", async () => {
+  test("what check prints fixes it", async () => {
     env["VAULT_TOKEN"] = await vaultToken({
       policies: ["apisec-dev-monitor"],
       no_default_policy: true,
@@ -474,13 +469,13 @@ describe("after an up", () => {
         subject: "rotation project",
         found: "is public: it holds what gets at passwords",
         make: () => gitlab("PUT", "", { visibility: "public" }),
-        mend: 0,
+        remedy: 0,
       },
       "a consumer's policy that config does not know": {
         subject: `policy ${consumer}`,
         found: "is of no consumer in config",
         make: () => asRoot("PUT", `sys/policies/acl/${consumer}`, { policy: "# left" }),
-        mend: 0,
+        remedy: 0,
       },
       "a consumer's role that config does not know": {
         subject: `role ${consumer}`,
@@ -489,13 +484,13 @@ describe("after an up", () => {
           const ours = (await asRoot("GET", "auth/gitlab/role/apisec-dev-rotator")) as object;
           await asRoot("POST", role, { ...ours, token_policies: [consumer] });
         },
-        mend: 0,
+        remedy: 0,
       },
       "an account that config does not know": {
         subject: "account left",
         found: "is in mount apisec/ and not in config",
         make: () => asRoot("POST", "apisec/data/left/password", { data: { password: "x" } }),
-        mend: 0,
+        remedy: 0,
       },
       "a password that was not verified for long": {
         subject: "verification scanner",
@@ -507,19 +502,19 @@ describe("after an up", () => {
           const verified_at = new Date(Date.now() - 5 * 86_400_000).toISOString();
           await asRoot("POST", keys, { custom_metadata: { ...mark, verified_at } });
         },
-        mend: (fix) => follow(fix, undefined, own()),
+        remedy: (fix) => follow(fix, undefined, own()),
       },
       "a mount that is described as nobody's": {
         subject: "mount apisec/",
         found: "is not described as this stack's",
         make: () => asRoot("POST", "sys/mounts/apisec/tune", { description: "by hand" }),
-        mend: 0,
+        remedy: 0,
       },
       "an auth mount that is described as nobody's": {
         subject: "auth mount gitlab/",
         found: "is not described as this stack's",
         make: () => asRoot("POST", "sys/mounts/auth/gitlab/tune", { description: "by hand" }),
-        mend: 0,
+        remedy: 0,
       },
       "a group that has the admin's policy, too": {
         subject: "group people",
@@ -528,19 +523,19 @@ describe("after an up", () => {
           asRoot("POST", "identity/group/name/people", {
             policies: ["apisec-dev-developer", "apisec-dev-admin"],
           }),
-        mend: () =>
+        remedy: () =>
           asRoot("POST", "identity/group/name/people", { policies: ["apisec-dev-developer"] }),
       },
       "a token that was destroyed": {
         subject: "token scanner",
         found: /^version \d+ was destroyed$/,
         make: () => asRoot("POST", "apisec/destroy/scanner/token", { versions: [1, 2] }),
-        mend: (fix) => follow(fix, undefined, own()),
+        remedy: (fix) => follow(fix, undefined, own()),
       },
     });
   }, 240_000);
 
-  test("what a password change prints mends it; what APIsec refuses is shown as open, and no younger", async () => {
+  test("what a password change prints fixes it; what APIsec refuses is shown as open, and no younger", async () => {
     const org = { id: "org-1", name: "Acme" };
     const roles = ["ROLE_USER", "ROLE_ADMIN"];
     const extra = ["mistyped", "unknown", "deleted"].map((name) => ({

@@ -56,13 +56,13 @@ const shown: Record<string, Record<string, string>> = {
     "checks/mount.ts: is not described as this stack's": "a mount that is described as nobody's",
     "auth-mount: is not described as this stack's": "an auth mount that is described as nobody's",
     "core/passwordSteps.ts: has a deleted password record: …, version …":
-      "what a password change prints mends it; what APIsec refuses is shown as open, and no younger",
+      "what a password change prints fixes it; what APIsec refuses is shown as open, and no younger",
     "checks/passwords.ts: …, passwordMaxAge is …":
       "a password that is older than passwordMaxAge is changed by `renew --due` and the `up` that it prints",
     "core/passwordStops.ts: was refused with its first password at …":
-      "what a password change prints mends it; what APIsec refuses is shown as open, and no younger",
+      "what a password change prints fixes it; what APIsec refuses is shown as open, and no younger",
     "core/passwordStops.ts: cannot log in with the password… in …, version …, nor with an older version's":
-      "what a password change prints mends it; what APIsec refuses is shown as open, and no younger",
+      "what a password change prints fixes it; what APIsec refuses is shown as open, and no younger",
   },
   "check.e2e": {
     "token: found": "a token is deleted",

@@ -219,7 +219,7 @@ describe("an up writes no more than it has to", () => {
 });
 
 describe("a refresh", () => {
-  test("names each key that differs and in what; the next up says so and mends it", async () => {
+  test("names each key that differs and in what; the next up says so and fixes it", async () => {
     await keySettingsMethods.create(inputsOf());
     const path = (key: string) => `team/apisec/metadata/${key}`;
     vault.delete(path("admin/password"));

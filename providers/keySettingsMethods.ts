@@ -44,6 +44,17 @@ function changedKeys(olds: KeySettingsState, news: KeySettingsInputs): Map<strin
   return new Map([...keysOf(news)].filter(([key, settings]) => !isSet(key, settings)));
 }
 
+/** What this process, which serves one `up`, has set: such a key need not be read before its first value. */
+const setInThisUp = new Set<string>();
+
+const placed = ({ vaultAddress, vaultNamespace }: VaultPlace, ...rest: unknown[]) =>
+  JSON.stringify([vaultAddress, vaultNamespace, ...rest]);
+
+/** Whether this process has just given `key` these settings. */
+export function wasSet(at: VaultPlace, mount: string, key: string, settings: KeySettings): boolean {
+  return setInThisUp.has(placed(at, mount, key, settings));
+}
+
 async function set(
   inputs: KeySettingsInputs,
   keys: ReadonlyMap<string, KeySettings>,
@@ -52,6 +63,8 @@ async function set(
   if (keys.size > 0) {
     await mountReady(vault, inputs.mount);
     await setKeys(vault, inputs.mount, keys);
+    for (const [key, settings] of keys)
+      setInThisUp.add(placed(inputs, inputs.mount, key, settings));
   }
   return { ...inputs, differing: {} };
 }

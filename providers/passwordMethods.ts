@@ -15,9 +15,8 @@ import { parseMark } from "../core/mark";
 import { parseRecord, passwordKey, tokenKey } from "../core/passwordRecord";
 import { kvStore } from "../clients/vault";
 import type { VaultConnection } from "../clients/vault";
-import { proxyTo } from "../net/proxy";
-import { axiosSend } from "../net/axiosTransport";
-import { connect } from "../clients/connect";
+import { clientWith, connect } from "../clients/connect";
+import { wasSet } from "./keySettingsMethods";
 import { withShownErrors } from "./shownErrors";
 
 /** Inputs that states from before version 0.1 do not have. */
@@ -92,7 +91,7 @@ async function ensure(
   inputs: PasswordInputs,
   state?: Stored,
 ): Promise<Stored> {
-  const send = axiosSend({ proxyFor: proxyTo });
+  const send = clientWith();
   const result = await changePassword(
     {
       name: inputs.name,
@@ -166,8 +165,9 @@ async function observe(stored: Stored): Promise<Stored> {
 /** An `up` of this resource alone (`--target`) leaves the settings of its keys out: no first value without them. */
 async function setAccountKeys(vault: VaultConnection, inputs: PasswordInputs): Promise<void> {
   const { name, mount, published, tokenSettings } = inputs;
-  const keys = new Map([[passwordKey(name), passwordKeySettings]]);
-  if (published && tokenSettings !== undefined) keys.set(tokenKey(name), tokenSettings);
+  const all = new Map([[passwordKey(name), passwordKeySettings]]);
+  if (published && tokenSettings !== undefined) all.set(tokenKey(name), tokenSettings);
+  const keys = new Map([...all].filter(([key, settings]) => !wasSet(inputs, mount, key, settings)));
   const differing = await differingKeys(vault, mount, keys);
   const wrong = [...keys].filter(([key]) => differing.has(key));
   if (wrong.length > 0) await setKeys(vault, mount, new Map(wrong));

@@ -1,5 +1,6 @@
 import { differingKeys, mountReady, setKeys } from "../clients/keySettings";
 import type { KeySettings } from "../desired/keySettings";
+import { differences } from "../core/differences";
 import { passwordKey, tokenKey } from "../core/passwordRecord";
 import { connect } from "../clients/connect";
 import type { VaultPlace } from "../clients/connect";
@@ -45,14 +46,15 @@ function changedKeys(olds: KeySettingsState, news: KeySettingsInputs): Map<strin
 }
 
 /** What this process, which serves one `up`, has set: such a key need not be read before its first value. */
-const setInThisUp = new Set<string>();
+const setInThisUp = new Map<string, KeySettings>();
 
-const placed = ({ vaultAddress, vaultNamespace }: VaultPlace, ...rest: unknown[]) =>
-  JSON.stringify([vaultAddress, vaultNamespace, ...rest]);
+const placed = ({ vaultAddress, vaultNamespace }: VaultPlace, mount: string, key: string) =>
+  JSON.stringify([vaultAddress, vaultNamespace, mount, key]);
 
-/** Whether this process has just given `key` these settings. */
+/** Whether this process has given `key` of `mount` these settings. */
 export function wasSet(at: VaultPlace, mount: string, key: string, settings: KeySettings): boolean {
-  return setInThisUp.has(placed(at, mount, key, settings));
+  const set = setInThisUp.get(placed(at, mount, key));
+  return set !== undefined && differences(settings, set).length === 0;
 }
 
 async function set(
@@ -63,8 +65,9 @@ async function set(
   if (keys.size > 0) {
     await mountReady(vault, inputs.mount);
     await setKeys(vault, inputs.mount, keys);
-    for (const [key, settings] of keys)
-      setInThisUp.add(placed(inputs, inputs.mount, key, settings));
+    for (const [key, settings] of keys) {
+      setInThisUp.set(placed(inputs, inputs.mount, key), settings);
+    }
   }
   return { ...inputs, differing: {} };
 }

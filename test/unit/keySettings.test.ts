@@ -5,6 +5,8 @@ import { passwordKeySettings, tokenKeySettings } from "../../desired/keySettings
 import type { KeySettings } from "../../desired/keySettings";
 import { keySettingsMethods } from "../../providers/keySettingsMethods";
 import type { KeySettingsInputs, KeySettingsState } from "../../providers/keySettingsMethods";
+import { passwordMethods } from "../../providers/passwordMethods";
+import { defaultApisecPaths } from "../../clients/apisec";
 import { asVaultKeeps } from "../support/rotationServers";
 
 const token = "hvs.canary-deployer";
@@ -169,6 +171,34 @@ test.each([
 ])("a %s whose answer quotes the request shows no token", async (_, call) => {
   fault = () => ({ status: 400, body: { errors: [`blocked: header x-vault-token: ${token}`] } });
   await expect(call()).rejects.toThrow("with 400: blocked: header x-vault-token: [secret]");
+});
+
+describe("before the first value of a key", () => {
+  const reads = () => asked.filter((one) => one.startsWith("GET team/apisec/metadata/"));
+  /** Of a key without a value, whatever its settings are. */
+  const mark = "GET team/apisec/metadata/scanner/password";
+  const password = {
+    ...{ name: "scanner", username: "scanner@acme.example", host: "https://apisec.example" },
+    ...{ generation: 1, published: true, acceptAdminToken: false, mount: "team/apisec" },
+    ...{ apisecPaths: defaultApisecPaths, tokenSettings: settings.token },
+  };
+  /** Ends where the account has no first password. */
+  const create = () =>
+    expect(passwordMethods.create({ ...password, vaultAddress })).rejects.toThrow("first password");
+
+  test("what this up has set is not read again", async () => {
+    await keySettingsMethods.create(inputsOf());
+    await create();
+    expect(reads()).toEqual([mark]);
+  });
+
+  test("what it has set otherwise, or elsewhere, is", async () => {
+    const token = tokenKeySettings(7_200);
+    await keySettingsMethods.create(inputsOf({ settings: { ...settings, token } }));
+    await create();
+    expect(reads()).toEqual(["GET team/apisec/metadata/scanner/token", mark]);
+    expect(vault.get("team/apisec/metadata/scanner/token")).toMatchObject(settings.token);
+  });
 });
 
 describe("an up writes no more than it has to", () => {

@@ -197,6 +197,14 @@ describe("create", () => {
     expect(writes()).toEqual([settings, value, value, settings, settings]);
   });
 
+  test("of one account after another takes the same connections", async () => {
+    await host.create(await newAccount());
+    const before = vault.connections();
+    for (let more = 0; more < 5; more += 1) await host.create(await newAccount());
+    // The keys of one account are read two at a time.
+    expect(vault.connections() - before).toBeLessThanOrEqual(1);
+  });
+
   test("of an account without a first password: the printed command names the stack", async () => {
     const owner = { project: "p", stack: "prod", instance: "gitlab.com/42" };
     const { name, ...others } = await newAccount({ owner });

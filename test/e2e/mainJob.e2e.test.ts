@@ -42,7 +42,7 @@ const isLive = async (name: string, password: unknown) =>
   lab.apisec("POST", `accounts/${name}@acme.example/check`, { password });
 
 beforeAll(async () => {
-  lab = await startTestLab();
+  lab = await startTestLab({ node: process.env["OLDEST_NODE"] });
   const { firstPasswords } = lab.world.secrets;
   stack = await lab.stack("dev", devConfig(lab.world), firstPasswords);
   await stack.preview({ onOutput, onError: onOutput });

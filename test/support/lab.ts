@@ -84,15 +84,20 @@ export function devConfig(world: World): Record<string, unknown> {
 /** `server`: another binary than the one that the tools have found. */
 export async function startTestLab({
   server,
+  node,
   ...networks
 }: Pick<WorldOptions, "vault" | "gitlabPath" | "runningVault"> & {
   server?: string;
+  /** The folder of another Node, for the program and the job. */
+  node?: string | undefined;
 } = {}): Promise<TestLab> {
   const dir = mkdtempSync(join(tmpdir(), "apisec-lab-"));
   const plugins = join(root, ".lab", "plugins");
   const tools = await ensureTools({ log: () => undefined });
   await buildStandIns(tools.missingPlugins, plugins);
-  const PATH = [plugins, ...tools.path, process.env["PATH"]].join(delimiter);
+  const PATH = [...(node ? [node] : []), plugins, ...tools.path, process.env["PATH"]].join(
+    delimiter,
+  );
   // The Automation API looks for the CLI before it is given an environment.
   process.env["PATH"] = PATH;
   const world = await startWorld({
@@ -132,6 +137,7 @@ export async function startTestLab({
     LAB_PLUGIN_WAITS: "0.02",
     // `pulumi up` looks once and not twice; mainJob's has a preview of its own.
     PULUMI_OPTION_SKIP_PREVIEW: "true",
+    ...compileCache(),
     ...labEnvironment(
       dir,
       { vault: world.vault.address, gitlab: world.gitlab.url, apisec: world.apisec.url },
@@ -191,6 +197,12 @@ export async function startTestLab({
     },
   };
   return lab;
+}
+
+/** Where Node keeps what it has compiled: see run.ts. */
+function compileCache(): Record<string, string> {
+  const folder = process.env["NODE_COMPILE_CACHE"];
+  return folder === undefined ? {} : { NODE_COMPILE_CACHE: folder };
 }
 
 /** A token with nothing but the policy that `npm run policy` prints for the stack, in its namespace. */

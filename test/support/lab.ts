@@ -2,7 +2,7 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } fr
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { LocalWorkspace } from "@pulumi/pulumi/automation";
-import type { Stack } from "@pulumi/pulumi/automation";
+import type { ConfigMap, Stack } from "@pulumi/pulumi/automation";
 import { stringify } from "yaml";
 import { labEnvironment } from "../../lab/environment";
 import type { BaoAnswer } from "../../lab/openbao";
@@ -158,9 +158,12 @@ export async function startTestLab({
         { stackName: name, workDir: program },
         { envVars: env, pulumiHome: env["PULUMI_HOME"] ?? "" },
       );
-      for (const [account, value] of Object.entries(firstPasswords)) {
-        await stack.setConfig(`firstPasswords.${account}`, { value, secret: true }, true);
-      }
+      const secrets = Object.entries(firstPasswords).map(([account, value]) => [
+        `firstPasswords.${account}`,
+        { value, secret: true },
+      ]);
+      if (secrets.length > 0)
+        await stack.setAllConfig(Object.fromEntries(secrets) as ConfigMap, true);
       return stack;
     },
     pulumi: (args, more = {}) =>

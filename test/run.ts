@@ -12,11 +12,11 @@ const bin = (name: string) => join(root, "node_modules", ".bin", name);
 const results = join(root, ".lab", "test-results");
 const isLong = process.env["TEST_LONG"] !== undefined;
 
-/** Searched for whole state spaces: half of the unit tests' time. */
+/** Searched for whole state spaces: on the current Node, where there is one, which takes half the time for them. */
 const explorations = ["interleavings", "randomSchedules"];
 
 /** Unit tests that run on the current Node, too: the others say nothing of Node. In `make test-long` all of them. */
-const unitOnCurrent = isLong
+const unitOnBoth = isLong
   ? ["test/unit"]
   : ["transport", "providerRoundtrip", "apisecClient", "vaultClient"];
 
@@ -70,7 +70,6 @@ async function everything(): Promise<(Check | Check[])[]> {
     ensureOpenMetrics({ log }),
   ]);
   const onCurrent = node === undefined ? "" : ` on Node ${currentNodeVersion}`;
-  const unitWithout = isLong ? explorations : [];
   return [
     build,
     [
@@ -79,7 +78,11 @@ async function everything(): Promise<(Check | Check[])[]> {
       { name: "format", command: [bin("prettier"), "--check", "--log-level=warn", "."] },
       { name: "fences", command: ["npm", "run", "--silent", "fences"] },
     ],
-    jest("unit tests", "unit"),
+    quick,
+    jest(`explorations${onCurrent}`, "unit", {
+      files: [...explorations, ...(node === undefined ? [] : unitOnBoth)],
+      node: node?.detail,
+    }),
     // Each file has a lab of its own; two at once fill two cores.
     jest(`e2e tests${onCurrent}`, "e2e", {
       without: onlyLong,
@@ -90,13 +93,6 @@ async function everything(): Promise<(Check | Check[])[]> {
         NODE_COMPILE_CACHE: join(root, ".lab", "compile-cache"),
       },
     }),
-    ...(node === undefined
-      ? []
-      : [
-          jest(`unit tests${onCurrent}`, "unit", {
-            ...{ files: unitOnCurrent, without: unitWithout, node: node.detail },
-          }),
-        ]),
     ...(isLong ? [jest("e2e tests on the oldest Node", "e2e", { files: e2eOnOldest })] : []),
   ];
 }

@@ -62,6 +62,12 @@ export function controlApp(app: App, server: () => FaultyServer): FastifyInstanc
     return {};
   });
 
+  // As if the minute were over in which nobody may play a schedule once more.
+  control.delete("/-/lab/plays", async () => {
+    app.plays.clear();
+    return {};
+  });
+
   control.post("/-/lab/users", async ({ body }) => {
     await seed(app, { users: [SeedUser.parse(body)] });
     return {};

@@ -52,9 +52,13 @@ function jest(name: string, project: "unit" | "e2e", options: JestOptions = {}):
   const args = ["--json", "--outputFile", counts, "--maxWorkers=2", `--selectProjects=${project}`];
   if (without.length > 0) args.push(`--testPathIgnorePatterns=${without.join("|")}`);
   const command = [node ?? process.execPath, bin("jest"), ...args, "--", ...files];
-  // The programs and jobs that tests start take `node` from PATH.
+  return { name, command, counts, env: { ...withNode(node), ...env } };
+}
+
+/** The programs and jobs that tests start take `node` from PATH, as the tools of node_modules do. */
+function withNode(node: string | undefined): NodeJS.ProcessEnv {
   const PATH = [...(node ? [dirname(node)] : []), process.env["PATH"]].join(delimiter);
-  return { name, command, counts, env: { ...process.env, ...env, PATH } };
+  return { ...process.env, PATH };
 }
 
 const build: Check = { name: "build", command: ["npm", "run", "--silent", "build"] };
@@ -70,13 +74,17 @@ async function everything(): Promise<(Check | Check[])[]> {
     ensureOpenMetrics({ log }),
   ]);
   const onCurrent = node === undefined ? "" : ` on Node ${currentNodeVersion}`;
+  const check = (name: string, ...command: string[]): Check => ({
+    ...{ name, command },
+    env: withNode(node?.detail),
+  });
   return [
     build,
     [
-      { name: "type check", command: [bin("tsc"), "-p", "."] },
-      { name: "lint", command: [bin("eslint"), "."] },
-      { name: "format", command: [bin("prettier"), "--check", "--log-level=warn", "."] },
-      { name: "fences", command: ["npm", "run", "--silent", "fences"] },
+      check("type check", bin("tsc"), "-p", "."),
+      check("lint", bin("eslint"), "."),
+      check("format", bin("prettier"), "--check", "--log-level=warn", "."),
+      check("fences", "npm", "run", "--silent", "fences"),
     ],
     quick,
     jest(`explorations${onCurrent}`, "unit", {

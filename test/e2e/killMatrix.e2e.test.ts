@@ -132,7 +132,8 @@ describe.each([
           .filter(({ kill }) => kill !== undefined || !changedBy || isNew(call, calls))
           .map((strike) => ({ call, strike })),
       );
-      const chosen = sampled(all);
+      // With another's token most of the calls are what they are with its own.
+      const chosen = sampled(all, 0, changedBy ? 7 : 3);
       const found: string[] = [];
       await eachOf(chosen, 16, async ({ call, strike }) => {
         const wrong = await play(start, changedBy, sides, call.n, strike);

@@ -30,6 +30,9 @@ import { variableTypes } from "./variables";
 const elapsed = ({ started_at: from, finished_at: to }: Pick<Job, "started_at" | "finished_at">) =>
   from && to ? (Date.parse(to) - Date.parse(from)) / 1_000 : null;
 
+/** As GitLab has it for a pipeline; a job's time has a fraction. */
+const wholeSeconds = (seconds: number | null) => seconds && Math.floor(seconds);
+
 function detailsJson(request: Request, project: Project, pipeline: Pipeline) {
   const user = request.app.state.users.find(({ id }) => id === pipeline.user_id);
   return {
@@ -41,7 +44,7 @@ function detailsJson(request: Request, project: Project, pipeline: Pipeline) {
     started_at: pipeline.started_at,
     finished_at: pipeline.finished_at,
     committed_at: null,
-    duration: elapsed(pipeline),
+    duration: wholeSeconds(elapsed(pipeline)),
     queued_duration: null,
     coverage: null,
     archived: false,

@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface, type Interface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
 import { ensureGitlabClient } from "../../lab/tools/gitlabClient";
 import { startLabGitlab, type LabGitlab } from "../support/labGitlab";
 
@@ -51,6 +52,17 @@ async function go(call: string, about: object = {}): Promise<Answer> {
   const answer = once(answers, "line") as Promise<[string]>;
   client?.stdin.write(`${JSON.stringify({ call, project, ...about })}\n`);
   return JSON.parse((await answer)[0]) as Answer;
+}
+
+type Pipelines = { id: number }[] | undefined;
+
+/** What `read` says once `isReached`; after a minute, whatever it says. */
+async function until<T>(read: () => Promise<T>, isReached: (value: T) => boolean): Promise<T> {
+  for (let tries = 600; ; tries -= 1) {
+    const value = await read();
+    if (isReached(value) || tries === 0) return value;
+    await sleep(100);
+  }
 }
 
 /** The requests since the last time, as the server saw them. */
@@ -206,19 +218,27 @@ test("a schedule is played, and its pipeline looked for, as the first run does",
   const made = await go("CreatePipelineSchedule", { options: schedule });
   const id = made.value?.["id"] as number;
   expect(await go("RunPipelineSchedule", { id })).toMatchObject({ status: 201 });
-  let pipelines: Record<string, unknown>[] = [];
-  while (pipelines.length === 0) {
-    const found = await go("ListPipelinesTriggeredBySchedule", { id });
-    pipelines = (found.value ?? []) as unknown as Record<string, unknown>[];
-  }
-  const [{ id: pipeline } = {}] = pipelines;
-  const statusOf = async () => (await go("GetPipeline", { id: pipeline })).value?.["status"];
-  while ((await statusOf()) !== "pending");
+  const begun = await until(
+    async () => (await go("ListPipelinesTriggeredBySchedule", { id })).value as Pipelines,
+    (pipelines) => pipelines !== undefined && pipelines.length > 0,
+  );
+  const pipeline = begun?.[0]?.id;
+  const read = () => go("GetPipeline", { id: pipeline });
+  const reached = async (status: string) => {
+    const answer = await until(read, ({ value }) => value?.["status"] === status);
+    expect(answer).toMatchObject({ status: 200, value: { status } });
+  };
+  await reached("pending");
   expect(await go("ListPipelineJobs", { id: pipeline })).toMatchObject({
     value: [{ name: "rotate", status: "pending", tag_list: ["vault"], runner: { id: 0 } }],
   });
   await gitlab.lab("PUT", "runners", [{ tag_list: ["vault"] }]);
-  while ((await statusOf()) !== "success");
+  await reached("success");
+  // In whole seconds, unlike a job's: the client reads nothing of a pipeline with others.
+  const isFinished = ({ value, error }: Answer) => error !== undefined || !!value?.["finished_at"];
+  expect(await until(read, isFinished)).toMatchObject({
+    value: { duration: expect.any(Number) as number },
+  });
   expect(await go("ListPipelineJobs", { id: pipeline })).toMatchObject({
     value: [{ name: "rotate", status: "success", runner: { id: 1 } }],
   });

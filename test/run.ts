@@ -6,11 +6,11 @@ import { delimiter, dirname, join } from "node:path";
 import { ensureTools } from "../lab/tools";
 import { ensureOpenMetrics, ensurePromtool } from "../lab/tools/metricsTools";
 import { currentNodeVersion, ensureCurrentNode } from "../lab/tools/currentNode";
+import { isLong } from "./support/sampled";
 
 const root = join(__dirname, "..");
 const bin = (name: string) => join(root, "node_modules", ".bin", name);
 const results = join(root, ".lab", "test-results");
-const isLong = process.env["TEST_LONG"] !== undefined;
 
 /** Searched for whole state spaces. */
 const explorations = ["interleavings", "randomSchedules"];
@@ -21,7 +21,16 @@ const explorations = ["interleavings", "randomSchedules"];
  */
 const unitOnOldest = isLong
   ? { without: explorations }
-  : { files: ["transport", "providerRoundtrip", "apisecClient", "vaultClient", "scan.test"] };
+  : {
+      files: [
+        "transport",
+        "providerRoundtrip",
+        "apisecClient",
+        "vaultClient",
+        "rotateProcess",
+        "scan.test",
+      ],
+    };
 
 /** End-to-end tests that `make test-long` runs on the oldest Node, too; `mainJob` always has its programs on it. */
 const e2eOnOldest = { files: ["mainJob", "lifeCycle"] };
@@ -77,10 +86,8 @@ async function everything(): Promise<(Check | Check[])[]> {
     ensureOpenMetrics({ log }),
   ]);
   const onCurrent = node === undefined ? "" : ` on Node ${currentNodeVersion}`;
-  const check = (name: string, ...command: string[]): Check => ({
-    ...{ name, command },
-    env: withNode(node?.detail),
-  });
+  const env = withNode(node?.detail);
+  const check = (name: string, ...command: string[]): Check => ({ name, command, env });
   return [
     build,
     [
@@ -101,7 +108,9 @@ async function everything(): Promise<(Check | Check[])[]> {
         NODE_COMPILE_CACHE: join(root, ".lab", "compile-cache"),
       },
     }),
-    ...(isLong ? [jest("e2e tests on the oldest Node", "e2e", e2eOnOldest)] : []),
+    ...(isLong && node !== undefined
+      ? [jest("e2e tests on the oldest Node", "e2e", e2eOnOldest)]
+      : []),
   ];
 }
 

@@ -21,6 +21,7 @@ import { startCluster } from "../support/cluster";
 import type { Cluster } from "../support/cluster";
 import { devConfig, startTestLab } from "../support/lab";
 import type { TestLab } from "../support/lab";
+import { isLong } from "../support/sampled";
 import { startStandbyFront } from "../support/standbyFront";
 import type { StandbyFront } from "../support/standbyFront";
 
@@ -31,7 +32,6 @@ import type { StandbyFront } from "../support/standbyFront";
  * of it in `make test-long`.
  */
 
-const isLong = process.env["TEST_LONG"] !== undefined;
 const root = join(__dirname, "..", "..");
 const send = nodeSend();
 const username = (name: string) => `${name}@acme.example`;

@@ -8,6 +8,7 @@ import { followFix } from "../support/followFix";
 import { devConfig, startTestLab } from "../support/lab";
 import type { TestLab } from "../support/lab";
 import { isLive, recordOf } from "../support/managed";
+import { isLong } from "../support/sampled";
 import { startVaultFront, vaultVersion } from "../support/vaultFront";
 import type { VaultFront } from "../support/vaultFront";
 import { textOf } from "../support/textOf";
@@ -19,7 +20,6 @@ import { textOf } from "../support/textOf";
 
 const server = process.env["LAB_VAULT"] ?? join(__dirname, "../support/hashicorpVault/vault");
 
-const isLong = process.env["TEST_LONG"] !== undefined;
 /** How long the leader is gone: Vault's was for 8 s. */
 const goneMs = isLong ? 8_000 : 3_000;
 

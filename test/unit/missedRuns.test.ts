@@ -6,6 +6,7 @@ import { readConfig } from "../../config/readConfig";
 import { printed } from "../../core/printed";
 import { sourceOf } from "../support/configSource";
 import fc from "../support/fastCheck";
+import { isLong } from "../support/sampled";
 import { scripted } from "../support/scripted";
 
 const minute = 60_000;
@@ -87,7 +88,7 @@ test("where GitLab does not say when the schedule was changed, more than a warni
 });
 
 // The clocks of four zones are read for every run.
-const numRuns = process.env["TEST_LONG"] === "1" ? 200 : 20;
+const numRuns = isLong ? 200 : 20;
 const crons = ["17 */6 * * *", "0 */12 * * *", "5 1,4,13 * * *", "30 * * * *", "*/20 * * * *"];
 const zones = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata"];
 

@@ -1,7 +1,6 @@
 import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { LocalWorkspace } from "@pulumi/pulumi/automation";
-import type { ConfigMap } from "@pulumi/pulumi/automation";
 import { startTestLab } from "../test/support/lab";
 import { inTurn, measure } from "./measure";
 import { programStart } from "./programStart";
@@ -113,9 +112,10 @@ async function previews(
   ];
 }
 
-/** What the plugins and the dynamic provider cost that any program of as many resources starts. */
+/** The least program that starts the plugins and the dynamic provider, for as many resources: the floor of ours. */
 async function pluginsStack(lab: TestLab, { stack, env }: Target, count: number): Promise<Target> {
   const plugins = await peerStack(lab, "plugins", "plugins.js", `p${count}`);
+  cpSync(join(__dirname, "peers", "nothing.js"), join(plugins.dir, "nothing.js"));
   // GitLab's SDK is TypeScript: transpiled as ours.
   const { "ts-node": tsNode } = JSON.parse(
     readFileSync(join(root, "tsconfig.json"), "utf8"),
@@ -146,12 +146,12 @@ async function newStack(lab: TestLab, stack: string, count: number): Promise<Tar
     })),
   );
   await newProject(lab, stack);
-  const made = await lab.stack(stack, configOf(lab, stack, count));
-  const passwords: ConfigMap = {};
-  for (const { name } of list) {
-    passwords[`firstPasswords.${name}`] = { value: `First-of-${name}`, secret: true };
-  }
-  await made.setAllConfig(passwords, true);
+  const firstPasswords = list.map(({ name }) => [name, `First-of-${name}`]);
+  await lab.stack(
+    stack,
+    configOf(lab, stack, count),
+    Object.fromEntries(firstPasswords) as Record<string, string>,
+  );
   return { dir: lab.program, stack, env: { ...lab.env } };
 }
 

@@ -162,8 +162,9 @@ export async function startTestLab({
         `firstPasswords.${account}`,
         { value, secret: true },
       ]);
-      if (secrets.length > 0)
+      if (secrets.length > 0) {
         await stack.setAllConfig(Object.fromEntries(secrets) as ConfigMap, true);
+      }
       return stack;
     },
     pulumi: (args, more = {}) =>

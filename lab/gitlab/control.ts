@@ -62,7 +62,7 @@ export function controlApp(app: App, server: () => FaultyServer): FastifyInstanc
     return {};
   });
 
-  // As if the minute were over in which nobody may play a schedule once more.
+  // As if a minute had passed: whoever has played a schedule may play it again.
   control.delete("/-/lab/plays", async () => {
     app.plays.clear();
     return {};

@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface, type Interface } from "node:readline";
-import { setTimeout as sleep } from "node:timers/promises";
+import { waitFor } from "../../lab/process";
 import { ensureGitlabClient } from "../../lab/tools/gitlabClient";
 import { startLabGitlab, type LabGitlab } from "../support/labGitlab";
 
@@ -54,15 +54,17 @@ async function go(call: string, about: object = {}): Promise<Answer> {
   return JSON.parse((await answer)[0]) as Answer;
 }
 
-type Pipelines = { id: number }[] | undefined;
-
-/** What `read` says once `isReached`; after a minute, whatever it says. */
-async function until<T>(read: () => Promise<T>, isReached: (value: T) => boolean): Promise<T> {
-  for (let tries = 600; ; tries -= 1) {
-    const value = await read();
-    if (isReached(value) || tries === 0) return value;
-    await sleep(100);
-  }
+/** The pipeline once it `is` what is waited for. Throws at once where the client does not understand it. */
+function pipelineOnce(
+  what: string,
+  id: number,
+  is: (pipeline: Record<string, unknown>) => boolean,
+): Promise<Record<string, unknown>> {
+  return waitFor(`${what} of pipeline ${id}`, 60_000, async () => {
+    const { value, error } = await go("GetPipeline", { id });
+    if (value === undefined) throw new Error(error);
+    return is(value) ? value : undefined;
+  });
 }
 
 /** The requests since the last time, as the server saw them. */
@@ -218,27 +220,19 @@ test("a schedule is played, and its pipeline looked for, as the first run does",
   const made = await go("CreatePipelineSchedule", { options: schedule });
   const id = made.value?.["id"] as number;
   expect(await go("RunPipelineSchedule", { id })).toMatchObject({ status: 201 });
-  const begun = await until(
-    async () => (await go("ListPipelinesTriggeredBySchedule", { id })).value as Pipelines,
-    (pipelines) => pipelines !== undefined && pipelines.length > 0,
-  );
-  const pipeline = begun?.[0]?.id;
-  const read = () => go("GetPipeline", { id: pipeline });
-  const reached = async (status: string) => {
-    const answer = await until(read, ({ value }) => value?.["status"] === status);
-    expect(answer).toMatchObject({ status: 200, value: { status } });
-  };
-  await reached("pending");
+  const pipeline = await waitFor("the schedule's pipeline", 60_000, async () => {
+    const { value } = await go("ListPipelinesTriggeredBySchedule", { id });
+    return (value as { id: number }[] | undefined)?.[0]?.id;
+  });
+  await pipelineOnce("pending", pipeline, ({ status }) => status === "pending");
   expect(await go("ListPipelineJobs", { id: pipeline })).toMatchObject({
     value: [{ name: "rotate", status: "pending", tag_list: ["vault"], runner: { id: 0 } }],
   });
   await gitlab.lab("PUT", "runners", [{ tag_list: ["vault"] }]);
-  await reached("success");
-  // In whole seconds, unlike a job's: the client reads nothing of a pipeline with others.
-  const isFinished = ({ value, error }: Answer) => error !== undefined || !!value?.["finished_at"];
-  expect(await until(read, isFinished)).toMatchObject({
-    value: { duration: expect.any(Number) as number },
-  });
+  await pipelineOnce("success", pipeline, ({ status }) => status === "success");
+  // Its time in whole seconds, unlike a job's: the client reads nothing of a pipeline with a fraction there.
+  const ended = await pipelineOnce("end", pipeline, ({ finished_at: end }) => Boolean(end));
+  expect(ended).toMatchObject({ status: "success", duration: expect.any(Number) as number });
   expect(await go("ListPipelineJobs", { id: pipeline })).toMatchObject({
     value: [{ name: "rotate", status: "success", runner: { id: 1 } }],
   });

@@ -333,7 +333,7 @@ describe("ensureTools on a machine made of stubs", () => {
       expect(fs.readFileSync(path.join(dir, "package-runs"), "utf8")).toBe("run\n");
     });
 
-    test("another version than the pinned one is not taken", async () => {
+    test("a version other than the pinned one is not used", async () => {
       onlyNpm();
       stub("go", goStub);
       packageThat(installs("3.300.0"));

@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import type { Stack } from "@pulumi/pulumi/automation";
 import { accessTable, rightsOn } from "../../lab/access";
+import { run } from "../../lab/process";
 import { tokenWith } from "../../lab/world";
 import { devConfig, startTestLab } from "../support/lab";
 import type { TestLab } from "../support/lab";
@@ -41,8 +43,11 @@ async function secretsInPlay(): Promise<string[]> {
 const isLive = async (name: string, password: unknown) =>
   lab.apisec("POST", `accounts/${name}@acme.example/check`, { password });
 
+/** See run.ts. */
+const oldestNode = process.env["OLDEST_NODE"];
+
 beforeAll(async () => {
-  lab = await startTestLab({ node: process.env["OLDEST_NODE"] });
+  lab = await startTestLab({ node: oldestNode });
   const { firstPasswords } = lab.world.secrets;
   stack = await lab.stack("dev", devConfig(lab.world), firstPasswords);
   await stack.preview({ onOutput, onError: onOutput });
@@ -51,6 +56,18 @@ beforeAll(async () => {
 });
 
 afterAll(() => lab?.stop());
+
+if (oldestNode !== undefined) {
+  test("the program and the job run on the oldest Node", async () => {
+    const { stdout: oldest } = await run(join(oldestNode, "node"), ["--version"], { env: {} });
+    const { stdout } = await run("node", ["--version"], { env: lab.env });
+    expect(stdout).toBe(oldest);
+    const { stdout: ofJob } = await run("node", ["--version"], {
+      env: { PATH: process.env["PATH"] },
+    });
+    expect(ofJob).toBe(oldest);
+  });
+}
 
 test("the first preview and the first up of a new project show no error", () => {
   expect(firstOutput).toContain("Resources:");

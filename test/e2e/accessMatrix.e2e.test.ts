@@ -1,6 +1,5 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Stack } from "@pulumi/pulumi/automation";
 import { tryRight } from "../../lab/access";
 import type { Right } from "../../lab/access";
 import { accessMatrix, pathsOf, personas } from "../../lab/accessMatrix";
@@ -10,6 +9,7 @@ import { tokenWith } from "../../lab/world";
 import { idToken, logIn } from "../support/idTokens";
 import { devConfig, startTestLab } from "../support/lab";
 import type { TestLab } from "../support/lab";
+import type { TestStack } from "../support/stack";
 
 const root = join(__dirname, "..", "..");
 const methods = {
@@ -23,7 +23,7 @@ type Verb = keyof typeof methods;
 const verbs = Object.keys(methods) as Verb[];
 
 let lab: TestLab;
-let dev: Stack;
+let dev: TestStack;
 const tokens = {} as Record<Persona, string>;
 let tried = 0;
 
@@ -53,7 +53,7 @@ async function handoverOf(account: string): Promise<string> {
   return token;
 }
 
-async function otherStack(username: string, more: object): Promise<Stack> {
+async function otherStack(username: string, more: object): Promise<TestStack> {
   const { world } = lab;
   const name = username.split("@")[0] ?? "";
   const other = { username, password: `First-of-${name}`, userId: `u-${name}` };
@@ -364,7 +364,6 @@ test("what the deployer may delete comes back with the next up", async () => {
   }
   const deployer = await policyOf("deployer", "dev");
   lab.env["VAULT_TOKEN"] = deployer;
-  dev.workspace.envVars = lab.env;
   await dev.up({ refresh: true });
   await expect(rotatorOf("dev")).resolves.toMatch(/./);
   expect(tried).toBeGreaterThan(2_000);

@@ -108,8 +108,8 @@ beforeAll(async () => {
     },
     world.secrets.firstPasswords,
   );
-  const { outputs } = await dev.up();
-  scheduleId = outputs["scheduleId"]?.value as number;
+  await dev.up();
+  scheduleId = (await dev.outputs())["scheduleId"] as number;
   expect((await lab.runSchedule(scheduleId)).status).toBe("success");
 
   const args = ["cli/bin.js", "policy", "monitor", "--stack", "dev"];

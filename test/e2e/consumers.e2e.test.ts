@@ -9,7 +9,6 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
-import type { Stack } from "@pulumi/pulumi/automation";
 import { parse, stringify } from "yaml";
 import { baoRequest } from "../../lab/openbao";
 import { waitFor } from "../../lab/process";
@@ -20,6 +19,7 @@ import type { TestLab } from "../support/lab";
 import { watchProcesses } from "../support/processWatch";
 import { startRecorder } from "../support/recorder";
 import type { Recorder } from "../support/recorder";
+import type { TestStack } from "../support/stack";
 
 /** Another user's token at GitLab: a maintainer of the reading projects. */
 const danaToken = "glpat-dana-0123456789";
@@ -31,7 +31,7 @@ const groupNames = {
 const projects = ["shop/api", "shop/other", "payments/web", "payments/inner/tool"];
 
 let lab: TestLab;
-let stack: Stack;
+let stack: TestStack;
 let vault: Recorder;
 let folder: string;
 let groupsBefore: Group[];
@@ -52,7 +52,7 @@ interface Reader {
   scanJob: string;
 }
 
-const readers = async () => (await stack.outputs())["consumers"]?.value as Record<string, Reader>;
+const readers = async () => (await stack.outputs())["consumers"] as Record<string, Reader>;
 
 /** `dev` with a second published account, both kinds of consumer, and groups in each list and in both. */
 function config(changed: Record<string, unknown> = {}): Record<string, unknown> {
@@ -602,9 +602,9 @@ test("a policy that was taken from a group by hand comes back, one that was adde
   const { id } = await groupOf(groupNames.admins);
   await asRoot("POST", `identity/group/id/${id}`, { policies: ["added-by-hand"] });
   const seen = await stack.preview({ refresh: true, diff: true });
-  expect(seen.changeSummary).toMatchObject({ update: 1 });
-  expect(seen.stdout).toContain("apisec-dev-admin");
-  expect(seen.stdout).not.toContain("added-by-hand");
+  expect(seen.changes).toMatchObject({ update: 1 });
+  expect(seen.printed).toContain("apisec-dev-admin");
+  expect(seen.printed).not.toContain("added-by-hand");
   await stack.up({ refresh: true });
   const { policies } = await groupOf(groupNames.admins);
   expect(policies).toEqual(["added-by-hand", "apisec-dev-admin"]);
@@ -644,11 +644,11 @@ test("a group that was made anew is found again, after a refresh with the former
   const anew = await groupOf(groupNames.both);
   groupsBefore = groupsBefore.map((group) => (group.name === anew.name ? anew : group));
   const refreshed = await stack.refresh();
-  expect(refreshed.summary.resourceChanges).toMatchObject({ delete: 1 });
+  expect(refreshed.changes).toMatchObject({ delete: 1 });
   await configure(less());
-  const { summary } = await stack.up();
-  expect(summary.resourceChanges).toMatchObject({ create: 1 });
-  expect(summary.resourceChanges).not.toHaveProperty("update");
+  const { changes } = await stack.up();
+  expect(changes).toMatchObject({ create: 1 });
+  expect(changes).not.toHaveProperty("update");
   expect((await groupOf(groupNames.both)).policies).toEqual(["apisec-dev-admin"]);
 });
 

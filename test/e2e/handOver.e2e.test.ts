@@ -135,8 +135,8 @@ test("it writes the first record of its account, and nothing else; and only once
 
 test("`up` goes on from there, with no first password in config, and the next has nothing to do", async () => {
   const stack = await lab.stack("dev");
-  const { stdout } = await stack.up();
-  expect(stdout).not.toContain("firstPasswords");
+  const { printed } = await stack.up();
+  expect(printed).not.toContain("firstPasswords");
   for (const [account, first] of Object.entries(firstPasswords)) {
     const { body } = await lab.asRoot("GET", `apisec/data/${account}/password`);
     const { data } = (body as { data: { data: { password: string } } }).data;
@@ -177,18 +177,18 @@ describe("the first run", () => {
     const nothing = `${mark}\npath "nothing" {\n  capabilities = ["read"]\n}\n`;
     await lab.asRoot("PUT", policy, { policy: nothing });
     const stack = await lab.stack("dev", withFirstRun());
-    const { stdout, summary } = await stack.up();
-    expect(summary.resourceChanges).toMatchObject({ create: 1 });
-    expect(stdout).toMatch(
+    const { printed, changes } = await stack.up();
+    expect(changes).toMatchObject({ create: 1 });
+    expect(printed).toMatch(
       /warning: First run: the pipeline failed; its job's log says why \[APC-PIPELINE-FAILED\]: http\S+\/pipelines\/\d+\. Once/,
     );
-    expect(stdout).toContain("`npm run first-run -- --stack dev`");
+    expect(printed).toContain("`npm run first-run -- --stack dev`");
     expect(await pipelines()).toEqual(["failed"]);
   }, 240_000);
 
   test("goes well by that command, once what was wrong is not; nothing plays it where nothing has changed", async () => {
-    const { stdout } = await (await lab.stack("dev")).up({ refresh: true });
-    expect(stdout).not.toContain("First run");
+    const { printed } = await (await lab.stack("dev")).up({ refresh: true });
+    expect(printed).not.toContain("First run");
     // GitLab lets nobody play it twice within a minute: the command waits for it, as `make test-long` does.
     if (!isLong) {
       await fetch(`${lab.world.gitlab.url}/-/lab/plays`, { method: "DELETE" });

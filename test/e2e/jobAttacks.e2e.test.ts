@@ -1,6 +1,5 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import type { Stack } from "@pulumi/pulumi/automation";
 import { parse } from "yaml";
 import { baoRequest } from "../../lab/openbao";
 import { run, waitFor } from "../../lab/process";
@@ -11,13 +10,14 @@ import { devConfig, startTestLab } from "../support/lab";
 import type { TestLab } from "../support/lab";
 import { startRecorder, startTrap } from "../support/recorder";
 import type { Recorder } from "../support/recorder";
+import type { TestStack } from "../support/stack";
 
 const root = join(__dirname, "..", "..");
 const outsiders = { mallory: "glpat-mallory-0123456789", dave: "glpat-dave-0123456789" };
 type Who = keyof typeof outsiders | "bot";
 
 let lab: TestLab;
-let stack: Stack;
+let stack: TestStack;
 let schedule: number;
 let vault: Recorder;
 let trap: Recorder;
@@ -108,7 +108,7 @@ beforeAll(async () => {
   lab.env["VAULT_ADDR"] = vault.url;
   stack = await lab.stack("dev", devConfig(lab.world), lab.world.secrets.firstPasswords);
   await stack.up();
-  schedule = Number((await stack.outputs())["scheduleId"]?.value);
+  schedule = Number((await stack.outputs())["scheduleId"]);
   // GitLab's default: the job has to be safe where nobody followed the advice to allow no one.
   const set = await gitlab("bot", "PUT", "", {
     ci_pipeline_variables_minimum_override_role: "developer",

@@ -1,25 +1,27 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Stack } from "@pulumi/pulumi/automation";
 import { accessTable, rightsOn } from "../../lab/access";
 import { run } from "../../lab/process";
 import { tokenWith } from "../../lab/world";
 import { devConfig, startTestLab } from "../support/lab";
 import type { TestLab } from "../support/lab";
+import type { StackRun, TestStack } from "../support/stack";
 
 interface Secret {
   data: { data: Record<string, unknown>; metadata: { version: number } };
 }
 
 let lab: TestLab;
-let stack: Stack;
+let stack: TestStack;
 /** Everything that any command printed. */
 let output = "";
 /** What the first preview and the first `up` printed. */
 let firstOutput = "";
-const onOutput = (text: string) => {
-  output += text;
-};
+async function noted(run: Promise<StackRun>): Promise<StackRun> {
+  const done = await run;
+  output += done.printed;
+  return done;
+}
 
 async function secretOf(key: string): Promise<Secret["data"]> {
   const answer = await lab.asRoot("GET", `apisec/data/${key}`);
@@ -50,8 +52,8 @@ beforeAll(async () => {
   lab = await startTestLab({ node: oldestNode });
   const { firstPasswords } = lab.world.secrets;
   stack = await lab.stack("dev", devConfig(lab.world), firstPasswords);
-  await stack.preview({ onOutput, onError: onOutput });
-  await stack.up({ onOutput, onError: onOutput });
+  await noted(stack.preview());
+  await noted(stack.up());
   firstOutput = output;
 });
 
@@ -93,8 +95,8 @@ test("up publishes the scanner's token and not the admin's", async () => {
 
 test("a second preview changes nothing, and makes no call to APIsec", async () => {
   await lab.apisec("DELETE", "requests");
-  const preview = await stack.preview({ expectNoChanges: true, onOutput });
-  expect(preview.changeSummary).toEqual({ same: expect.any(Number) as number });
+  const preview = await noted(stack.preview({ expectNoChanges: true }));
+  expect(preview.changes).toEqual({ same: expect.any(Number) as number });
   expect(await lab.apisec("GET", "requests")).toMatchObject({ requests: [] });
 });
 
@@ -125,7 +127,7 @@ test("the schedule's job logs in by ID token and rotates the token", async () =>
   // A token of the same second would not expire later than the stored one.
   await new Promise((resolve) => setTimeout(resolve, 1_100));
   const { scheduleId } = await stack.outputs();
-  const { status, trace } = await lab.runSchedule(Number(scheduleId?.value));
+  const { status, trace } = await lab.runSchedule(Number(scheduleId));
   output += trace;
   expect(trace).toMatch(/^scanner {2}rotated {2}expires \d{4}-/m);
   expect(status).toBe("success");
@@ -138,9 +140,9 @@ test("the schedule's job logs in by ID token and rotates the token", async () =>
 });
 
 test("refresh finds nothing to restore after a rotation", async () => {
-  await stack.refresh({ onOutput });
-  const preview = await stack.preview({ expectNoChanges: true, onOutput });
-  expect(Object.keys(preview.changeSummary)).toEqual(["same"]);
+  await noted(stack.refresh());
+  const preview = await noted(stack.preview({ expectNoChanges: true }));
+  expect(Object.keys(preview.changes)).toEqual(["same"]);
 });
 
 test("first passwords taken out of config leave the state with the next up", async () => {
@@ -148,7 +150,7 @@ test("first passwords taken out of config leave the state with the next up", asy
   const { stdout } = await lab.pulumi(["stack", "export", "--show-secrets"]);
   expect(stdout).toContain(firstPasswords["scanner"]);
   await stack.removeConfig("firstPasswords");
-  await stack.up({ onOutput });
+  await noted(stack.up());
   const after = await lab.pulumi(["stack", "export", "--show-secrets"]);
   for (const secret of await secretsInPlay()) expect(after.stdout).not.toContain(secret);
 });
@@ -163,9 +165,9 @@ test("raising passwordGeneration changes the password once more, in place", asyn
     accounts: [admin, { ...scanner, passwordGeneration: 2 }],
   });
   stack = await lab.stack("dev");
-  const { summary } = await stack.up({ onOutput, onError: onOutput });
+  const { changes } = await noted(stack.up());
   // The account itself, which also publishes a token of the new password; nothing is replaced.
-  const { same, ...changed } = summary.resourceChanges ?? {};
+  const { same, ...changed } = changes;
   expect(changed).toEqual({ update: 1 });
   expect(same).toBeGreaterThan(0);
   const after = await secretOf("scanner/password");
@@ -185,11 +187,10 @@ test("nothing that was printed holds a secret", async () => {
 
 test("destroy keeps the secrets, says so, and can be repeated", async () => {
   const before = await secretOf("scanner/password");
-  let said = "";
-  await stack.destroy({ onOutput: (text) => (said += text) });
+  const { printed: said } = await stack.destroy();
   for (const kept of ["Password scanner", "KeySettings store", "Mount store"]) {
     expect(said).toMatch(new RegExp(`${kept} deleted .*\\[retain\\]`));
   }
   expect((await secretOf("scanner/password")).metadata).toEqual(before.metadata);
-  await stack.destroy({ onOutput });
+  await noted(stack.destroy());
 });

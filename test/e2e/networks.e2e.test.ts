@@ -1,7 +1,6 @@
 import { mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import { generateKeyPairSync } from "node:crypto";
 import { join } from "node:path";
-import type { Stack } from "@pulumi/pulumi/automation";
 import type { JsonReport } from "../../checks/report";
 import { startForwardProxy } from "../support/forwardProxy";
 import type { ForwardProxy } from "../support/forwardProxy";
@@ -11,6 +10,7 @@ import { followFix } from "../support/followFix";
 import { devConfig, startTestLab } from "../support/lab";
 import type { TestLab } from "../support/lab";
 import { sampled } from "../support/sampled";
+import type { TestStack } from "../support/stack";
 import { textOf } from "../support/textOf";
 
 // Vault has a name that only the proxy knows, a private CA, and asks for client certificates; all is in a
@@ -20,11 +20,9 @@ const namespace = "teams/security";
 
 let lab: TestLab;
 let proxy: ForwardProxy;
-let stack: Stack;
+let stack: TestStack;
 let output = "";
-const onOutput = (text: string) => {
-  output += text;
-};
+let scheduleId: number | undefined;
 const key = () => readFileSync(lab.world.vault.client?.keyFile ?? "", "utf8");
 
 beforeAll(async () => {
@@ -55,6 +53,10 @@ afterAll(async () => {
   await lab?.stop();
   await proxy?.close();
 });
+
+async function up(options: { refresh?: boolean } = {}): Promise<void> {
+  output += (await stack.up(options)).printed;
+}
 
 async function createNamespace(path: string): Promise<void> {
   const parts = path.split("/");
@@ -98,7 +100,7 @@ describe("one thing is missing: pulumi says which, and nothing is touched", () =
 });
 
 test("up with all of them: preflight, plugin, passwords and first tokens", async () => {
-  await stack.up({ onOutput, onError: onOutput });
+  await up();
   const { status, body } = await lab.asRoot("GET", `${namespace}/apisec/data/scanner/token`);
   expect(status).toBe(200);
   expect(body).toMatchObject({ data: { data: { source: "pulumi up" } } });
@@ -118,7 +120,7 @@ test("the client's key is in no output and not in the state", async () => {
 
 test("howToReadToken works as it is printed", async () => {
   const { howToReadToken } = await stack.outputs();
-  const command = (howToReadToken?.value as Record<string, string>)["scanner"] ?? "";
+  const command = (howToReadToken as Record<string, string>)["scanner"] ?? "";
   expect(command).toMatch(/^vault kv get /);
   const bin = join(lab.world.dir, "bin");
   mkdirSync(bin);
@@ -137,8 +139,8 @@ test("howToReadToken works as it is printed", async () => {
 async function rotate(): Promise<{ status: string; trace: string }> {
   // A token of the same second would not expire later than the stored one.
   await new Promise((resolve) => setTimeout(resolve, 1_100));
-  const { scheduleId } = await stack.outputs();
-  const pipeline = await lab.runSchedule(Number(scheduleId?.value));
+  scheduleId ??= Number((await stack.outputs())["scheduleId"]);
+  const pipeline = await lab.runSchedule(scheduleId);
   output += pipeline.trace;
   return pipeline;
 }
@@ -185,14 +187,14 @@ describe("the scheduled job", () => {
     expect(trace).toContain("has a certificate that is not trusted here");
     expect(status).toBe("failed");
     // Taken away by hand: put back as any drift is.
-    await stack.up({ refresh: true, onOutput, onError: onOutput });
+    await up({ refresh: true });
     expect((await rotate()).status).toBe("success");
   });
 });
 
-async function up(config: object): Promise<void> {
+async function upWith(config: object): Promise<void> {
   stack = await lab.stack("dev", { ...devConfig(lab.world), ...config });
-  await stack.up({ onOutput, onError: onOutput });
+  await up();
 }
 
 async function expectRotation(config: object): Promise<void> {
@@ -205,7 +207,7 @@ async function expectRotation(config: object): Promise<void> {
 
 describe("Vault gets GitLab's keys another way", () => {
   test("at a URL (jwksUrl): the job logs in", async () => {
-    await up({ jwksUrl: `${lab.world.gitlab.url}/oauth/discovery/keys` });
+    await upWith({ jwksUrl: `${lab.world.gitlab.url}/oauth/discovery/keys` });
     await expectRotation({ oidc_discovery_url: "", jwt_validation_pubkeys: [] });
   });
 
@@ -215,7 +217,7 @@ describe("Vault gets GitLab's keys another way", () => {
       publicKeyEncoding: { type: "spki", format: "pem" },
       privateKeyEncoding: { type: "pkcs8", format: "pem" },
     });
-    await up({ jwtPublicKeys: [publicKey] });
+    await upWith({ jwtPublicKeys: [publicKey] });
     const { status, trace } = await rotate();
     expect(trace).toMatch(/Vault refuses the login with role "apisec-dev-rotator".*signature/);
     expect(status).toBe("failed");
@@ -225,7 +227,7 @@ describe("Vault gets GitLab's keys another way", () => {
     const set = command.replace("https://gitlab.example.com", lab.world.gitlab.url);
     const { code, stderr } = await run("sh", ["-c", set], { cwd: lab.program, env: lab.env });
     expect([code, stderr]).toEqual([0, ""]);
-    await stack.up({ onOutput, onError: onOutput });
+    await up();
     await expectRotation({ oidc_discovery_url: "", jwks_url: "" });
   });
 });

@@ -1,4 +1,3 @@
-import type { Stack } from "@pulumi/pulumi/automation";
 import { run } from "../../lab/process";
 import { tokenWith } from "../../lab/world";
 import { renderPolicy } from "../../desired/policies";
@@ -8,6 +7,7 @@ import { askedByPlugin, askedOfVault } from "../support/askedRights";
 import type { Asked } from "../support/askedRights";
 import { devConfig, startTestLab } from "../support/lab";
 import type { TestLab } from "../support/lab";
+import type { TestStack } from "../support/stack";
 
 /** Rights that nobody asked in what is run here, and why a policy has them all the same. */
 const unasked: Record<string, string> = {
@@ -21,7 +21,7 @@ const unasked: Record<string, string> = {
 };
 
 let lab: TestLab;
-let stack: Stack;
+let stack: TestStack;
 let values: PolicyValues;
 let plugin: Asked;
 

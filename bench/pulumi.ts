@@ -1,6 +1,6 @@
 import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { LocalWorkspace } from "@pulumi/pulumi/automation";
+import { run } from "../lab/process";
 import { startTestLab } from "../test/support/lab";
 import { inTurn, measure } from "./measure";
 import { programStart } from "./programStart";
@@ -207,10 +207,8 @@ async function peerStack(
   const modules = join(dir, "node_modules");
   rmSync(modules, { force: true });
   symlinkSync(join(root, "node_modules"), modules);
-  await LocalWorkspace.createStack(
-    { stackName: stack, workDir: dir },
-    { envVars: lab.env, pulumiHome: lab.env["PULUMI_HOME"] ?? "" },
-  );
+  const made = await run("pulumi", ["stack", "init", stack], { cwd: dir, env: lab.env });
+  if (made.code !== 0) throw new Error(made.stderr);
   return { dir, stack, env: { ...lab.env } };
 }
 

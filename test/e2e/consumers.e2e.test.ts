@@ -52,6 +52,9 @@ interface Reader {
   scanJob: string;
 }
 
+/** What each consumer is given by the first `up`. */
+let given: Record<string, Reader>;
+
 const readers = async () => (await stack.outputs())["consumers"] as Record<string, Reader>;
 
 /** `dev` with a second published account, both kinds of consumer, and groups in each list and in both. */
@@ -284,6 +287,7 @@ beforeAll(async () => {
   ]);
   await configure(config(), { ...lab.world.secrets.firstPasswords, auditor: auditor.password });
   await stack.up();
+  given = await readers();
 }, 240_000);
 
 afterAll(async () => {
@@ -303,7 +307,7 @@ describe("a pipeline", () => {
   ])(
     "%s runs the snippet: reads the token, and its login ends with it",
     async (_, name, project) => {
-      const reader = (await readers())[name];
+      const reader = given[name];
       const watch = watchProcesses();
       vault.exchanges.length = 0;
       // In another process: what is exported, and nothing of Vault's.
@@ -334,7 +338,7 @@ describe("a pipeline", () => {
   );
 
   test("that scans fails at a High, and shows no token", async () => {
-    const { scanJob } = (await readers())["by-project"] ?? { scanJob: "" };
+    const { scanJob } = given["by-project"] ?? { scanJob: "" };
     const file = (path: string, content: string) =>
       gitlab("POST", "shop/api", `/repository/files/${encodeURIComponent(path)}`, {
         branch: "main",
@@ -381,7 +385,7 @@ describe("a pipeline", () => {
   });
 
   test("of a branch that is not protected has no such job, and gets nothing where it has", async () => {
-    const snippet = (await readers())["by-project"]?.snippet ?? "";
+    const snippet = given["by-project"]?.snippet ?? "";
     const file = parse(snippet) as { "read-token": { rules?: unknown } };
     delete file["read-token"].rules;
     vault.exchanges.length = 0;

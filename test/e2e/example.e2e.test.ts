@@ -9,7 +9,6 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { LocalWorkspace } from "@pulumi/pulumi/automation";
 import { run } from "../../lab/process";
 import { tokenWith } from "../../lab/world";
 import { startTestLab } from "../support/lab";
@@ -73,14 +72,13 @@ beforeAll(async () => {
   const answer = await done("npm", ["pack", "--json", "--pack-destination", dir], root);
   [packed] = JSON.parse(answer) as [Packed];
   await install();
-  const stack = await LocalWorkspace.createOrSelectStack(
-    { stackName: "dev", workDir: program },
-    { envVars: lab.env, pulumiHome: lab.env["PULUMI_HOME"] ?? "" },
-  );
-  await stack.setConfig("apisecUrl", { value: lab.world.apisec.url });
-  for (const [name, value] of Object.entries(lab.world.secrets.firstPasswords)) {
-    await stack.setConfig(`firstPasswords.${name}`, { value, secret: true }, true);
-  }
+  await done("pulumi", ["stack", "init", "dev"]);
+  const secrets = Object.entries(lab.world.secrets.firstPasswords).flatMap(([name, value]) => [
+    "--secret",
+    `firstPasswords.${name}=${value}`,
+  ]);
+  const config = ["--path", "--plaintext", `apisecUrl=${lab.world.apisec.url}`, ...secrets];
+  await done("pulumi", ["config", "set-all", ...config]);
   const policy = await done("npx", ["apisec-credentials", "policy", "deployer", "--stack", "dev"]);
   lab.env["VAULT_TOKEN"] = await tokenWith(lab.world.vault, "apisec-dev-deployer", policy);
 });

@@ -55,13 +55,12 @@ async function rotate(policy: string, ...args: string[]): Promise<RunResult> {
 
 beforeAll(async () => {
   [lab, webhook] = await Promise.all([startTestLab(), startWebhook()]);
-  await lab.stack("dev", devConfig(lab.world), lab.world.secrets.firstPasswords);
-  const set = await run("pulumi", ["config", "set", "--secret", "webhookUrl", "--stack", "dev"], {
-    cwd: lab.program,
-    env: lab.env,
-    input: `${webhook.url}/services/${canary}`,
+  const stack = await lab.stack("dev", devConfig(lab.world));
+  const first = Object.entries(lab.world.secrets.firstPasswords);
+  await stack.setSecrets({
+    ...Object.fromEntries(first.map(([name, value]) => [`firstPasswords.${name}`, value])),
+    webhookUrl: `${webhook.url}/services/${canary}`,
   });
-  if (set.code !== 0) throw new Error(textOf(set));
   await pulumi("up", "--yes", "--diff");
   scheduleId = Number(await pulumi("stack", "output", "scheduleId"));
 });

@@ -52,7 +52,7 @@ export interface TestLab {
   program: string;
   /** What `pulumi` runs with: the deployer's tokens and nothing of the caller's environment. */
   env: Record<string, string>;
-  /** Writes `Pulumi.<stack>.yaml`, keeping what Pulumi wrote about encryption. */
+  /** Writes `Pulumi.<stack>.yaml` anew; secrets that were set there are gone. */
   writeConfig(stack: string, config: Record<string, unknown>): void;
   /** The stack, created if need be, with this config and the first passwords as secrets. */
   stack(
@@ -151,14 +151,14 @@ export async function startTestLab({
   mkdirSync(env["HOME"] ?? "");
 
   const stacks = new Map<string, TestStack>();
-  const deployers = new Map<string, { from: string; token: string }>();
+  const deployers = new Map<string, { from: string | undefined; token: string }>();
   /** The deployer's token of a stack; a new one only where its policy may be another than before. */
   async function deployerOf(name: string): Promise<string> {
     const from = policySource(readFileSync(stackFile(name), "utf8"), env["VAULT_NAMESPACE"]);
     const known = deployers.get(name);
     if (from !== undefined && known?.from === from) return known.token;
     const token = await deployerToken(lab, name);
-    if (from !== undefined) deployers.set(name, { from, token });
+    deployers.set(name, { from, token });
     return token;
   }
 

@@ -1,13 +1,15 @@
 /** The pipeline file: expanded by gitlab-ci-local, filtered by its rules, one plan a job. */
 import { execFile } from "node:child_process";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { delimiter, dirname, join } from "node:path";
+import { version } from "gitlab-ci-local/package.json";
 import { parse, parseAllDocuments } from "yaml";
 import type { App } from "./app";
 import { evaluate, type Variables } from "./ciRules";
 import { text } from "./http";
 import type { JobPlan, JobYaml, Plan, Rule } from "./plan";
-import { checkOut } from "./repository";
+import { checkOut, fileAt, readBlob, treeOf } from "./repository";
 
 interface Config {
   stages: string[];
@@ -31,34 +33,58 @@ export const childEnvironment = (app: App, home: string) => ({
   LANG: "C.UTF-8",
 });
 
-const cache = new Map<string, Config>();
+const cache = join(__dirname, "..", "..", ".lab", "ci-config");
 
 /** Reads and expands the pipeline file of a commit. */
 async function readConfig(app: App, dir: string, sha: string, file: string): Promise<Config> {
-  const key = `${dir} ${sha} ${file}`;
-  const known = cache.get(key);
-  if (known) return known;
+  const found = await fileAt(dir, sha, file);
+  if (!found) throw new ConfigError("Missing CI config file");
+  const text = (await readBlob(dir, found.blob)).toString();
+  const output = await expanded(app, dir, sha, file);
+  return toConfig(parse(output) as Record<string, unknown>, defaultsOf(text));
+}
+
+/**
+ * What gitlab-ci-local makes of the pipeline file, or says against it, rests on the commit's files alone. It takes most
+ * of a second of processor time at every push, so that it is kept, for other labs of this checkout too.
+ */
+async function expanded(app: App, dir: string, sha: string, file: string): Promise<string> {
+  const key = JSON.stringify([version, await treeOf(dir, sha), file]);
+  const kept = join(cache, createHash("sha256").update(key).digest("hex"));
+  let answer = await readFile(kept, "utf8")
+    .then((text) => JSON.parse(text) as Answer)
+    .catch(() => undefined);
+  if (answer === undefined) {
+    answer = await runGitlabCiLocal(app, dir, sha, file);
+    await mkdir(cache, { recursive: true });
+    const next = `${kept}.${process.pid}.${Date.now()}`;
+    await writeFile(next, JSON.stringify(answer));
+    await rename(next, kept);
+  }
+  if ("wrong" in answer) throw new ConfigError(answer.wrong);
+  return answer.output;
+}
+
+type Answer = { output: string } | { wrong: string };
+
+async function runGitlabCiLocal(app: App, dir: string, sha: string, file: string): Promise<Answer> {
   const scratch = await mkdtemp(join(app.store.dir, "expand-"));
   try {
     const checkout = join(scratch, "repository");
     await checkOut(dir, sha, checkout, "http://localhost/group/project.git");
-    const text = await readFile(join(checkout, file), "utf8").catch(() => {
-      throw new ConfigError("Missing CI config file");
-    });
     const args = [gitlabCiLocal, "--preview", "--no-color", "--home", scratch, "--file", file];
-    const output = await new Promise<string>((resolve, reject) =>
+    return await new Promise<Answer>((resolve, reject) =>
       execFile(
         process.execPath,
         args,
         { cwd: checkout, env: childEnvironment(app, scratch), maxBuffer: 2 ** 26 },
-        (error, stdout, stderr) =>
-          error ? reject(new ConfigError(complaint(stderr))) : resolve(stdout),
+        (error, stdout, stderr) => {
+          if (!error) resolve({ output: stdout });
+          else if (typeof error.code === "number") resolve({ wrong: complaint(stderr) });
+          else reject(new Error(error.message));
+        },
       ),
     );
-    const config = toConfig(parse(output) as Record<string, unknown>, defaultsOf(text));
-    if (cache.size > 100) cache.clear();
-    cache.set(key, config);
-    return config;
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }

@@ -72,6 +72,10 @@ export function git(
 const line = async (dir: string, args: string[], options = {}) =>
   (await git(dir, args, options)).toString().trim();
 
+/** The hash of all files of a commit, whenever and by whom it was made. */
+export const treeOf = (dir: string, sha: string): Promise<string> =>
+  line(dir, ["rev-parse", "--verify", `${sha}^{tree}`]);
+
 const commitAt = (dir: string, name: string) =>
   line(dir, ["rev-parse", "--verify", "--quiet", "--end-of-options", `${name}^{commit}`]).catch(
     (error: unknown) => {

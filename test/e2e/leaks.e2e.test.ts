@@ -68,11 +68,15 @@ function raiseGeneration() {
 /** Ends the process that runs the password provider, as a fault in it would. */
 function crashProvider() {
   const provider = watch.seen
-    .filter(({ commandLine }) => /dynamic-provider|pulumi-resource-pulumi-nodejs/.test(commandLine))
+    .filter(({ commandLine }) => commandLine.includes("cmd/dynamic-provider/index.js"))
     .pop();
   if (provider === undefined) throw new Error("no provider was seen");
   process.kill(provider.pid, "SIGSEGV");
 }
+
+/** Of the lines that the SDK has for its own debugging. */
+const ofSdk =
+  "debug: RegisterResource RPC finished: resource:scanner[pulumi-nodejs:dynamic/apisec:";
 
 const isChange = ({ path }: Incoming) => path.endsWith("/reset-password");
 
@@ -95,7 +99,7 @@ beforeAll(async () => {
   hunt.add("GitLab token", world.secrets.gitlabToken);
   hunt.add("root token", world.vault.rootToken);
   await pulumi("preview", ["preview"]);
-  await pulumi("up at the highest log level", ["up", "--yes", "-v=9", "--logtostderr"]);
+  await pulumi("up at the highest log level", ["up", "--yes", "-v=9", "--logtostderr", "--debug"]);
   await pulumi("refresh", ["refresh", "--yes"]);
   await pulumi("export", ["stack", "export", "--show-secrets"]);
   await pulumi("output", ["stack", "output", "--show-secrets", "--json"]);
@@ -156,6 +160,7 @@ test("up at the highest log level: only the engine's own lines hold config, and 
     (/^\{"time":.*"msg":/.test(line) ? engine : ours).push(line);
   }
   expect(engine.length).toBeGreaterThan(1_000);
+  expect(ours.join("\n")).toContain(ofSdk);
   expect(secretsIn(ours.join("\n"))).toEqual([]);
   expect(secretsIn(engine.join("\n"), ["first password"])).toEqual([]);
   const telling = engine.filter((line) => secretsIn(line).length > 0);

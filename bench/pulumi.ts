@@ -2,6 +2,7 @@ import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } f
 import { join } from "node:path";
 import { run } from "../lab/process";
 import { startTestLab } from "../test/support/lab";
+import { openStack } from "../test/support/stack";
 import { inTurn, measure } from "./measure";
 import { programStart } from "./programStart";
 import { compared, counted } from "./report";
@@ -207,8 +208,7 @@ async function peerStack(
   const modules = join(dir, "node_modules");
   rmSync(modules, { force: true });
   symlinkSync(join(root, "node_modules"), modules);
-  const made = await run("pulumi", ["stack", "init", stack], { cwd: dir, env: lab.env });
-  if (made.code !== 0) throw new Error(made.stderr);
+  await openStack((args) => run("pulumi", args, { cwd: dir, env: lab.env }), stack);
   return { dir, stack, env: { ...lab.env } };
 }
 

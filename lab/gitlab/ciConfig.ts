@@ -1,10 +1,11 @@
 /** The pipeline file: expanded by gitlab-ci-local, filtered by its rules, one plan a job. */
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { delimiter, dirname, join } from "node:path";
 import { version } from "gitlab-ci-local/package.json";
 import { parse, parseAllDocuments } from "yaml";
+import { writeWhole } from "../../cli/wholeFile";
 import type { App } from "./app";
 import { evaluate, type Variables } from "./ciRules";
 import { text } from "./http";
@@ -57,9 +58,7 @@ async function expanded(app: App, dir: string, sha: string, file: string): Promi
   if (answer === undefined) {
     answer = await runGitlabCiLocal(app, dir, sha, file);
     await mkdir(cache, { recursive: true });
-    const next = `${kept}.${process.pid}.${Date.now()}`;
-    await writeFile(next, JSON.stringify(answer));
-    await rename(next, kept);
+    writeWhole(kept, JSON.stringify(answer));
   }
   if ("wrong" in answer) throw new ConfigError(answer.wrong);
   return answer.output;

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "esbuild";
+import { writeWhole } from "../../cli/wholeFile";
 
 export type PluginName = "vault" | "gitlab" | "command";
 
@@ -30,19 +31,12 @@ export async function buildStandIns(names: PluginName[], outDir: string): Promis
           minify: true,
           legalComments: "none",
         });
-        replaceFile(bundle, `${version}\n${outputFiles[0]?.text ?? ""}`, 0o644);
+        writeWhole(bundle, `${version}\n${outputFiles[0]?.text ?? ""}`);
       }
       const launcher = `#!/bin/sh\nexec node "${bundle}" "$@"\n`;
-      replaceFile(join(outDir, `pulumi-resource-${name}`), launcher, 0o755);
+      writeWhole(join(outDir, `pulumi-resource-${name}`), launcher, 0o755);
     }),
   );
-}
-
-/** Whoever reads the file meanwhile sees the old one or the new one, never half of it. */
-function replaceFile(path: string, content: string, mode: number): void {
-  const next = `${path}.${process.pid}`;
-  writeFileSync(next, content, { mode });
-  renameSync(next, path);
 }
 
 function startOf(path: string): string | undefined {

@@ -2,6 +2,7 @@ import * as fs from "node:fs";
 import * as https from "node:https";
 import * as path from "node:path";
 
+import { writeWhole } from "../../cli/wholeFile";
 import type { Context } from "./context";
 
 // Pulumi's archives and the plugins' releases; either answer means that there is a way out.
@@ -51,10 +52,8 @@ export function notTriedBecause(context: Context, key: string): string | undefin
 export function rememberFailures(context: Context, problems: Record<string, string>): void {
   const failures = readFailures(context);
   for (const [key, reason] of Object.entries(problems)) failures[key] = { at: Date.now(), reason };
-  const temporary = `${failuresFile(context)}.${process.pid}`;
   fs.mkdirSync(context.cache, { recursive: true });
-  fs.writeFileSync(temporary, JSON.stringify(failures, undefined, 2));
-  fs.renameSync(temporary, failuresFile(context));
+  writeWhole(failuresFile(context), JSON.stringify(failures, undefined, 2));
 }
 
 function failuresFile(context: Context): string {

@@ -1,7 +1,7 @@
 // The stand-ins against the recordings of the official plugins: the same calls, the same requests, the same answers.
 // Of the types every fifth; TEST_LONG=1 takes all of them: do so if you change lab/plugins.
-// One type: npx jest --selectProjects e2e conformance -t projectVariable
-// To see all that differs: CONFORMANCE_SHOW=1 npx jest --selectProjects e2e conformance -t projectVariable
+// One type: TEST_LONG=1 npx jest test/e2e/conformance -t pipelineSchedule
+// To see all that differs, CONFORMANCE_SHOW=1 before it.
 import { join } from "node:path";
 import { recordings, type Recording } from "../recordings/expand";
 import { differences, faultDifferences, providerDifferences } from "../support/conformance/compare";

@@ -15,6 +15,7 @@ import { startTestLab } from "../support/lab";
 import type { JsonReport } from "../../checks/report";
 import type { TestLab } from "../support/lab";
 import { isLive, recordOf } from "../support/managed";
+import { openStack } from "../support/stack";
 
 const root = join(__dirname, "..", "..");
 const example = join(root, "examples", "own-program");
@@ -72,13 +73,10 @@ beforeAll(async () => {
   const answer = await done("npm", ["pack", "--json", "--pack-destination", dir], root);
   [packed] = JSON.parse(answer) as [Packed];
   await install();
-  await done("pulumi", ["stack", "init", "dev"]);
-  const secrets = Object.entries(lab.world.secrets.firstPasswords).flatMap(([name, value]) => [
-    "--secret",
-    `firstPasswords.${name}=${value}`,
-  ]);
-  const config = ["--path", "--plaintext", `apisecUrl=${lab.world.apisec.url}`, ...secrets];
-  await done("pulumi", ["config", "set-all", ...config]);
+  const pulumi = (args: string[]) => run("pulumi", args, { cwd: program, env: lab.env });
+  const stack = await openStack(pulumi, "dev");
+  await done("pulumi", ["config", "set", "apisecUrl", lab.world.apisec.url]);
+  await stack.setSecrets({ firstPasswords: lab.world.secrets.firstPasswords });
   const policy = await done("npx", ["apisec-credentials", "policy", "deployer", "--stack", "dev"]);
   lab.env["VAULT_TOKEN"] = await tokenWith(lab.world.vault, "apisec-dev-deployer", policy);
 });

@@ -56,9 +56,8 @@ async function rotate(policy: string, ...args: string[]): Promise<RunResult> {
 beforeAll(async () => {
   [lab, webhook] = await Promise.all([startTestLab(), startWebhook()]);
   const stack = await lab.stack("dev", devConfig(lab.world));
-  const first = Object.entries(lab.world.secrets.firstPasswords);
   await stack.setSecrets({
-    ...Object.fromEntries(first.map(([name, value]) => [`firstPasswords.${name}`, value])),
+    firstPasswords: lab.world.secrets.firstPasswords,
     webhookUrl: `${webhook.url}/services/${canary}`,
   });
   await pulumi("up", "--yes", "--diff");

@@ -1,15 +1,7 @@
-import {
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
-import { parse, stringify } from "yaml";
+import { stringify } from "yaml";
 import { labEnvironment } from "../../lab/environment";
 import type { BaoAnswer } from "../../lab/openbao";
 import { buildStandIns } from "../../lab/plugins/build";
@@ -123,14 +115,16 @@ export async function startTestLab({
   }
   symlinkSync(join(root, "node_modules"), join(program, "node_modules"));
 
-  const stackFile = (stack: string) => join(program, `Pulumi.${stack}.yaml`);
   const writeConfig = (stack: string, config: Record<string, unknown>) => {
     // Who tests it switches it on: each `up` would wait for a pipeline.
     const keys = Object.entries({ firstRun: "off", ...config }).map(([key, value]) => [
       key.includes(":") ? key : `apisec-credentials:${key}`,
       value,
     ]);
-    writeFileSync(stackFile(stack), stringify({ config: Object.fromEntries(keys) as object }));
+    writeFileSync(
+      join(program, `Pulumi.${stack}.yaml`),
+      stringify({ config: Object.fromEntries(keys) as object }),
+    );
   };
   const asRoot = (method: string, path: string, body?: object) =>
     world.vault.request(world.vault.rootToken, method, path, body);
@@ -151,17 +145,6 @@ export async function startTestLab({
   mkdirSync(env["HOME"] ?? "");
 
   const stacks = new Map<string, TestStack>();
-  const deployers = new Map<string, { from: string | undefined; token: string }>();
-  /** The deployer's token of a stack; a new one only where its policy may be another than before. */
-  async function deployerOf(name: string): Promise<string> {
-    const from = policySource(readFileSync(stackFile(name), "utf8"), env["VAULT_NAMESPACE"]);
-    const known = deployers.get(name);
-    if (from !== undefined && known?.from === from) return known.token;
-    const token = await deployerToken(lab, name);
-    deployers.set(name, { from, token });
-    return token;
-  }
-
   const lab: TestLab = {
     world,
     program,
@@ -169,16 +152,10 @@ export async function startTestLab({
     writeConfig,
     async stack(name, config, firstPasswords = {}) {
       if (config !== undefined) writeConfig(name, config);
-      env["VAULT_TOKEN"] = await deployerOf(name);
+      env["VAULT_TOKEN"] = await deployerToken(lab, name);
       const stack = stacks.get(name) ?? (await openStack((args) => lab.pulumi(args), name));
       stacks.set(name, stack);
-      const secrets = Object.entries(firstPasswords).map(([account, value]) => [
-        `firstPasswords.${account}`,
-        value,
-      ]);
-      if (secrets.length > 0) {
-        await stack.setSecrets(Object.fromEntries(secrets) as Record<string, string>);
-      }
+      if (Object.keys(firstPasswords).length > 0) await stack.setSecrets({ firstPasswords });
       return stack;
     },
     pulumi: (args, more = {}) =>
@@ -221,13 +198,6 @@ export async function startTestLab({
 function compileCache(): Record<string, string> {
   const folder = process.env["NODE_COMPILE_CACHE"];
   return folder === undefined ? {} : { NODE_COMPILE_CACHE: folder };
-}
-
-/** All that the deployer's policy follows from; undefined where Vault is asked for ids of groups, too. */
-function policySource(stackFile: string, namespace: string | undefined): string | undefined {
-  const { config } = parse(stackFile) as { config: Record<string, unknown> };
-  if (Object.keys(config).some((key) => key.endsWith("Groups"))) return undefined;
-  return JSON.stringify({ ...config, "apisec-credentials:firstPasswords": {}, namespace });
 }
 
 /** A token with nothing but the policy that `npm run policy` prints for the stack, in its namespace. */

@@ -21,8 +21,11 @@ export interface TestStack {
   destroy(): Promise<StackRun>;
   /** By name, the secret ones in clear. */
   outputs(): Promise<Record<string, unknown>>;
-  /** Sets secrets in config; their names are paths, such as `firstPasswords.admin`. */
-  setSecrets(values: Record<string, string>): Promise<void>;
+  /** Sets secrets in config, and each account's first password. */
+  setSecrets(secrets: {
+    firstPasswords: Record<string, string>;
+    webhookUrl?: string;
+  }): Promise<void>;
   removeConfig(key: string): Promise<void>;
 }
 
@@ -43,28 +46,31 @@ export async function openStack(
     return { printed: `${stdout}\n${stderr}`, changes: changesIn(stdout) };
   }
   const unasked = ["--yes", "--skip-preview"];
-  const flags = (...given: [string, boolean | undefined][]) =>
-    given.flatMap(([flag, isSet]) => (isSet ? [flag] : []));
+  const flag = (name: string, isSet = false) => (isSet ? [name] : []);
 
   await done("stack", "select", "--create", name);
   return {
-    up: ({ refresh } = {}) => engine("up", ...unasked, ...flags(["--refresh", refresh])),
-    preview({ refresh, diff, expectNoChanges } = {}) {
-      const expected: [string, boolean | undefined] = ["--expect-no-changes", expectNoChanges];
-      return engine("preview", ...flags(["--refresh", refresh], ["--diff", diff], expected));
-    },
+    up: ({ refresh } = {}) => engine("up", ...unasked, ...flag("--refresh", refresh)),
+    preview: ({ refresh, diff, expectNoChanges } = {}) =>
+      engine(
+        "preview",
+        ...flag("--refresh", refresh),
+        ...flag("--diff", diff),
+        ...flag("--expect-no-changes", expectNoChanges),
+      ),
     refresh: () => engine("refresh", ...unasked),
     destroy: () => engine("destroy", ...unasked),
     async outputs() {
       const { stdout } = await done("stack", "output", "--json", "--show-secrets", ...ofStack);
       return JSON.parse(stdout) as Record<string, unknown>;
     },
-    async setSecrets(values) {
+    async setSecrets({ firstPasswords, ...others }) {
+      const first = Object.entries(firstPasswords).map(
+        ([name, value]) => `firstPasswords.${name}=${value}`,
+      );
+      const other = Object.entries(others).map(([key, value]) => `${key}=${value}`);
       // As arguments: no password of a lab has to be hidden on its own machine.
-      const secrets = Object.entries(values).flatMap(([key, value]) => [
-        "--secret",
-        `${key}=${value}`,
-      ]);
+      const secrets = [...first, ...other].flatMap((one) => ["--secret", one]);
       await done("config", "set-all", "--path", ...secrets, ...ofStack);
     },
     async removeConfig(key) {

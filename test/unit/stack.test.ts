@@ -43,7 +43,7 @@ test("what an output or a diff holds is none of them", () => {
   expect(changesIn(before + printed("    1 unchanged"))).toEqual({ same: 1 });
 });
 
-test("without a sum, or with a word that is not known, it is not taken for no change", () => {
+test("an output without a summary, or with an unknown word in it, is an error", () => {
   expect(() => changesIn("error: no stack\n")).toThrow("no sum of changes");
   expect(() => changesIn(printed("    ? 1 doubted"))).toThrow('"doubted" is no known change');
 });

@@ -22,6 +22,8 @@ export interface PasswordWish {
   acceptAdminToken: boolean;
   /** A token with a shorter life is not published, in seconds; default one hour. */
   minLifetimeSeconds?: number | undefined;
+  /** Whether Vault deletes a token before it expires (the default). */
+  tokenEndsInVault?: boolean | undefined;
   /** Another account of the same organisation and host, whose token makes the change. */
   changedBy?: { name: string; username: string } | undefined;
   /** The host that the record may still name: an explicit move of the account to `host`. */

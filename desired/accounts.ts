@@ -1,11 +1,15 @@
+import { defaultApisecPaths } from "../clients/apisec";
+import type { ApisecPaths } from "../clients/apisec";
 import type { Settings } from "../config/settings";
 import { passwordKey, tokenKey } from "../core/passwordRecord";
-import { tokenKeySettings } from "./keySettings";
-import type { KeySettings } from "./keySettings";
 import type { Owner } from "./names";
-import { deletedAfterSeconds, tokenKeptSeconds } from "./tokenLife";
+import { tokenKeptSeconds } from "./tokenLife";
 
-/** What `up` decides about one account's password and token: the inputs of its resource. No field is a secret. */
+/**
+ * What `up` decides about one account's password and token: the inputs of its resource. No field is a secret. A field
+ * that may be undefined is so wherever it is as usual: the engine sends, logs and keeps each value several times an
+ * account.
+ */
 export interface AccountInputs {
   name: string;
   username: string;
@@ -13,21 +17,22 @@ export interface AccountInputs {
   organization?: string | undefined;
   generation: number;
   changedBy?: { name: string; username: string } | undefined;
-  acceptAdminToken: boolean;
+  acceptAdminToken?: boolean | undefined;
   published: boolean;
   renamedFrom?: string | undefined;
   mount: string;
   vaultAddress: string;
   vaultNamespace?: string | undefined;
-  apisecPaths: Settings["apisecPaths"];
+  /** Those that differ from `defaultApisecPaths`. */
+  apisecPaths?: Partial<ApisecPaths> | undefined;
   /** Whose stack this is, as its marks in Vault name it. */
   owner: Owner;
   /** Whether other stacks use the mount, too. */
-  sharedMount: boolean;
+  sharedMount?: boolean | undefined;
   /** A token with a shorter life is not published, in seconds. */
   minLifetimeSeconds: number;
-  /** What is set on the key of a published token before its first value. */
-  tokenSettings: KeySettings;
+  /** False: Vault keeps a token after that time, too, and `expires_at` alone says its end. */
+  tokenEndsInVault?: boolean | undefined;
 }
 
 /** An account, and where its secrets lie. */
@@ -42,24 +47,25 @@ export interface DesiredAccount {
 /** The stack's accounts, each after the one that changes its password. */
 export function desiredAccounts(settings: Settings, owner: Owner): DesiredAccount[] {
   const usernames = new Map(settings.accounts.map(({ name, username }) => [name, username]));
-  const { mount, vaultAddress, vaultNamespace, apisecPaths } = settings;
+  const { mount, vaultAddress, vaultNamespace } = settings;
   const common = {
     mount,
     vaultAddress,
     vaultNamespace,
-    apisecPaths,
+    apisecPaths: unusual(settings.apisecPaths),
     owner,
-    sharedMount: settings.shareMount || !settings.createMount,
+    sharedMount: settings.shareMount || !settings.createMount || undefined,
     minLifetimeSeconds: tokenKeptSeconds(settings),
-    tokenSettings: tokenKeySettings(deletedAfterSeconds(settings)),
+    tokenEndsInVault: settings.tokenEndsInVault ? undefined : false,
   };
   const accounts = settings.accounts.map((account): DesiredAccount => {
-    const { passwordGeneration, publishToken, changedBy, ...rest } = account;
+    const { passwordGeneration, publishToken, changedBy, acceptAdminToken, ...rest } = account;
     const changer = changedBy === undefined ? undefined : usernames.get(changedBy);
     return {
       inputs: {
         ...rest,
         ...common,
+        acceptAdminToken: acceptAdminToken || undefined,
         generation: passwordGeneration,
         published: publishToken,
         changedBy:
@@ -73,6 +79,13 @@ export function desiredAccounts(settings: Settings, owner: Owner): DesiredAccoun
   });
   const isChanged = ({ inputs }: DesiredAccount) => Number(inputs.changedBy !== undefined);
   return accounts.sort((a, b) => isChanged(a) - isChanged(b));
+}
+
+function unusual(paths: ApisecPaths): Partial<ApisecPaths> | undefined {
+  const differing = Object.entries(paths).filter(
+    ([call, path]) => path !== defaultApisecPaths[call as keyof ApisecPaths],
+  );
+  return differing.length === 0 ? undefined : Object.fromEntries(differing);
 }
 
 function tokenOf({ mount, vaultNamespace }: Settings, name: string): DesiredAccount["token"] {

@@ -1,9 +1,9 @@
 import { userInfo } from "node:os";
-import { apisecAt } from "../clients/apisec";
+import { apisecAt, defaultApisecPaths } from "../clients/apisec";
 import { jsonObject, systemClock } from "../net/http";
 import { differingKeys, passwordKeys, setKeys } from "../clients/keySettings";
 import type { AccountInputs } from "../desired/accounts";
-import { passwordKeySettings } from "../desired/keySettings";
+import { passwordKeySettings, tokenKeySettings } from "../desired/keySettings";
 import { managedBy, ownerText } from "../desired/names";
 import { ownershipOf, useOfRecord } from "../desired/ownership";
 import type { PasswordWish } from "../core/passwordRun";
@@ -20,11 +20,20 @@ import { wasSet } from "./keySettingsMethods";
 import { withShownErrors } from "./shownErrors";
 
 /** Inputs that states from before version 0.1 do not have. */
-type LaterInputs = "owner" | "sharedMount" | "minLifetimeSeconds" | "tokenSettings";
+type LaterInputs = "owner" | "minLifetimeSeconds";
 
 /** What `up` decides about one account, as this and older programs say it. */
 export type PasswordInputs = Omit<AccountInputs, LaterInputs> &
   Partial<Pick<AccountInputs, LaterInputs>>;
+
+/** What decides, with what inputs leave out as usual: older states have all of it. */
+function whole(inputs: PasswordInputs) {
+  return {
+    ...inputs,
+    acceptAdminToken: inputs.acceptAdminToken ?? false,
+    apisecPaths: { ...defaultApisecPaths, ...inputs.apisecPaths },
+  };
+}
 
 /** What Vault's record says; never the password. */
 export interface PasswordState {
@@ -92,6 +101,7 @@ async function ensure(
   state?: Stored,
 ): Promise<Stored> {
   const send = clientWith();
+  const { acceptAdminToken, apisecPaths } = whole(inputs);
   const result = await changePassword(
     {
       name: inputs.name,
@@ -101,11 +111,12 @@ async function ensure(
       generation: inputs.generation,
       firstPassword: firstPasswordOf(inputs.name),
       published: inputs.published,
-      acceptAdminToken: inputs.acceptAdminToken,
+      acceptAdminToken,
       changedBy: inputs.changedBy,
       previousHost: state?.host,
       renamedFrom: inputs.renamedFrom,
       minLifetimeSeconds: inputs.minLifetimeSeconds,
+      tokenEndsInVault: inputs.tokenEndsInVault,
       stack: inputs.owner?.stack,
       ...ownership(inputs, state),
     },
@@ -113,7 +124,7 @@ async function ensure(
       store: kvStore(vault, inputs.mount),
       keys: passwordKeys(vault, inputs.mount, passwordKeySettings),
       mount: inputs.mount,
-      apisec: (host) => apisecAt(send, host, inputs.apisecPaths, systemClock, apisecTries),
+      apisec: (host) => apisecAt(send, host, apisecPaths, systemClock, apisecTries),
       book,
       newPassword,
       clock: systemClock,
@@ -164,9 +175,11 @@ async function observe(stored: Stored): Promise<Stored> {
 
 /** An `up` of this resource alone (`--target`) leaves the settings of its keys out: no first value without them. */
 async function setAccountKeys(vault: VaultConnection, inputs: PasswordInputs): Promise<void> {
-  const { name, mount, published, tokenSettings } = inputs;
+  const { name, mount, published, minLifetimeSeconds: kept, tokenEndsInVault = true } = inputs;
   const all = new Map([[passwordKey(name), passwordKeySettings]]);
-  if (published && tokenSettings !== undefined) all.set(tokenKey(name), tokenSettings);
+  if (published && kept !== undefined) {
+    all.set(tokenKey(name), tokenKeySettings(tokenEndsInVault ? kept : undefined));
+  }
   const keys = new Map([...all].filter(([key, settings]) => !wasSet(inputs, mount, key, settings)));
   const differing = await differingKeys(vault, mount, keys);
   const wrong = [...keys].filter(([key]) => differing.has(key));
@@ -232,9 +245,10 @@ function needsWork(olds: Stored, news: PasswordInputs): boolean {
     ? "its record in Vault is marked with this stack's former name"
     : unfinished(olds);
   if (reason !== undefined) tell(news, `${reason}: \`pulumi up\` sees to it.`);
+  const [before, after] = [whole(olds), whole(news)];
   return (
     reason !== undefined ||
-    decisive.some((key) => JSON.stringify(olds[key]) !== JSON.stringify(news[key]))
+    decisive.some((key) => JSON.stringify(before[key]) !== JSON.stringify(after[key]))
   );
 }
 

@@ -364,21 +364,29 @@ describe("the program", () => {
       organization: "Acme",
       generation: 1,
       changedBy: { name: "admin", username: "admin@acme.example" },
-      acceptAdminToken: false,
       published: true,
       mount: "apisec",
       vaultAddress: "https://vault.example.com:8200",
-      apisecPaths: {
-        login: "/login",
-        whoAmI: "/api/v1/orgs/login-status",
-        change: "/api/v1/orgs/{orgId}/users/{userId}/reset-password",
-        probe: "/api/v1/projects?page=0&pageSize=1",
-      },
       owner: { project: "apisec-credentials", stack: "prod", instance: "gitlab.com/42" },
-      sharedMount: false,
       minLifetimeSeconds: 84_600,
-      tokenSettings: { cas_required: true, delete_version_after: "23h30m0s" },
     });
+  });
+
+  test("tells it what is unusual, and nothing of what is not", async () => {
+    const { resources } = await runProgram({
+      accounts: [{ name: "admin", username: "admin@acme.example", acceptAdminToken: true }],
+      apisecPaths: { login: "/auth/login", probe: "/api/v1/projects?page=0&pageSize=1" },
+      shareMount: true,
+      tokenEndsInVault: false,
+    });
+    const { inputs } = resource(resources, type.password, "admin");
+    expect(inputs).toMatchObject({
+      acceptAdminToken: true,
+      apisecPaths: { login: "/auth/login" },
+      sharedMount: true,
+      tokenEndsInVault: false,
+    });
+    expect(inputs["apisecPaths"]).toEqual({ login: "/auth/login" });
   });
 
   test("says what the stack gives", async () => {

@@ -6,7 +6,7 @@ import type { KeySettings } from "../../desired/keySettings";
 import { keySettingsMethods } from "../../providers/keySettingsMethods";
 import type { KeySettingsInputs, KeySettingsState } from "../../providers/keySettingsMethods";
 import { passwordMethods } from "../../providers/passwordMethods";
-import { defaultApisecPaths } from "../../clients/apisec";
+import type { PasswordInputs } from "../../providers/passwordMethods";
 import { asVaultKeeps } from "../support/rotationServers";
 
 const token = "hvs.canary-deployer";
@@ -179,12 +179,13 @@ describe("before the first value of a key", () => {
   const mark = "GET team/apisec/metadata/scanner/password";
   const password = {
     ...{ name: "scanner", username: "scanner@acme.example", host: "https://apisec.example" },
-    ...{ generation: 1, published: true, acceptAdminToken: false, mount: "team/apisec" },
-    ...{ apisecPaths: defaultApisecPaths, tokenSettings: settings.token },
+    ...{ generation: 1, published: true, mount: "team/apisec", minLifetimeSeconds: 84_600 },
   };
   /** Ends where the account has no first password. */
-  const create = () =>
-    expect(passwordMethods.create({ ...password, vaultAddress })).rejects.toThrow("first password");
+  const create = (more: Partial<PasswordInputs> = {}) =>
+    expect(passwordMethods.create({ ...password, vaultAddress, ...more })).rejects.toThrow(
+      "first password",
+    );
 
   test("what this up has set is not read again", async () => {
     await keySettingsMethods.create(inputsOf());
@@ -198,6 +199,15 @@ describe("before the first value of a key", () => {
     await create();
     expect(reads()).toEqual(["GET team/apisec/metadata/scanner/token", mark]);
     expect(vault.get("team/apisec/metadata/scanner/token")).toMatchObject(settings.token);
+  });
+
+  test("a token's key is set as the stack's settings say", async () => {
+    await create({ name: "other", tokenEndsInVault: false });
+    expect(vault.get("team/apisec/metadata/other/token")).toMatchObject(
+      tokenKeySettings(undefined),
+    );
+    await create({ name: "own", published: false });
+    expect(vault.has("team/apisec/metadata/own/token")).toBe(false);
   });
 });
 

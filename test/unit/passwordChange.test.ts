@@ -290,6 +290,15 @@ describe("a token for its readers", () => {
     expect(probe).toEqual({ kind: "yes" });
   });
 
+  test("that Vault keeps for ever is worth a warning, but for a stack that wants it so", async () => {
+    const { warnings } = await new Stage().up(published(1));
+    expect(warnings).toContainEqual(
+      expect.stringMatching(/^Vault deletes the token never: .* \[APC-ENDS-LATE\]$/),
+    );
+    const kept = await new Stage().up(published(1, { tokenEndsInVault: false }));
+    expect(kept.warnings.join()).not.toContain("Vault deletes");
+  });
+
   test("that cannot be stored: the password is promoted, and the result says what readers lack", async () => {
     const stage = new Stage();
     const at: AtCall = (call) =>

@@ -7,11 +7,9 @@ const inputs: PasswordInputs = {
   username: "scanner@acme.example",
   host: "https://cloud.apisec.ai",
   generation: 2,
-  acceptAdminToken: false,
   published: true,
   mount: "apisec",
   vaultAddress: "https://vault.example.com",
-  apisecPaths: defaultApisecPaths,
 };
 const stored: Stored = {
   ...inputs,
@@ -52,8 +50,24 @@ test.each([
 });
 
 test("a state of an older version, which knows nothing of marks, owners and tokens, has no work", async () => {
-  const wished = { owner: { project: "p", stack: "s" }, sharedMount: false, minLifetimeSeconds: 1 };
+  const wished = { owner: { project: "p", stack: "s" }, minLifetimeSeconds: 1 };
   expect(await diff({}, wished)).toEqual({ changes: false, said: [] });
+});
+
+test("an older state, which names what is as usual, too, has work for a real change only", async () => {
+  const usual = { acceptAdminToken: false, sharedMount: false, apisecPaths: defaultApisecPaths };
+  const ofToken = { tokenSettings: { cas_required: true, delete_version_after: "23h30m0s" } };
+  const before = { ...usual, ...ofToken };
+  expect(await diff(before)).toEqual({ changes: false, said: [] });
+  expect(await diff(before, { apisecPaths: { login: "/auth/login" } })).toMatchObject({
+    changes: true,
+  });
+  expect(await diff(before, { acceptAdminToken: true })).toMatchObject({ changes: true });
+  const moved = { ...before, apisecPaths: { ...defaultApisecPaths, login: "/auth/login" } };
+  expect(await diff(moved, { apisecPaths: { login: "/auth/login" } })).toMatchObject({
+    changes: false,
+  });
+  expect(await diff(moved)).toMatchObject({ changes: true });
 });
 
 test("a former owner in the state is work, with its reason; one that GitLab does not show is none", async () => {

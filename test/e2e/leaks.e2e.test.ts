@@ -6,6 +6,7 @@ import type { Incoming } from "../../lab/faultyServer";
 import { run } from "../../lab/process";
 import { tokenWith } from "../../lab/world";
 import { defaultApisecPaths } from "../../clients/apisec";
+import { engineLogs } from "../support/engineLogs";
 import { idToken } from "../support/idTokens";
 import { devConfig, startTestLab } from "../support/lab";
 import type { TestLab } from "../support/lab";
@@ -15,7 +16,7 @@ import { watchProcesses } from "../support/processWatch";
 import { startRecorder } from "../support/recorder";
 import type { Recorder } from "../support/recorder";
 import { secretHunt } from "../support/secretHunt";
-import { decrypter, filesBelow } from "../support/stateFiles";
+import { decrypted, filesBelow, stackKey } from "../support/stateFiles";
 import { sampled } from "../support/sampled";
 
 /** Characters that a shell, JSON, a URL or HTML would write otherwise. */
@@ -38,6 +39,11 @@ const printed: Record<string, { code: number; stdout: string; stderr: string }> 
 let fault: (request: Incoming) => FaultInput | undefined = () => undefined;
 
 const stackFile = () => join(lab.program, "Pulumi.dev.yaml");
+
+function keyOfStack(): Buffer {
+  const { encryptionsalt } = parse(readFileSync(stackFile(), "utf8")) as { encryptionsalt: string };
+  return stackKey(passphrase, encryptionsalt);
+}
 
 async function pulumi(name: string, args: string[]) {
   const result = await lab.pulumi([...args, "--stack", "dev", "--non-interactive"]);
@@ -385,22 +391,31 @@ test("destroy prints no secret", async () => {
 });
 
 test("history and backups of the state: no secret in clear; encrypted, first passwords and nothing else", () => {
-  const { encryptionsalt: salt } = parse(readFileSync(stackFile(), "utf8")) as {
-    encryptionsalt: string;
-  };
-  const decrypt = decrypter(passphrase, salt);
+  const key = keyOfStack();
   const state = filesBelow((lab.env["PULUMI_BACKEND_URL"] ?? "").replace("file://", ""));
   let values = 0;
   const holding = new Set<string>();
   for (const { path, text } of state) {
     expect({ path, found: secretsIn(text) }).toEqual({ path, found: [] });
-    const plain = decrypt(text);
+    const plain = decrypted(text, key);
     values += plain.length;
     for (const name of secretsIn(plain.join("\n"))) holding.add(name);
   }
   expect(values).toBeGreaterThan(20);
   expect([...holding]).toEqual(["first password"]);
   expect(secretsIn(readFileSync(stackFile(), "utf8"))).toEqual([]);
+});
+
+test("the CLI's own logs: no secret in clear; encrypted, first passwords and nothing else", () => {
+  const logs = engineLogs(lab.env["PULUMI_HOME"] ?? "", keyOfStack());
+  const found = (isEncrypted: boolean) => {
+    const some = logs.filter((log) => log.isEncrypted === isEncrypted);
+    expect(some.length).toBeGreaterThan(3);
+    for (const { text } of some) expect(text).toContain('"msg":"CLI Metadata"');
+    return [...new Set(some.flatMap(({ text }) => secretsIn(text)))];
+  };
+  expect(found(false)).toEqual([]);
+  expect(found(true)).toEqual(["first password"]);
 });
 
 test("process arguments hold no secret", () => {

@@ -10,26 +10,28 @@ export function filesBelow(dir: string): { path: string; text: string }[] {
     .map((path) => ({ path, text: readFileSync(path, "utf8") }));
 }
 
-/**
- * Every secret that Pulumi has encrypted in a text with this passphrase, in plain. `salt`: as it stands
- * in the stack file (`v1:<salt>:…`). Values of another key are left out.
- */
-export function decrypter(passphrase: string, salt: string): (text: string) => string[] {
+/** The key of a stack's passphrase. `salt`: as it stands in the stack file (`v1:<salt>:…`). */
+export function stackKey(passphrase: string, salt: string): Buffer {
   const bytes = Buffer.from(salt.split(":")[1] ?? "", "base64");
-  const key = pbkdf2Sync(passphrase, bytes, 1_000_000, 32, "sha256");
-  return (text) =>
-    [...text.matchAll(/v1:([A-Za-z0-9+/=]{16}):([A-Za-z0-9+/=]+)/g)].flatMap(
-      ([, nonce, sealed]) => {
-        const data = Buffer.from(sealed ?? "", "base64");
-        const decipher = createDecipheriv("aes-256-gcm", key, Buffer.from(nonce ?? "", "base64"));
-        decipher.setAuthTag(data.subarray(-16));
-        try {
-          return [
-            decipher.update(data.subarray(0, -16), undefined, "utf8") + decipher.final("utf8"),
-          ];
-        } catch {
-          return [];
-        }
-      },
-    );
+  return pbkdf2Sync(passphrase, bytes, 1_000_000, 32, "sha256");
+}
+
+/** What AES-256-GCM has sealed, its tag at the end. Throws where the key is another. */
+export function opened(key: Buffer, nonce: Buffer, sealed: Buffer): Buffer {
+  const decipher = createDecipheriv("aes-256-gcm", key, nonce);
+  decipher.setAuthTag(sealed.subarray(-16));
+  return Buffer.concat([decipher.update(sealed.subarray(0, -16)), decipher.final()]);
+}
+
+/** Every value that Pulumi has encrypted in a text with this key, in plain. Values of another key are left out. */
+export function decrypted(text: string, key: Buffer): Buffer[] {
+  return [...text.matchAll(/v1:([A-Za-z0-9+/=]{16}):([A-Za-z0-9+/=]+)/g)].flatMap(
+    ([, nonce = "", sealed = ""]) => {
+      try {
+        return [opened(key, Buffer.from(nonce, "base64"), Buffer.from(sealed, "base64"))];
+      } catch {
+        return [];
+      }
+    },
+  );
 }

@@ -1,7 +1,7 @@
 # make up | test | test-unit | test-long | down | bench | clean: see README.md, CONTRIBUTING.md
 .PHONY: up test test-unit test-long down bench clean
 
-TS := node -r ts-node/register
+TS := node -r ./build/typescript.js
 
 # npm ci again only when the lock file is newer than what was installed from it.
 node_modules/.package-lock.json: package-lock.json package.json

@@ -166,7 +166,7 @@ const passwordOf = (number: number) => `password-of-${nameOf(number)}`;
 
 /** The lab's APIsec in a process of its own, its state in memory. */
 async function startApisec(): Promise<{ url: string; controlUrl: string; stop: () => void }> {
-  const child = spawn(process.execPath, ["-r", "ts-node/register", "lab/apisec/main.ts"], {
+  const child = spawn(process.execPath, ["-r", "./build/typescript.js", "lab/apisec/main.ts"], {
     cwd: root,
     stdio: ["ignore", "pipe", "inherit"],
   });

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Plain JavaScript: it runs before anything is built or installed. In a checkout it loads the sources by ts-node, in
-// an installed package what was compiled of them.
+// Plain JavaScript: it runs before anything is built or installed. In a checkout it loads the sources, in an installed
+// package what was compiled of them.
 const { existsSync } = require("node:fs");
 const { join } = require("node:path");
 
@@ -8,8 +8,7 @@ const isCheckout = existsSync(join(__dirname, "main.ts"));
 
 function load() {
   if (!isCheckout) return require("../dist/lib/cli/main.js");
-  // By the checkout's own settings, wherever it is called from.
-  require("ts-node").register({ project: join(__dirname, "..", "tsconfig.json") });
+  require("../build/typescript.js");
   return require("./main.ts");
 }
 

@@ -166,7 +166,7 @@ async function startServer<Ready>(
   const log = fs.openSync(logFile, "a");
   const child = spawn(
     process.execPath,
-    ["-r", "ts-node/register", path.join("lab", name, "main.ts"), ...args],
+    ["-r", "./build/typescript.js", path.join("lab", name, "main.ts"), ...args],
     {
       cwd: root,
       detached: options.detached,

@@ -103,7 +103,7 @@ beforeAll(async () => {
 afterAll(() => lab?.stop());
 
 test("docs/security.md shows this table", async () => {
-  const args = ["-r", "ts-node/register", "build/docTables.ts", "--check"];
+  const args = ["-r", "./build/typescript.js", "build/docTables.ts", "--check"];
   const { code, stderr } = await run(process.execPath, args, { cwd: root, env: process.env });
   expect(stderr).toBe("");
   expect(code).toBe(0);

@@ -30,7 +30,7 @@ let dir = "";
 const cleanups: (() => unknown)[] = [];
 
 async function start(): Promise<void> {
-  const args = ["-r", "ts-node/register", "lab/apisec/main.ts", "--dir", dir];
+  const args = ["-r", "./build/typescript.js", "lab/apisec/main.ts", "--dir", dir];
   const child = spawn(process.execPath, [...args, "--accounts", "-"], {
     stdio: ["pipe", "pipe", "inherit"],
   });

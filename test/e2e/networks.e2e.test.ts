@@ -235,7 +235,7 @@ describe("Vault gets GitLab's keys another way", () => {
 test("the login of Pulumi's own job takes the same way", async () => {
   const { code, stderr } = await run(
     process.execPath,
-    ["-r", "ts-node/register", "cli/vaultLogin.ts"],
+    ["-r", "./build/typescript.js", "cli/vaultLogin.ts"],
     {
       cwd: lab.program,
       env: { ...lab.env, VAULT_ROLE: "apisec-dev-rotator", VAULT_ID_TOKEN: "no.id.token" },

@@ -274,7 +274,7 @@ async function startLabGitlab(): Promise<void> {
   const child = spawn(
     process.execPath,
     [
-      ...["-r", "ts-node/register", "-e"],
+      ...["-r", "./build/typescript.js", "-e"],
       `require("./lab/gitlab/server").startGitlab(${JSON.stringify(options)})
         .then(({ url }) => console.log(url))`,
     ],

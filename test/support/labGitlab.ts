@@ -22,7 +22,7 @@ export async function startLabGitlab(dir: string, seed: Seed, port = 0): Promise
   const args = ["--dir", dir, "--port", String(port), "--path", "/gitlab", "--seed", "-"];
   const tools = ["--scheduler", "--tool-path", join(root, "lab/tools/rsync")];
   const main = join(root, "lab/gitlab/main.ts");
-  const child = spawn(process.execPath, ["-r", "ts-node/register", main, ...args, ...tools], {
+  const child = spawn(process.execPath, ["-r", "./build/typescript.js", main, ...args, ...tools], {
     cwd: root,
     stdio: ["pipe", "pipe", "inherit"],
     env: { ...process.env, VAULT_TOKEN: "lab-secret-of-the-parent" },

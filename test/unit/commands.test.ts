@@ -24,7 +24,7 @@ test.each(["check", "doctor"])(
   async (name) => {
     const count = `
     const { join } = require("node:path");
-    require("ts-node/register");
+    require("./build/typescript.js");
     const before = new Set(Object.keys(require.cache));
     require("./cli/main.ts");
     require("./cli/${name}.ts");
@@ -39,14 +39,28 @@ test.each(["check", "doctor"])(
   },
 );
 
+test("what is called is all that is loaded", async () => {
+  const print = join(folder, "print.cjs");
+  writeFileSync(
+    print,
+    'process.on("exit", () => console.log(JSON.stringify(Object.keys(require.cache))))',
+  );
+  const args = ["-r", print, bin, "check", "--stack", "prod"];
+  const { stdout, stderr } = await run(process.execPath, args, { cwd: folder });
+  expect(stderr).toContain("There is no Pulumi.yaml");
+  const loaded = JSON.parse(stdout) as string[];
+  expect(loaded.some((file) => file.includes("/zod/"))).toBe(true);
+  const heavy = /@pulumi|grpc|arborist|axios|ts-node|node_modules\/typescript/;
+  expect(loaded.filter((file) => heavy.test(file))).toEqual([]);
+});
+
 test("without its packages it says so, and shows no stack", async () => {
-  mkdirSync(join(folder, "cli"));
-  for (const file of ["bin.js", "main.ts"])
-    cpSync(join(root, "cli", file), join(folder, "cli", file));
+  for (const file of ["cli/bin.js", "cli/main.ts", "build/typescript.js"])
+    cpSync(join(root, file), join(folder, file));
   const { code, stdout, stderr } = await call(["check"], folder, join(folder, "cli", "bin.js"));
   expect([code, stdout]).toEqual([2, ""]);
   expect(stderr).toBe(
-    "apisec-credentials is not installed completely: Cannot find module 'ts-node'; run `npm ci --ignore-scripts` in its checkout. [APC-INCOMPLETE]\n",
+    "apisec-credentials is not installed completely: Cannot find module 'pirates'; run `npm ci --ignore-scripts` in its checkout. [APC-INCOMPLETE]\n",
   );
 });
 

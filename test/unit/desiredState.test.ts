@@ -69,10 +69,9 @@ test("it is computed without Pulumi", () => {
   const script = `
     require("./desired/state");
     console.log(Object.keys(require.cache).filter((path) => path.includes("@pulumi")).length);`;
-  const loaded = execFileSync(
-    process.execPath,
-    ["-r", "ts-node/register/transpile-only", "-e", script],
-    { cwd: join(__dirname, "..", ".."), encoding: "utf8" },
-  );
+  const loaded = execFileSync(process.execPath, ["-r", "./build/typescript.js", "-e", script], {
+    cwd: join(__dirname, "..", ".."),
+    encoding: "utf8",
+  });
   expect(loaded.trim()).toBe("0");
 });

@@ -50,7 +50,6 @@ describe("components in a program of its own", () => {
       host: "https://cloud.apisec.ai",
       generation: 1,
       changedBy: { name: "admin", username: "admin@acme.example" },
-      acceptAdminToken: false,
       published: true,
       mount: "apisec",
       vaultAddress,

@@ -243,7 +243,7 @@ describe.each(transports)("%s", (file, make) => {
         .then(() => console.log("answered"), (error) => console.log(error.code))`;
       const { stdout } = await promisify(execFile)(
         process.execPath,
-        ["-r", "ts-node/register", "-e", code],
+        ["-r", "./build/typescript.js", "-e", code],
         {
           cwd: join(__dirname, "../.."),
           env: { PATH: process.env["PATH"], NODE_TLS_REJECT_UNAUTHORIZED: "0" },

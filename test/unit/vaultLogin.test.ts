@@ -8,7 +8,7 @@ test.each([
   const env = { PATH: process.env["PATH"], VAULT_ADDR: address };
   const { code, stderr } = await run(
     process.execPath,
-    ["-r", "ts-node/register", "cli/vaultLogin.ts"],
+    ["-r", "./build/typescript.js", "cli/vaultLogin.ts"],
     {
       cwd: join(__dirname, "..", ".."),
       env: { ...env, VAULT_ROLE: "deployer", VAULT_ID_TOKEN: "canary.id.token" },

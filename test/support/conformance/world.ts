@@ -83,7 +83,7 @@ async function startLabGitlab(folder: string) {
   const child = spawn(
     process.execPath,
     [
-      ...["-r", "ts-node/register", "-e"],
+      ...["-r", "./build/typescript.js", "-e"],
       `require("./lab/gitlab/server").startGitlab(${JSON.stringify(options)})
         .then(({ url }) => console.log(url))`,
     ],

@@ -32,6 +32,11 @@ const unitOnOldest = isLong
       ],
     };
 
+/** End-to-end tests that wait more than they work: they run beside the others, which keep two processors busy. */
+const waiting = ["cluster", "killMatrix", "outside", "rotationFaults", "together"].map(
+  (name) => `${name}.e2e`,
+);
+
 /** End-to-end tests that `make test-long` runs on the oldest Node, too; `mainJob` always has its programs on it. */
 const e2eOnOldest = { files: ["mainJob", "lifeCycle"] };
 
@@ -56,12 +61,20 @@ interface JestOptions {
   /** Another Node than this one's. */
   node?: string | undefined;
   env?: NodeJS.ProcessEnv;
+  /** Files at once. */
+  workers?: number;
 }
 
 function jest(name: string, project: "unit" | "e2e", options: JestOptions = {}): Check {
-  const { files = [], without = [], node, env } = options;
+  const { files = [], without = [], node, env, workers = 2 } = options;
   const counts = join(results, `${name.replaceAll(/\W+/g, "-")}.json`);
-  const args = ["--json", "--outputFile", counts, "--maxWorkers=2", `--selectProjects=${project}`];
+  const args = [
+    "--json",
+    "--outputFile",
+    counts,
+    `--maxWorkers=${workers}`,
+    `--selectProjects=${project}`,
+  ];
   if (without.length > 0) args.push(`--testPathIgnorePatterns=${without.join("|")}`);
   const command = [node ?? process.execPath, bin("jest"), ...args, "--", ...files];
   return { name, command, counts, env: { ...withNode(node), ...env } };
@@ -88,6 +101,14 @@ async function everything(): Promise<(Check | Check[])[]> {
   const onCurrent = node === undefined ? "" : ` on Node ${currentNodeVersion}`;
   const env = withNode(node?.detail);
   const check = (name: string, ...command: string[]): Check => ({ name, command, env });
+  const ofE2e = {
+    node: node?.detail,
+    env: {
+      OLDEST_NODE: dirname(process.execPath),
+      // A third of what each `pulumi` costs is Node compiling the same files once more.
+      NODE_COMPILE_CACHE: join(root, ".lab", "compile-cache"),
+    },
+  };
   return [
     build,
     [
@@ -99,15 +120,10 @@ async function everything(): Promise<(Check | Check[])[]> {
     jest(`unit tests${onCurrent}`, "unit", { node: node?.detail }),
     ...(node === undefined ? [] : [jest("unit tests on the oldest Node", "unit", unitOnOldest)]),
     // Each file has a lab of its own; two at once fill two cores.
-    jest(`e2e tests${onCurrent}`, "e2e", {
-      without: onlyLong,
-      node: node?.detail,
-      env: {
-        OLDEST_NODE: dirname(process.execPath),
-        // A third of what each `pulumi` costs is Node compiling the same files once more.
-        NODE_COMPILE_CACHE: join(root, ".lab", "compile-cache"),
-      },
-    }),
+    [
+      jest(`e2e tests${onCurrent}`, "e2e", { without: [...onlyLong, ...waiting], ...ofE2e }),
+      jest(`e2e tests that wait${onCurrent}`, "e2e", { files: waiting, workers: 1, ...ofE2e }),
+    ],
     ...(isLong && node !== undefined
       ? [jest("e2e tests on the oldest Node", "e2e", e2eOnOldest)]
       : []),

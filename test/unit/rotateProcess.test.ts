@@ -326,7 +326,7 @@ describe("Vault", () => {
   test("is a standby: the redirect is explained, not followed", async () => {
     const location = `${apisec.url}/v1/auth/gitlab/login`;
     vault.fault = () => ({ status: 307, headers: { location }, body: {} });
-    const { code, err } = await rotate();
+    const { code, err } = await rotate({}, { hurried: true });
     expect(code).toBe(3);
     expect(err).toContain("use the address of the active node");
     expect(apisec.seen).toEqual([]);

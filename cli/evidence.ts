@@ -49,7 +49,7 @@ const timeoutMs = 300_000;
 const dayMs = 24 * 3_600_000;
 
 export const evidence: Command = {
-  summary: "what happened in a time, and who may do what, for an auditor",
+  summary: "for an auditor: what happened in a period, and who may do what",
   usage,
   async run(args) {
     const { values, positionals } = parsed(usage, args, { options, allowPositionals: true });

@@ -15,7 +15,8 @@ function load() {
 try {
   load().main(process.argv.slice(2));
 } catch (error) {
-  if (error.code !== "MODULE_NOT_FOUND") throw error;
+  // The second: node_modules is another machine's, so that swc's native part is not the right one.
+  if (error.code !== "MODULE_NOT_FOUND" && !/native binding/.test(error.message)) throw error;
   const [missing] = error.message.split("\n");
   const fix = isCheckout ? "run `npm ci --ignore-scripts` in its checkout" : "install it again";
   console.error(

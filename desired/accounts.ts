@@ -6,8 +6,8 @@ import type { Owner } from "./names";
 import { tokenKeptSeconds } from "./tokenLife";
 
 /**
- * What `up` decides about one account's password and token: the inputs of its resource. No field is a secret. A field
- * that may be undefined is so wherever it is as usual: the engine sends, logs and keeps each value several times an
+ * What `up` decides about one account's password and token: the inputs of its resource. No field is a secret. Optional
+ * fields are left out where they have their default: the engine sends, logs and keeps each value several times an
  * account.
  */
 export interface AccountInputs {

@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
 import * as fs from "node:fs";
 import * as net from "node:net";
 import * as path from "node:path";
@@ -74,16 +75,16 @@ export function isExecutable(file: string): boolean {
   }
 }
 
-/** A TCP port that was free a moment ago; another process may still take it first. */
-export function freePort(host = "127.0.0.1"): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = net.createServer();
-    server.once("error", reject);
-    server.listen(0, host, () => {
-      const { port } = server.address() as net.AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
+/**
+ * A TCP port that was free a moment ago; another process may still take it first. It lies below those that the kernel
+ * gives to connections, so that none has it while a server of ours is started again.
+ */
+export async function freePort(host = "127.0.0.1"): Promise<number> {
+  for (let attempt = 0; attempt < 100; attempt += 1) {
+    const port = randomInt(20_000, 32_000);
+    if (await isFree(port, host)) return port;
+  }
+  throw new Error(`no port of ${host} is free`);
 }
 
 /** True where nobody listens at the port, else undefined. */

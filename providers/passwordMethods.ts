@@ -26,7 +26,7 @@ type LaterInputs = "owner" | "minLifetimeSeconds";
 export type PasswordInputs = Omit<AccountInputs, LaterInputs> &
   Partial<Pick<AccountInputs, LaterInputs>>;
 
-/** What decides, with what inputs leave out as usual: older states have all of it. */
+/** With the defaults that inputs leave out: older states have all of them. */
 function whole(inputs: PasswordInputs) {
   return {
     ...inputs,

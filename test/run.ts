@@ -119,7 +119,7 @@ async function everything(): Promise<(Check | Check[])[]> {
     ],
     jest(`unit tests${onCurrent}`, "unit", { node: node?.detail }),
     ...(node === undefined ? [] : [jest("unit tests on the oldest Node", "unit", unitOnOldest)]),
-    // Each file has a lab of its own; two at once fill two cores.
+    // Each file has a lab of its own; two that work and one that waits fill two cores.
     [
       jest(`e2e tests${onCurrent}`, "e2e", { without: [...onlyLong, ...waiting], ...ofE2e }),
       jest(`e2e tests that wait${onCurrent}`, "e2e", { files: waiting, workers: 1, ...ofE2e }),

@@ -412,10 +412,17 @@ test("the CLI's own logs: no secret in clear; encrypted, first passwords and not
     const some = logs.filter((log) => log.isEncrypted === isEncrypted);
     expect(some.length).toBeGreaterThan(3);
     for (const { text } of some) expect(text).toContain('"msg":"CLI Metadata"');
-    return [...new Set(some.flatMap(({ text }) => secretsIn(text)))];
+    return some.map(({ text, values }) => ({
+      texts: secretsIn(text),
+      values: secretsIn(values.join("\n")),
+    }));
   };
-  expect(found(false)).toEqual([]);
-  expect(found(true)).toEqual(["first password"]);
+  for (const clear of found(false)) expect(clear).toEqual({ texts: [], values: [] });
+  const encrypted = found(true);
+  expect(Math.max(...logs.map(({ values }) => values.length))).toBeGreaterThan(500);
+  const inTexts = encrypted.flatMap(({ texts }) => texts);
+  expect(inTexts.filter((secret) => secret !== "first password")).toEqual([]);
+  expect([...new Set(encrypted.flatMap(({ values }) => values))]).toEqual(["first password"]);
 });
 
 test("process arguments hold no secret", () => {

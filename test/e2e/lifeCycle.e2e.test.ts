@@ -130,7 +130,7 @@ test("up interrupted by Ctrl-C ends what it has begun and leaves no lock", async
   expect(await changes()).toBe(2);
 });
 
-/** What an account's inputs also held before they left out what is as usual. */
+/** What an account's inputs also held before defaults were left out. */
 const olderInputs = {
   acceptAdminToken: false,
   apisecPaths: defaultApisecPaths,
@@ -143,16 +143,18 @@ async function makeOlder(): Promise<void> {
   const file = join(lab.world.dir, "older.json");
   await done(pulumi("stack", "export", "--file", file));
   const state = JSON.parse(readFileSync(file, "utf8")) as State;
-  for (const { type, inputs, outputs } of state.deployment.resources) {
-    if (!type.endsWith(":Password")) continue;
-    for (const some of [inputs, outputs]) Object.assign(some ?? {}, olderInputs);
+  const accounts = state.deployment.resources.filter(({ type }) => type.endsWith(":Password"));
+  expect(accounts).toHaveLength(2);
+  for (const { inputs, outputs } of accounts) {
+    Object.assign(inputs, olderInputs);
+    Object.assign(outputs, olderInputs);
   }
   writeFileSync(file, JSON.stringify(state));
   await done(pulumi("stack", "import", "--file", file));
 }
 
 interface State {
-  deployment: { resources: { type: string; inputs?: Data; outputs?: Data }[] };
+  deployment: { resources: { type: string; inputs: Data; outputs: Data }[] };
 }
 
 test("an older state, or one of other code: no reason for a change, today's code runs", async () => {
@@ -164,6 +166,7 @@ test("an older state, or one of other code: no reason for a change, today's code
   writeFileSync(methods, oldMethods.replace("recordVersion: read.version", "recordVersion: 4711"));
   await lab.apisec("DELETE", "requests");
   await build();
+  await expectNoChanges();
   expect(summary(await up())).toMatch(/^Resources: \d+ unchanged/);
   expect(await lab.apisec("GET", "requests")).toMatchObject({ requests: [] });
   await done(pulumi("refresh", ...quiet));

@@ -15,7 +15,7 @@ export function engineLogs(pulumiHome: string, key: Buffer) {
     const bytes = readFileSync(join(dir, name));
     const isEncrypted = bytes.subarray(0, 4).toString("latin1") === magic;
     const text = isEncrypted ? chunksOf(bytes, key) : gunzipSync(bytes).toString();
-    return { name, isEncrypted, text: [text, ...valuesIn(text)].join("\n") };
+    return { name, isEncrypted, text, values: valuesIn(text) };
   });
 }
 

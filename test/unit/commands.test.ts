@@ -1,4 +1,12 @@
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { valuesOf } from "../../config/stackFiles";
@@ -62,6 +70,34 @@ test("without its packages it says so, and shows no stack", async () => {
   expect(stderr).toBe(
     "apisec-credentials is not installed completely: Cannot find module 'pirates'; run `npm ci --ignore-scripts` in its checkout. [APC-INCOMPLETE]\n",
   );
+});
+
+test("with the packages of another machine it says so, too", async () => {
+  for (const file of ["cli/bin.js", "cli/main.ts", "build/typescript.js"])
+    cpSync(join(root, file), join(folder, file));
+  for (const [name, text] of [
+    ["pirates", "exports.addHook = () => undefined;"],
+    ["@swc/core", 'throw new Error("Failed to load native binding");'],
+  ] as const) {
+    const own = join(folder, "node_modules", name);
+    mkdirSync(own, { recursive: true });
+    writeFileSync(join(own, "index.js"), text);
+  }
+  const { code, stderr } = await call(["check"], folder, join(folder, "cli", "bin.js"));
+  expect(code).toBe(2);
+  expect(stderr).toBe(
+    "apisec-credentials is not installed completely: Failed to load native binding; run `npm ci --ignore-scripts` in its checkout. [APC-INCOMPLETE]\n",
+  );
+});
+
+test("a checkout runs wherever it lies, below a folder node_modules too", async () => {
+  const checkout = join(folder, "node_modules", "copy");
+  const parts = "build checks cli clients config core desired job net package.json";
+  for (const part of parts.split(" "))
+    cpSync(join(root, part), join(checkout, part), { recursive: true });
+  symlinkSync(join(root, "node_modules"), join(checkout, "node_modules"));
+  const { stderr } = await call(["chekc"], folder, join(checkout, "cli", "bin.js"));
+  expect(stderr).toContain("Unknown command 'chekc'");
 });
 
 test("a list of the commands is shown to whoever names none, or another", async () => {

@@ -30,7 +30,7 @@ export async function publishFrom(
     if (!isChanged && isFresh(stored, changedAt, world.clock.now() / 1000)) return undefined;
     const rules = {
       minLifetimeSeconds: wish.minLifetimeSeconds ?? usualLifetimeSeconds,
-      tokenEndsInVault: wish.tokenEndsInVault ?? true,
+      tokenEndsInVault: wish.tokenEndsInVault,
       source: "pulumi up",
       changedAt,
     };

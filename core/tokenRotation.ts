@@ -23,7 +23,7 @@ export interface PublishRules {
   /** Who writes: the pipeline's URL. */
   source: string;
   /** Whether Vault deletes a token before it expires (the default); else its own expiry says when it ends. */
-  tokenEndsInVault?: boolean;
+  tokenEndsInVault?: boolean | undefined;
   /** When the password was changed, in seconds since 1970: a token issued before may have ended. */
   changedAt?: number | undefined;
 }

@@ -52,7 +52,7 @@ export function desiredAccounts(settings: Settings, owner: Owner): DesiredAccoun
     mount,
     vaultAddress,
     vaultNamespace,
-    apisecPaths: unusual(settings.apisecPaths),
+    apisecPaths: differingPaths(settings.apisecPaths),
     owner,
     sharedMount: settings.shareMount || !settings.createMount || undefined,
     minLifetimeSeconds: tokenKeptSeconds(settings),
@@ -81,7 +81,7 @@ export function desiredAccounts(settings: Settings, owner: Owner): DesiredAccoun
   return accounts.sort((a, b) => isChanged(a) - isChanged(b));
 }
 
-function unusual(paths: ApisecPaths): Partial<ApisecPaths> | undefined {
+function differingPaths(paths: ApisecPaths): Partial<ApisecPaths> | undefined {
   const differing = Object.entries(paths).filter(
     ([call, path]) => path !== defaultApisecPaths[call as keyof ApisecPaths],
   );

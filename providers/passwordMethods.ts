@@ -31,6 +31,7 @@ function whole(inputs: PasswordInputs) {
   return {
     ...inputs,
     acceptAdminToken: inputs.acceptAdminToken ?? false,
+    tokenEndsInVault: inputs.tokenEndsInVault ?? true,
     apisecPaths: { ...defaultApisecPaths, ...inputs.apisecPaths },
   };
 }
@@ -101,7 +102,7 @@ async function ensure(
   state?: Stored,
 ): Promise<Stored> {
   const send = clientWith();
-  const { acceptAdminToken, apisecPaths } = whole(inputs);
+  const { acceptAdminToken, tokenEndsInVault, apisecPaths } = whole(inputs);
   const result = await changePassword(
     {
       name: inputs.name,
@@ -116,7 +117,7 @@ async function ensure(
       previousHost: state?.host,
       renamedFrom: inputs.renamedFrom,
       minLifetimeSeconds: inputs.minLifetimeSeconds,
-      tokenEndsInVault: inputs.tokenEndsInVault,
+      tokenEndsInVault,
       stack: inputs.owner?.stack,
       ...ownership(inputs, state),
     },
@@ -175,7 +176,7 @@ async function observe(stored: Stored): Promise<Stored> {
 
 /** An `up` of this resource alone (`--target`) leaves the settings of its keys out: no first value without them. */
 async function setAccountKeys(vault: VaultConnection, inputs: PasswordInputs): Promise<void> {
-  const { name, mount, published, minLifetimeSeconds: kept, tokenEndsInVault = true } = inputs;
+  const { name, mount, published, minLifetimeSeconds: kept, tokenEndsInVault } = whole(inputs);
   const all = new Map([[passwordKey(name), passwordKeySettings]]);
   if (published && kept !== undefined) {
     all.set(tokenKey(name), tokenKeySettings(tokenEndsInVault ? kept : undefined));

@@ -62,9 +62,13 @@ test("what is called is all that is loaded", async () => {
   expect(loaded.filter((file) => heavy.test(file))).toEqual([]);
 });
 
+/** Parts of this checkout. */
+function copy(parts: readonly string[], to: string): void {
+  for (const part of parts) cpSync(join(root, part), join(to, part), { recursive: true });
+}
+
 test("without its packages it says so, and shows no stack", async () => {
-  for (const file of ["cli/bin.js", "cli/main.ts", "build/typescript.js"])
-    cpSync(join(root, file), join(folder, file));
+  copy(["cli/bin.js", "cli/main.ts", "build/typescript.js"], folder);
   const { code, stdout, stderr } = await call(["check"], folder, join(folder, "cli", "bin.js"));
   expect([code, stdout]).toEqual([2, ""]);
   expect(stderr).toBe(
@@ -73,8 +77,7 @@ test("without its packages it says so, and shows no stack", async () => {
 });
 
 test("with the packages of another machine it says so, too", async () => {
-  for (const file of ["cli/bin.js", "cli/main.ts", "build/typescript.js"])
-    cpSync(join(root, file), join(folder, file));
+  copy(["cli/bin.js", "cli/main.ts", "build/typescript.js"], folder);
   for (const [name, text] of [
     ["pirates", "exports.addHook = () => undefined;"],
     ["@swc/core", 'throw new Error("Failed to load native binding");'],
@@ -93,8 +96,7 @@ test("with the packages of another machine it says so, too", async () => {
 test("a checkout runs wherever it lies, below a folder node_modules too", async () => {
   const checkout = join(folder, "node_modules", "copy");
   const parts = "build checks cli clients config core desired job net package.json";
-  for (const part of parts.split(" "))
-    cpSync(join(root, part), join(checkout, part), { recursive: true });
+  copy(parts.split(" "), checkout);
   symlinkSync(join(root, "node_modules"), join(checkout, "node_modules"));
   const { stderr } = await call(["chekc"], folder, join(checkout, "cli", "bin.js"));
   expect(stderr).toContain("Unknown command 'chekc'");

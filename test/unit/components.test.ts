@@ -372,7 +372,7 @@ describe("the program", () => {
     });
   });
 
-  test("tells it what is unusual, and nothing of what is not", async () => {
+  test("tells it what is not at its default, and nothing of the rest", async () => {
     const { resources } = await runProgram({
       accounts: [{ name: "admin", username: "admin@acme.example", acceptAdminToken: true }],
       apisecPaths: { login: "/auth/login", probe: "/api/v1/projects?page=0&pageSize=1" },

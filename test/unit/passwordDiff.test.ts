@@ -54,7 +54,7 @@ test("a state of an older version, which knows nothing of marks, owners and toke
   expect(await diff({}, wished)).toEqual({ changes: false, said: [] });
 });
 
-test("an older state, which names what is as usual, too, has work for a real change only", async () => {
+test("an older state, which names defaults, too, has work for a real change only", async () => {
   const usual = { acceptAdminToken: false, sharedMount: false, apisecPaths: defaultApisecPaths };
   const ofToken = { tokenSettings: { cas_required: true, delete_version_after: "23h30m0s" } };
   const before = { ...usual, ...ofToken };

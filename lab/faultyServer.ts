@@ -11,6 +11,7 @@ import {
   resetConnection,
   send,
 } from "./faults";
+import { freePort } from "./process";
 
 export interface Incoming {
   /** Number of the request since the start or the last `clear`, 1-based. */
@@ -106,7 +107,7 @@ export async function startFaultyServer(options: FaultyServerOptions): Promise<F
     void serve(message, response).catch(() => resetConnection(response.socket));
   const server = tls ? https.createServer(tls, listener) : http.createServer(listener);
   server.keepAliveTimeout = 65_000;
-  await listen(server, options.port ?? 0, host);
+  await listen(server, options.port ?? (await freePort(host)), host);
   const { port } = server.address() as AddressInfo;
 
   return {

@@ -168,12 +168,13 @@ export async function startOpenBao(options: OpenBaoOptions): Promise<OpenBao> {
   fs.mkdirSync(path.join(dir, "raft"), { recursive: true });
   fs.chmodSync(dir, 0o700);
   const last = readJson<Settings>(path.join(dir, files.settings));
+  const listen = options.listen ?? last?.listen ?? "127.0.0.1";
   const settings: Settings = {
     bao: path.resolve(options.bao),
     isVault: await isHashicorpVault(options.bao),
-    listen: options.listen ?? last?.listen ?? "127.0.0.1",
-    port: options.port ?? last?.port ?? (await freePort()),
-    clusterPort: last?.clusterPort ?? (await freePort()),
+    listen,
+    port: options.port ?? last?.port ?? (await freePort(listen)),
+    clusterPort: last?.clusterPort ?? (await freePort(clusterHost(listen))),
     tls: options.tls ?? last?.tls ?? false,
     names: options.names ?? last?.names ?? [],
     clientCertificates: options.clientCertificates ?? last?.clientCertificates ?? false,
@@ -192,8 +193,8 @@ export async function startOpenBao(options: OpenBaoOptions): Promise<OpenBao> {
       // A port that was free when it was chosen may be taken by now.
       const taken = error instanceof Error && error.message.includes("address already in use");
       if (!taken || attempt === 3) throw error;
-      if (!options.port) settings.port = await freePort();
-      settings.clusterPort = await freePort();
+      if (!options.port) settings.port = await freePort(listen);
+      settings.clusterPort = await freePort(clusterHost(listen));
     }
   }
 }
@@ -216,9 +217,10 @@ function handle(dir: string, settings: Settings, firstPid: number, detached: boo
   const end = async (graceMs: number) => {
     await endProcess(pid, graceMs);
     // A process of several threads counts as ended a moment before its ports are free.
-    for (const port of [settings.port, settings.clusterPort]) {
-      await waitFor(`port ${port} to be free`, 10_000, () => isFree(port));
-    }
+    const { listen, port, clusterPort } = settings;
+    await waitFor(`port ${port} to be free`, 10_000, () => isFree(port, listen));
+    const host = clusterHost(listen);
+    await waitFor(`port ${clusterPort} to be free`, 10_000, () => isFree(clusterPort, host));
     fs.rmSync(path.join(dir, files.pid), { force: true });
   };
   return {
@@ -265,6 +267,11 @@ function ask(
     ? { ca: read(files.ca), cert: read(files.clientCert), key: read(files.clientKey) }
     : {};
   return baoRequest(addressOf(settings), token, method, apiPath, body, tls);
+}
+
+/** Where nodes of a cluster meet: the server's own loopback address, if it has one. */
+function clusterHost(listen: string): string {
+  return listen.startsWith("127.") ? listen : "127.0.0.1";
 }
 
 function addressOf({ tls, listen, port }: Settings): string {
@@ -392,7 +399,7 @@ function configuration(settings: Settings): string {
   const host = listen.includes(":") ? `[${listen}]` : listen;
   return `ui = false
 ${isVault ? "disable_mlock = true\n" : ""}api_addr = ${quoted(addressOf(settings))}
-cluster_addr = "https://127.0.0.1:${clusterPort}"
+cluster_addr = "https://${clusterHost(listen)}:${clusterPort}"
 
 storage "raft" {
   path = "raft"
@@ -403,7 +410,7 @@ ${(cluster?.join ?? []).map((at) => `  retry_join {\n    leader_api_addr = ${quo
 
 listener "tcp" {
   address = ${quoted(`${host}:${port}`)}
-  cluster_address = "127.0.0.1:${clusterPort}"
+  cluster_address = "${clusterHost(listen)}:${clusterPort}"
   ${tls ? 'tls_cert_file = "tls/server.pem"\n  tls_key_file = "tls/server.key"' : "tls_disable = true"}
   ${clientCertificates ? `tls_client_ca_file = "${files.ca}"\n  tls_require_and_verify_client_cert = true` : ""}
 }

@@ -75,16 +75,46 @@ export function isExecutable(file: string): boolean {
   }
 }
 
+const handedOut = new Set<number>();
+
 /**
- * A TCP port that was free a moment ago; another process may still take it first. It lies below those that the kernel
- * gives to connections, so that none has it while a server of ours is started again.
+ * A TCP port that was free a moment ago; another process may still take it first. It is none of those that the kernel
+ * gives to connections, and none that this process or another of Jest's workers was given, so that a server of ours
+ * that is started again finds its port.
  */
 export async function freePort(host = "127.0.0.1"): Promise<number> {
-  for (let attempt = 0; attempt < 100; attempt += 1) {
-    const port = randomInt(20_000, 32_000);
-    if (await isFree(port, host)) return port;
+  const { from, to } = ownPorts();
+  for (let attempt = 0; attempt < 1000; attempt += 1) {
+    const port = randomInt(from, to);
+    const given = handedOut.has(port) && attempt < 100;
+    if (given || !(await isFree(port, host))) continue;
+    handedOut.add(port);
+    return port;
   }
-  throw new Error(`no port of ${host} is free`);
+  throw new Error(`no port of ${host} from ${from} to ${to} is free`);
+}
+
+/** The ports of this process: a part of those that `connectionPorts` leaves. */
+function ownPorts(): { from: number; to: number } {
+  const { LAB_STREAM: stream = "0", JEST_WORKER_ID: worker = "0" } = process.env;
+  const part = (Number(stream) * 4 + (Number(worker) % 4)) % 8;
+  const { first, last } = connectionPorts();
+  const [lowest, highest] = first > 20_000 ? [10_000, first - 1] : [last + 1, 65_535];
+  const size = Math.floor((highest - lowest) / 8);
+  // Nothing is left where the kernel may give any port.
+  if (size < 500) return { from: 10_000, to: 60_000 };
+  return { from: lowest + part * size, to: lowest + (part + 1) * size };
+}
+
+/** The ports that the kernel gives to connections; IANA's dynamic ports where it does not say. */
+function connectionPorts(): { first: number; last: number } {
+  try {
+    const range = fs.readFileSync("/proc/sys/net/ipv4/ip_local_port_range", "utf8");
+    const [first = 0, last = 0] = range.trim().split(/\s+/).map(Number);
+    return { first, last };
+  } catch {
+    return { first: 49_152, last: 65_535 };
+  }
 }
 
 /** True where nobody listens at the port, else undefined. */

@@ -122,7 +122,12 @@ async function everything(): Promise<(Check | Check[])[]> {
     // Each file has a lab of its own; two that work and one that waits fill two cores.
     [
       jest(`e2e tests${onCurrent}`, "e2e", { without: [...onlyLong, ...waiting], ...ofE2e }),
-      jest(`e2e tests that wait${onCurrent}`, "e2e", { files: waiting, workers: 1, ...ofE2e }),
+      jest(`e2e tests that wait${onCurrent}`, "e2e", {
+        files: waiting,
+        workers: 1,
+        node: ofE2e.node,
+        env: { ...ofE2e.env, LAB_STREAM: "1" },
+      }),
     ],
     ...(isLong && node !== undefined
       ? [jest("e2e tests on the oldest Node", "e2e", e2eOnOldest)]

@@ -1,5 +1,6 @@
+import { randomInt } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { platform, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { baoRequest, startOpenBao } from "../../lab/openbao";
@@ -23,12 +24,20 @@ export interface Cluster {
   stop(): Promise<void>;
 }
 
+/** An address that nobody else has, so that a node finds its ports free after an outage. Only Linux has them all. */
+function ownLoopback(): string {
+  const part = () => randomInt(1, 255);
+  return platform() === "linux" ? `127.${part()}.${part()}.${part()}` : "127.0.0.1";
+}
+
 export async function startCluster(): Promise<Cluster> {
   const { vault: bao } = await ensureTools({ log: () => undefined });
   const dir = mkdtempSync(join(tmpdir(), "apisec-cluster-"));
+  const listen = ownLoopback();
   const first = await startOpenBao({
     dir: join(dir, "n1"),
     bao,
+    listen,
     cluster: { node: "n1", join: [] },
   });
   const { rootToken, unsealKeys } = first;
@@ -36,7 +45,7 @@ export async function startCluster(): Promise<Cluster> {
   const others = await Promise.all(
     ["n2", "n3"].map((node) => {
       const cluster = { node, join: [first.address], keys };
-      return startOpenBao({ dir: join(dir, node), bao, cluster });
+      return startOpenBao({ dir: join(dir, node), bao, listen, cluster });
     }),
   );
   const nodes = [first, ...others];

@@ -1,0 +1,52 @@
+import { existsSync, readFileSync } from "node:fs";
+import net from "node:net";
+import { afterEach, expect, test } from "@jest/globals";
+import { freePort, isFree } from "../../lab/process";
+
+const worker = process.env["JEST_WORKER_ID"];
+const range = "/proc/sys/net/ipv4/ip_local_port_range";
+
+afterEach(() => {
+  process.env["JEST_WORKER_ID"] = worker;
+  delete process.env["LAB_STREAM"];
+});
+
+async function ports(count: number): Promise<number[]> {
+  const given: number[] = [];
+  while (given.length < count) given.push(await freePort());
+  return given;
+}
+
+test("no port is given twice, and none has a listener", async () => {
+  const given = await ports(200);
+  expect(new Set(given).size).toBe(200);
+
+  const server = net.createServer().listen(given[0], "127.0.0.1");
+  await new Promise((resolve) => server.once("listening", resolve));
+  expect(await isFree(given[0]!)).toBeUndefined();
+  server.close();
+});
+
+// What a connection got would not be free when a server is started again.
+(existsSync(range) ? test : test.skip)("no port is one that the kernel gives away", async () => {
+  const [first, last] = readFileSync(range, "utf8").trim().split(/\s+/).map(Number);
+  for (const port of await ports(50)) expect(port < first! || port > last!).toBe(true);
+});
+
+test("workers and streams that run beside each other have different ports", async () => {
+  const of: number[][] = [];
+  for (const [stream, id] of [
+    ["0", "1"],
+    ["0", "2"],
+    ["1", "1"],
+  ] as const) {
+    process.env["LAB_STREAM"] = stream;
+    process.env["JEST_WORKER_ID"] = id;
+    of.push(await ports(100));
+  }
+  const spans = of
+    .map((given) => [Math.min(...given), Math.max(...given)] as const)
+    .sort((a, b) => a[0] - b[0]);
+  expect(spans[0]![1]).toBeLessThan(spans[1]![0]);
+  expect(spans[1]![1]).toBeLessThan(spans[2]![0]);
+});

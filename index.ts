@@ -3,6 +3,7 @@ import { firstRun } from "./components/firstRun";
 import { GroupPolicies } from "./components/groupPolicies";
 import { stackOutputs } from "./components/outputs";
 import { preflight } from "./components/preflight";
+import { registered } from "./components/registered";
 import { SecretStore } from "./components/secretStore";
 import { askToForget, serviceAccounts } from "./components/serviceAccount";
 import { shortenStackTraces } from "./components/stackTraces";
@@ -40,6 +41,7 @@ export = async () => {
     .map(
       (consumer) => new TokenConsumer(consumer.name, { ...consumer, backend: rotation.authPath }),
     );
+  await registered(rotation);
   const made = serviceAccounts(accounts, [...store.ready, rotation, ...groups, ...consumers]);
   const lists = accountList("rotation", project, gitlab, made);
   if (settings.firstRun !== "off" && gitlab.schedule.active) {

@@ -43,7 +43,8 @@ export async function measure(job: Job): Promise<Sample> {
 
 type Measured = "wall" | "user" | "sys" | "memory" | "code";
 
-function lastLines(text: string): string {
+/** On one line. */
+export function lastLines(text: string): string {
   return text.trim().split("\n").slice(-8).join(" | ").slice(-800);
 }
 

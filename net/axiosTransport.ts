@@ -1,4 +1,4 @@
-import axios from "axios";
+import type axios from "axios";
 import { transportCode, transportError } from "./http";
 import type { HttpResponse, Send } from "./http";
 import { agentsFor } from "./transport";
@@ -7,22 +7,12 @@ import type { TransportOptions } from "./transport";
 /** `Send` on axios, over the same connections as the job's: one reading of TLS and proxies. */
 export function axiosSend(options: TransportOptions = {}): Send {
   const agentFor = agentsFor(options);
-  const client = axios.create({
-    adapter: "http",
-    maxRedirects: 0,
-    validateStatus: () => true,
-    responseType: "text",
-    transformRequest: [(data: unknown) => data],
-    transformResponse: [(data: unknown) => data],
-    // A compressed answer could be small on the wire and huge here.
-    decompress: false,
-    // Its own reading of proxy variables is another one.
-    proxy: false,
-  });
+  let client: ReturnType<typeof newClient> | undefined;
   return async (request) => {
     const deadline = AbortSignal.timeout(request.timeoutMs);
     try {
       const agent = agentFor(new URL(request.url));
+      client ??= newClient();
       const answer = await client.request<unknown>({
         method: request.method,
         url: request.url,
@@ -48,4 +38,22 @@ export function axiosSend(options: TransportOptions = {}): Send {
       throw transportError(transportCode(code), request.url);
     }
   };
+}
+
+/** axios is loaded by the first request: a preview of an account makes none. */
+function newClient() {
+  // eslint-disable-next-line @typescript-eslint/no-require-imports -- `import()` would load its ES modules, one by one
+  const client = require("axios") as typeof axios;
+  return client.create({
+    adapter: "http",
+    maxRedirects: 0,
+    validateStatus: () => true,
+    responseType: "text",
+    transformRequest: [(data: unknown) => data],
+    transformResponse: [(data: unknown) => data],
+    // A compressed answer could be small on the wire and huge here.
+    decompress: false,
+    // Its own reading of proxy variables is another one.
+    proxy: false,
+  });
 }

@@ -9,13 +9,9 @@ import { loadedProvider } from "./loaded";
  */
 export const passwordProvider = loadedProvider("passwordMethods");
 
-/** One account's password, changed with APIsec and kept in Vault. */
+/** One account's password, changed with APIsec and kept in Vault. Of the outputs in the state, it has the one that is read. */
 export class ApisecPassword extends pulumi.dynamic.Resource {
   declare public readonly currentGeneration: pulumi.Output<number>;
-  declare public readonly recordVersion: pulumi.Output<number>;
-  declare public readonly changeOpen: pulumi.Output<boolean>;
-  declare public readonly recordDeleted: pulumi.Output<boolean>;
-  declare public readonly tokenStale: pulumi.Output<boolean>;
 
   /**
    * @param name Resource name.
@@ -26,14 +22,7 @@ export class ApisecPassword extends pulumi.dynamic.Resource {
     super(
       passwordProvider,
       name,
-      {
-        ...inputs,
-        currentGeneration: undefined,
-        recordVersion: undefined,
-        changeOpen: undefined,
-        recordDeleted: undefined,
-        tokenStale: undefined,
-      },
+      { ...inputs, currentGeneration: undefined },
       opts,
       "apisec",
       "Password",

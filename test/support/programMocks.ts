@@ -24,7 +24,7 @@ interface RegisterRequest {
   getImportid(): string;
   getAliasesList(): { getSpec(): { getParenturn(): string } | undefined }[];
 }
-interface Monitor {
+export interface Monitor {
   registerResource(
     request: RegisterRequest,
     callback: (error: unknown, response?: { getUrn(): string }) => void,

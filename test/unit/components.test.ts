@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { parse } from "yaml";
+import { registered } from "../../components/registered";
 import { SecretStore } from "../../components/secretStore";
 import { askToForget } from "../../components/serviceAccount";
 import { accountList, TokenRotation } from "../../components/tokenRotation";
@@ -13,7 +14,7 @@ import { renderPolicy } from "../../desired/policies";
 import { policyValues } from "../../desired/policyValues";
 import { sourceOf } from "../support/configSource";
 import { neededBy, resource, withMocks } from "../support/programMocks";
-import type { Registered } from "../support/programMocks";
+import type { Monitor, Registered } from "../support/programMocks";
 
 const mockGroupIds = new Map<string, string>();
 const mockClaims = new Map<string, ConsumerClaim>();
@@ -790,4 +791,22 @@ describe("other settings", () => {
     };
     expect(await sizeWith(30)).toBe(await sizeWith(3));
   });
+});
+
+test("what comes after `registered` is sent after the component's own resources", async () => {
+  class Outer extends pulumi.ComponentResource {
+    constructor() {
+      super("test:index:Outer", "outer");
+      new pulumi.ComponentResource("test:index:Inner", "inner", {}, { parent: this });
+    }
+  }
+  const { resources } = await withMocks(async () => {
+    // An engine takes its time.
+    const monitor = pulumi.runtime.getMonitor() as unknown as Monitor;
+    const register = monitor.registerResource.bind(monitor);
+    monitor.registerResource = (...call) => void setTimeout(() => register(...call), 20);
+    await registered(new Outer());
+    new pulumi.ComponentResource("test:index:Later", "later");
+  });
+  expect(resources.map(({ name }) => name)).toEqual(["outer", "inner", "later"]);
 });

@@ -1,6 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
 import net from "node:net";
-import { afterEach, expect, test } from "@jest/globals";
 import { freePort, isFree } from "../../lab/process";
 
 const worker = process.env["JEST_WORKER_ID"];

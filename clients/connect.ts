@@ -5,7 +5,7 @@ import type { VaultConnection } from "./vault";
 import { vaultTls } from "../net/vaultTls";
 import { findVaultToken } from "./vaultToken";
 import { proxyTo } from "../net/proxy";
-import { axiosSend } from "../net/axiosTransport";
+import { nodeSend } from "../net/transport";
 import type { Send } from "../net/http";
 import type { VaultTls } from "../net/vaultTls";
 
@@ -22,7 +22,7 @@ export function connect({ vaultAddress, vaultNamespace }: VaultPlace): VaultConn
     throw coded("No Vault token: set VAULT_TOKEN or log in with `vault login`.", "no-vault-token");
   }
   return {
-    send: clientWith(vaultTls(process.env, (path) => readFileSync(path, "utf8"))),
+    send: transportWith(vaultTls(process.env, (path) => readFileSync(path, "utf8"))),
     clock: systemClock,
     address: vaultAddress,
     namespace: vaultNamespace,
@@ -32,12 +32,11 @@ export function connect({ vaultAddress, vaultNamespace }: VaultPlace): VaultConn
 }
 
 /** By its certificates: all accounts of an `up` share connections, and none costs a handshake of its own. */
-const clients = new Map<string, Send>();
+const transports = new Map<string, Send>();
 
-/** The client that trusts `tls.ca` and shows `tls.cert`, its connections kept alive for the whole process. */
-export function clientWith(tls: VaultTls = {}): Send {
+function transportWith(tls: VaultTls): Send {
   const known = JSON.stringify(tls);
-  const client = clients.get(known) ?? axiosSend({ ...tls, proxyFor: proxyTo });
-  clients.set(known, client);
-  return client;
+  const transport = transports.get(known) ?? nodeSend({ ...tls, proxyFor: proxyTo });
+  transports.set(known, transport);
+  return transport;
 }

@@ -1,6 +1,8 @@
 import { userInfo } from "node:os";
 import { apisecAt, defaultApisecPaths } from "../clients/apisec";
+import { axiosSend } from "../net/axiosTransport";
 import { jsonObject, systemClock } from "../net/http";
+import { proxyTo } from "../net/proxy";
 import { differingKeys, passwordKeys, setKeys } from "../clients/keySettings";
 import type { AccountInputs } from "../desired/accounts";
 import { passwordKeySettings, tokenKeySettings } from "../desired/keySettings";
@@ -15,7 +17,7 @@ import { parseMark } from "../core/mark";
 import { parseRecord, passwordKey, tokenKey } from "../core/passwordRecord";
 import { kvStore } from "../clients/vault";
 import type { VaultConnection } from "../clients/vault";
-import { clientWith, connect } from "../clients/connect";
+import { connect } from "../clients/connect";
 import { wasSet } from "./keySettingsMethods";
 import { withShownErrors } from "./shownErrors";
 
@@ -55,6 +57,9 @@ let firstPasswords: string | undefined;
 
 /** The logins of this process, which serves one `up`: APIsec counts them by user. */
 const book: LoginBook = new Map();
+
+/** All accounts of an `up` share its connections. */
+const apisecSend = axiosSend({ proxyFor: proxyTo });
 
 /** A call of APIsec's is tried this often while it is passing busy; a login only where no connection was made. */
 const apisecTries = 3;
@@ -101,7 +106,6 @@ async function ensure(
   inputs: PasswordInputs,
   state?: Stored,
 ): Promise<Stored> {
-  const send = clientWith();
   const { acceptAdminToken, tokenEndsInVault, apisecPaths } = whole(inputs);
   const result = await changePassword(
     {
@@ -125,7 +129,7 @@ async function ensure(
       store: kvStore(vault, inputs.mount),
       keys: passwordKeys(vault, inputs.mount, passwordKeySettings),
       mount: inputs.mount,
-      apisec: (host) => apisecAt(send, host, apisecPaths, systemClock, apisecTries),
+      apisec: (host) => apisecAt(apisecSend, host, apisecPaths, systemClock, apisecTries),
       book,
       newPassword,
       clock: systemClock,

@@ -12,6 +12,7 @@ import type { Job } from "./measure";
 import type { Start } from "./programStart";
 import type { Row } from "./report";
 
+const root = join(__dirname, "..");
 /** The SDKs as they are published: ours leaves out a part (sdks/arborist), which is one of the differences measured. */
 const peerSdk = join(__dirname, "peers", "sdk");
 const up = ["up", "--yes", "--skip-preview"];
@@ -201,7 +202,8 @@ async function peerStack(
   else cpSync(join(__dirname, "peers", source), join(dir, "index.js"));
   const modules = join(dir, "node_modules");
   rmSync(modules, { force: true });
-  symlinkSync(join(peerSdk, "node_modules"), modules);
+  // The CLI reads all of node_modules: an empty program, which loads no SDK, has ours.
+  symlinkSync(join(source === "" ? root : peerSdk, "node_modules"), modules);
   await openStack((args) => run("pulumi", args, { cwd: dir, env: lab.env }), stack);
   return { dir, stack, env: { ...lab.env } };
 }

@@ -347,3 +347,11 @@ describe.each(transports)("%s", (file, make) => {
     });
   });
 });
+
+test("the provider loads axios with its first request: a preview makes none", async () => {
+  const code = `require("./dist/passwordProvider.cjs"); console.log(Object.keys(require.cache).join("\\n"))`;
+  const root = join(__dirname, "..", "..");
+  const { stdout } = await promisify(execFile)(process.execPath, ["-e", code], { cwd: root });
+  expect(stdout).toContain("dist/passwordProvider.cjs");
+  expect(stdout).not.toContain("/axios/");
+});

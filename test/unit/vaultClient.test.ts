@@ -1,4 +1,6 @@
-import { transportError } from "../../net/http";
+import { systemClock, transportError } from "../../net/http";
+import type { Send } from "../../net/http";
+import { capabilities } from "../../clients/look";
 import { encodePath, jwtLogin, kvStore, revokeSelf, vaultCall } from "../../clients/vault";
 import { scripted } from "../support/scripted";
 import type { Scripted } from "../support/scripted";
@@ -415,5 +417,41 @@ test("a token can end itself", async () => {
     method: "POST",
     url: `${address}/v1/auth/token/revoke-self`,
     headers: { "x-vault-token": token },
+  });
+});
+
+describe("what a token may do", () => {
+  const paths = Array.from({ length: 950 }, (_, index) => `team/data/a${index}/token`);
+
+  /** Answers each request for its own paths, the first ones last; `refuses` the nth. */
+  function asked(refuses?: number) {
+    const sizes: number[] = [];
+    const flying = { now: 0, most: 0 };
+    const send: Send = async ({ body = "" }) => {
+      const { paths: some } = JSON.parse(body) as { paths: string[] };
+      const number = sizes.push(some.length);
+      flying.now += 1;
+      flying.most = Math.max(flying.most, flying.now);
+      await new Promise((resolve) => setTimeout(resolve, 20 - number));
+      flying.now -= 1;
+      if (number === refuses) return { status: 403, headers: {}, body: '{"errors":["no"]}' };
+      const data = Object.fromEntries(some.map((path) => [path, [path.slice(10)]]));
+      return { status: 200, headers: {}, body: JSON.stringify({ data }) };
+    };
+    return { sizes, flying, vault: { send, clock: systemClock, address, token } };
+  }
+
+  test("is asked in requests of a hundred paths, four at once, and is known of each path", async () => {
+    const { sizes, flying, vault } = asked();
+    const found = await capabilities(vault, paths);
+    expect([...found.keys()].sort()).toEqual([...paths].sort());
+    for (const [path, rights] of found) expect(rights).toEqual([path.slice(10)]);
+    expect(sizes).toEqual([...Array<number>(9).fill(100), 50]);
+    expect(flying.most).toBe(4);
+  });
+
+  test("is unknown where one of the requests is refused", async () => {
+    const { vault } = asked(7);
+    await expect(capabilities(vault, paths)).rejects.toMatchObject({ problem: "denied" });
   });
 });

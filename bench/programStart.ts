@@ -1,5 +1,7 @@
 import { spawn } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
 import * as grpc from "@grpc/grpc-js";
 import { EngineService } from "@pulumi/pulumi/proto/engine_grpc_pb";
 import {
@@ -96,7 +98,7 @@ export async function programStart(
   const child = spawn(
     process.execPath,
     [
-      require.resolve("@pulumi/pulumi/cmd/run"),
+      createRequire(join(dir, "package.json")).resolve("@pulumi/pulumi/cmd/run"),
       ...["--monitor", address, "--engine", address, "--organization", "organization"],
       ...["--project", project, "--stack", stack, "--pwd", dir],
       ...["--dry-run", "--query-mode", "false", "--parallel", "8", "."],

@@ -202,7 +202,7 @@ async function peerStack(
   else cpSync(join(__dirname, "peers", source), join(dir, "index.js"));
   const modules = join(dir, "node_modules");
   rmSync(modules, { force: true });
-  // The CLI reads all of node_modules: an empty program, which loads no SDK, has ours.
+  // The CLI scans node_modules, so the empty program gets ours; it never loads npm's library.
   symlinkSync(join(source === "" ? root : peerSdk, "node_modules"), modules);
   await openStack((args) => run("pulumi", args, { cwd: dir, env: lab.env }), stack);
   return { dir, stack, env: { ...lab.env } };

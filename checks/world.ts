@@ -53,8 +53,25 @@ export function worldOf({ stack, ...options }: WorldOptions): World {
     audit: undefined,
     print: printed(stack ?? settings.stack, runner()),
     ...options,
-    look: once((path) => look(vault, path)),
+    look: once(options.time === "after" ? lookTwice(vault) : (path) => look(vault, path)),
     gitlab: gitlab && once(gitlab),
+  };
+}
+
+/** How long a standby that was just restarted may be behind, in milliseconds. */
+const behindMs = 1_000;
+
+/**
+ * Of a stack that runs, everything should be there. A standby that is behind answers 404 to what is there: so what seems to
+ * be missing is looked for again, all of it after one wait.
+ */
+function lookTwice(vault: VaultConnection): World["look"] {
+  let caughtUp: Promise<void> | undefined;
+  return async (path) => {
+    const found = await look(vault, path);
+    if (found !== undefined) return found;
+    await (caughtUp ??= vault.clock.sleep(behindMs));
+    return look(vault, path);
   };
 }
 

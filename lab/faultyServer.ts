@@ -107,7 +107,7 @@ export async function startFaultyServer(options: FaultyServerOptions): Promise<F
     void serve(message, response).catch(() => resetConnection(response.socket));
   const server = tls ? https.createServer(tls, listener) : http.createServer(listener);
   server.keepAliveTimeout = 65_000;
-  await listen(server, options.port ?? (await freePort(host)), host);
+  await listenAt(server, options.port ?? 0, host);
   const { port } = server.address() as AddressInfo;
 
   return {
@@ -130,6 +130,18 @@ export async function startFaultyServer(options: FaultyServerOptions): Promise<F
       });
     },
   };
+}
+
+/** Port 0: one that stays free while the server is down. */
+async function listenAt(server: http.Server | https.Server, port: number, host: string) {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await listen(server, port === 0 ? await freePort(host) : port, host);
+    } catch (error) {
+      const isTaken = (error as NodeJS.ErrnoException).code === "EADDRINUSE";
+      if (!isTaken || port !== 0 || attempt === 3) throw error;
+    }
+  }
 }
 
 function listen(server: http.Server | https.Server, port: number, host: string): Promise<void> {

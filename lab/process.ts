@@ -78,9 +78,9 @@ export function isExecutable(file: string): boolean {
 const handedOut = new Set<number>();
 
 /**
- * A TCP port that was free a moment ago; another process may still take it first. It is none of those that the kernel
- * gives to connections, and none that this process or another of Jest's workers was given, so that a server of ours
- * that is started again finds its port.
+ * A TCP port that was free a moment ago; another process may still take it first. Where there are enough, it is none of
+ * those that the kernel gives to connections, and none that this test file or another of Jest's workers has got, so that
+ * a server that is started again finds its port.
  */
 export async function freePort(host = "127.0.0.1"): Promise<number> {
   const { from, to } = ownPorts();
@@ -92,6 +92,12 @@ export async function freePort(host = "127.0.0.1"): Promise<number> {
     return port;
   }
   throw new Error(`no port of ${host} from ${from} to ${to} is free`);
+}
+
+/** What a child needs that opens servers of its own, to take its ports where this process does. */
+export function ownPortsEnv(): NodeJS.ProcessEnv {
+  const { LAB_STREAM, JEST_WORKER_ID } = process.env;
+  return { LAB_STREAM, JEST_WORKER_ID };
 }
 
 /** The ports of this process: a part of those that `connectionPorts` leaves. */

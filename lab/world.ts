@@ -4,7 +4,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { attachOpenBao, startOpenBao } from "./openbao";
 import type { OpenBao, OpenBaoOptions } from "./openbao";
-import { commandLine, endProcess, isAlive, waitFor } from "./process";
+import { commandLine, endProcess, isAlive, waitFor, ownPortsEnv } from "./process";
 
 /** Fixed for `make up`, so that the committed stack file can name them; 0 in tests. */
 export interface Ports {
@@ -172,7 +172,7 @@ async function startServer<Ready>(
       detached: options.detached,
       stdio: ["pipe", log, log],
       // No token and no passphrase of whoever starts the lab.
-      env: { PATH: process.env["PATH"], HOME: process.env["HOME"] },
+      env: { ...ownPortsEnv(), PATH: process.env["PATH"], HOME: process.env["HOME"] },
     },
   );
   fs.closeSync(log);

@@ -9,10 +9,10 @@ export function axiosSend(options: TransportOptions = {}): Send {
   const agentFor = agentsFor(options);
   let client: ReturnType<typeof newClient> | undefined;
   return async (request) => {
+    client ??= newClient();
     const deadline = AbortSignal.timeout(request.timeoutMs);
     try {
       const agent = agentFor(new URL(request.url));
-      client ??= newClient();
       const answer = await client.request<unknown>({
         method: request.method,
         url: request.url,

@@ -32,7 +32,7 @@ export type TransportCode =
 
 /**
  * Sends one request, once. Rejects with an error made by `transportError`, and with nothing else.
- * The program passes axios, the rotation job node's own client; both keep connections alive.
+ * `axiosSend` for APIsec in `up`, `nodeSend` for everything else; both keep connections alive.
  */
 export type Send = (request: HttpRequest) => Promise<HttpResponse>;
 

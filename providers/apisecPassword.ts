@@ -9,7 +9,7 @@ import { loadedProvider } from "./loaded";
  */
 export const passwordProvider = loadedProvider("passwordMethods");
 
-/** One account's password, changed with APIsec and kept in Vault. Of the outputs in the state, it has the one that is read. */
+/** One account's password, changed with APIsec and kept in Vault. Declares only the output that this program reads. */
 export class ApisecPassword extends pulumi.dynamic.Resource {
   declare public readonly currentGeneration: pulumi.Output<number>;
 

@@ -4,7 +4,7 @@ const vault = require("@pulumi/vault");
 require("./nothing");
 
 new vault.Policy("policy", { name: process.env.POLICY, policy: "# none" });
-// As its SDK does it.
+// What GitLab's SDK registers, without the SDK.
 new pulumi.CustomResource("gitlab:index/projectVariable:ProjectVariable", "variable", {
   project: process.env.GITLAB_PROJECT,
   key: "NOTHING",

@@ -24,7 +24,7 @@ export interface Cluster {
   stop(): Promise<void>;
 }
 
-/** An address that nobody else has, so that a node finds its ports free after an outage. Only Linux has them all. */
+/** An address that most likely nobody else has, so that a node finds its ports free after an outage. Only Linux has them all. */
 function ownLoopback(): string {
   const part = () => randomInt(1, 255);
   return platform() === "linux" ? `127.${part()}.${part()}.${part()}` : "127.0.0.1";

@@ -645,3 +645,36 @@ test.each([
   const found = findings.filter(({ id }) => id === "project-files");
   expect(found.map(({ found: said }) => said)).toEqual(warnings);
 });
+
+describe("what seems to be missing in Vault", () => {
+  const absent = { status: 404, body: { errors: [] } };
+  const there = { status: 200, body: { data: { current_version: 3 } } };
+  const at = (script: ReturnType<typeof scripted>, time: World["time"]) =>
+    worldWith({
+      time,
+      vault: { ...script, address: "https://vault.example.com:8200", token: "t" },
+    });
+
+  test("is looked for again a second later, all of it after one wait: a standby may be behind", async () => {
+    const script = scripted(absent, absent, there);
+    const { look } = at(script, "after");
+    expect(await Promise.all([look("kv/metadata/a/token"), look("kv/metadata/b/token")])).toEqual([
+      { current_version: 3 },
+      { current_version: 3 },
+    ]);
+    expect(script.waits).toEqual([1_000]);
+    expect(script.sent).toHaveLength(4);
+  });
+
+  test("is missing where it is missing again", async () => {
+    const script = scripted(absent);
+    expect(await at(script, "after").look("kv/metadata/a/token")).toBeUndefined();
+    expect(script.sent).toHaveLength(2);
+  });
+
+  test("before an up, nothing needs to be there", async () => {
+    const script = scripted(absent, there);
+    expect(await at(script, "in").look("kv/metadata/a/token")).toBeUndefined();
+    expect(script.waits).toEqual([]);
+  });
+});

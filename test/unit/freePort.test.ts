@@ -3,7 +3,11 @@ import net from "node:net";
 import { freePort, isFree } from "../../lab/process";
 
 const worker = process.env["JEST_WORKER_ID"];
-const range = "/proc/sys/net/ipv4/ip_local_port_range";
+const file = "/proc/sys/net/ipv4/ip_local_port_range";
+const range = existsSync(file) ? readFileSync(file, "utf8").trim().split(/\s+/).map(Number) : [];
+const [first = 49_152, last = 65_535] = range;
+/** Where the kernel gives nearly every port to connections, nothing can be promised. */
+const inRoom = first > 20_000 || last < 61_000 ? test : test.skip;
 
 afterEach(() => {
   process.env["JEST_WORKER_ID"] = worker;
@@ -16,7 +20,7 @@ async function ports(count: number): Promise<number[]> {
   return given;
 }
 
-test("no port is given twice, and none has a listener", async () => {
+inRoom("no port is given twice, and a port with a listener is not free", async () => {
   const given = await ports(200);
   expect(new Set(given).size).toBe(200);
 
@@ -27,12 +31,11 @@ test("no port is given twice, and none has a listener", async () => {
 });
 
 // What a connection got would not be free when a server is started again.
-(existsSync(range) ? test : test.skip)("no port is one that the kernel gives away", async () => {
-  const [first, last] = readFileSync(range, "utf8").trim().split(/\s+/).map(Number);
-  for (const port of await ports(50)) expect(port < first! || port > last!).toBe(true);
+inRoom("no port is one that the kernel gives away", async () => {
+  for (const port of await ports(50)) expect(port < first || port > last).toBe(true);
 });
 
-test("workers and streams that run beside each other have different ports", async () => {
+inRoom("workers and streams that run beside each other have different ports", async () => {
   const of: number[][] = [];
   for (const [stream, id] of [
     ["0", "1"],

@@ -62,14 +62,14 @@ export function worldOf({ stack, ...options }: WorldOptions): World {
 const behindMs = 1_000;
 
 /**
- * Of a stack that runs, everything should be there. A standby that is behind answers 404 to what is there: so what seems to
- * be missing is looked for again, all of it after one wait.
+ * A stack that runs has all of its keys. A standby that is behind answers 404 to one that is there: so keys that seem to be
+ * missing are looked for again, all of them after one wait.
  */
 function lookTwice(vault: VaultConnection): World["look"] {
   let caughtUp: Promise<void> | undefined;
   return async (path) => {
     const found = await look(vault, path);
-    if (found !== undefined) return found;
+    if (found !== undefined || !path.includes("/metadata/")) return found;
     await (caughtUp ??= vault.clock.sleep(behindMs));
     return look(vault, path);
   };

@@ -646,7 +646,7 @@ test.each([
   expect(found.map(({ found: said }) => said)).toEqual(warnings);
 });
 
-describe("what seems to be missing in Vault", () => {
+describe("a key that seems to be missing in Vault", () => {
   const absent = { status: 404, body: { errors: [] } };
   const there = { status: 200, body: { data: { current_version: 3 } } };
   const at = (script: ReturnType<typeof scripted>, time: World["time"]) =>
@@ -672,7 +672,13 @@ describe("what seems to be missing in Vault", () => {
     expect(script.sent).toHaveLength(2);
   });
 
-  test("before an up, nothing needs to be there", async () => {
+  test("is no policy, which a stack may do without", async () => {
+    const script = scripted(absent, there);
+    expect(await at(script, "after").look("sys/policies/acl/a")).toBeUndefined();
+    expect(script.waits).toEqual([]);
+  });
+
+  test("need not be there before an up", async () => {
     const script = scripted(absent, there);
     expect(await at(script, "in").look("kv/metadata/a/token")).toBeUndefined();
     expect(script.waits).toEqual([]);

@@ -1,6 +1,6 @@
 import { systemClock, transportError } from "../../net/http";
 import type { Send } from "../../net/http";
-import { capabilities } from "../../clients/look";
+import { capabilities, list } from "../../clients/look";
 import { encodePath, jwtLogin, kvStore, revokeSelf, vaultCall } from "../../clients/vault";
 import { scripted } from "../support/scripted";
 import type { Scripted } from "../support/scripted";
@@ -454,4 +454,12 @@ describe("what a token may do", () => {
     const { vault } = asked(7);
     await expect(capabilities(vault, paths)).rejects.toMatchObject({ problem: "denied" });
   });
+});
+
+test("names are listed by a GET, which every gateway lets pass", async () => {
+  const { script, vault } = vaultWith({ status: 200, body: { data: { keys: ["a", "b/"] } } });
+  await expect(list(vault, "team/metadata")).resolves.toEqual(["a", "b/"]);
+  expect(script.sent).toMatchObject([
+    { method: "GET", url: `${address}/v1/team/metadata?list=true` },
+  ]);
 });

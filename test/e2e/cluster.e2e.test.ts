@@ -486,6 +486,7 @@ test.each(isLong ? faults : faults.slice(1, 2))(
       return findings.map(({ id, subject, state }) => `${id} ${subject}: ${state}`);
     };
     const before = await check();
+    expect(before.filter((line) => line.endsWith(": problem"))).toEqual([]);
     const { result, after } = await struckAt(fault, /^GET \S+\/metadata\//, check);
     note(fault, "a check", "done", after);
     expect(result).toEqual(before);

@@ -28,8 +28,8 @@ export interface KeyState {
 }
 
 /** Reads a key's metadata. Throws as `vaultCall` does. */
-export async function keyState({ look, settings }: World, key: string): Promise<KeyState> {
-  return readMetadata((await look(metadataPath(settings.mount, key))) ?? {});
+export async function keyState({ lookForKey, settings }: World, key: string): Promise<KeyState> {
+  return readMetadata((await lookForKey(metadataPath(settings.mount, key))) ?? {});
 }
 
 export function readMetadata(metadata: Record<string, unknown>): KeyState {

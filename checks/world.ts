@@ -21,6 +21,8 @@ export interface World {
   vault: VaultConnection;
   /** What Vault has at an API path; undefined where there is no such thing. Throws as `look` does. */
   look: (path: string) => Promise<Record<string, unknown> | undefined>;
+  /** The same for the metadata of a key, which a stack that runs has. */
+  lookForKey: World["look"];
   /** What GitLab answers; undefined where there is no token to ask with. */
   gitlab: GitlabReader | undefined;
   /** Milliseconds since 1970. */
@@ -53,7 +55,8 @@ export function worldOf({ stack, ...options }: WorldOptions): World {
     audit: undefined,
     print: printed(stack ?? settings.stack, runner()),
     ...options,
-    look: once(options.time === "after" ? lookTwice(vault) : (path) => look(vault, path)),
+    look: once((path) => look(vault, path)),
+    lookForKey: once(options.time === "after" ? lookTwice(vault) : (path) => look(vault, path)),
     gitlab: gitlab && once(gitlab),
   };
 }
@@ -62,14 +65,14 @@ export function worldOf({ stack, ...options }: WorldOptions): World {
 const behindMs = 1_000;
 
 /**
- * A stack that runs has all of its keys. A standby that is behind answers 404 to one that is there: so keys that seem to be
- * missing are looked for again, all of them after one wait.
+ * A standby that is behind answers 404 to what is there: so what seems to be missing is looked for again, all of it after
+ * one wait.
  */
 function lookTwice(vault: VaultConnection): World["look"] {
   let caughtUp: Promise<void> | undefined;
   return async (path) => {
     const found = await look(vault, path);
-    if (found !== undefined || !path.includes("/metadata/")) return found;
+    if (found !== undefined) return found;
     await (caughtUp ??= vault.clock.sleep(behindMs));
     return look(vault, path);
   };

@@ -50,8 +50,7 @@ export async function capabilities(
   const parts = Array.from({ length: Math.ceil(paths.length / pathsAtOnce) }, (_, index) =>
     paths.slice(index * pathsAtOnce, (index + 1) * pathsAtOnce),
   );
-  let isRefused = false;
-  const ask = async (some: readonly string[]) => {
+  await eachOf(parts, requestsAtOnce, async (some) => {
     const asked = token === undefined ? { paths: some } : { token, paths: some };
     const answer = await vaultCall(vault, "POST", api, asked, secrets);
     const body = jsonObject(answer.body);
@@ -61,13 +60,6 @@ export async function capabilities(
       if (!Array.isArray(list)) throw refused(vault, "POST", api, answer, secrets);
       found.set(path, list.map(String));
     }
-  };
-  await eachOf(parts, requestsAtOnce, async (some) => {
-    if (isRefused) return;
-    await ask(some).catch((error: unknown) => {
-      isRefused = true;
-      throw error;
-    });
   });
   return found;
 }

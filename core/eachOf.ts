@@ -1,10 +1,12 @@
-/** Runs `work` over `items`, at most `limit` at once. Rejects with the first rejection of `work`. */
+/** Runs `work` over `items`, at most `limit` at once. The first rejection ends it. */
 export async function eachOf<T>(
   items: readonly T[],
   limit: number,
   work: (item: T) => Promise<void>,
 ): Promise<void> {
-  const queue = items.values();
+  const queue = (function* () {
+    yield* items;
+  })();
   const worker = async () => {
     for (const item of queue) await work(item);
   };

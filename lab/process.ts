@@ -83,7 +83,7 @@ const handedOut = new Set<number>();
  * a server that is started again finds its port.
  */
 export async function freePort(host = "127.0.0.1"): Promise<number> {
-  const { from, to } = ownPorts();
+  const { from, to } = portsOf(ownPart());
   for (let attempt = 0; attempt < 1000; attempt += 1) {
     const port = randomInt(from, to);
     const given = handedOut.has(port) && attempt < 100;
@@ -100,11 +100,14 @@ export function ownPortsEnv(): NodeJS.ProcessEnv {
   return { LAB_STREAM, JEST_WORKER_ID };
 }
 
-/** The ports of this process: a part of those that `connectionPorts` leaves. */
-function ownPorts(): { from: number; to: number } {
+/** Which of eight parts is this process's. */
+export function ownPart(): number {
   const { LAB_STREAM: stream = "0", JEST_WORKER_ID: worker = "0" } = process.env;
-  const part = (Number(stream) * 4 + (Number(worker) % 4)) % 8;
-  const { first, last } = connectionPorts();
+  return (Number(stream) * 4 + (Number(worker) % 4)) % 8;
+}
+
+/** A part of the ports that the kernel does not give to connections: `from`, and those below `to`. */
+export function portsOf(part: number, { first, last } = connectionPorts()) {
   const [lowest, highest] = first > 20_000 ? [10_000, first - 1] : [last + 1, 65_535];
   const size = Math.floor((highest - lowest) / 8);
   // Nothing is left where the kernel may give any port.

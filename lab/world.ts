@@ -4,7 +4,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { attachOpenBao, startOpenBao } from "./openbao";
 import type { OpenBao, OpenBaoOptions } from "./openbao";
-import { commandLine, endProcess, isAlive, waitFor, ownPortsEnv } from "./process";
+import { commandLine, endProcess, isAlive, ownPortsEnv, waitFor } from "./process";
 
 /** Fixed for `make up`, so that the committed stack file can name them; 0 in tests. */
 export interface Ports {

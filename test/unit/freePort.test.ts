@@ -1,13 +1,7 @@
-import { existsSync, readFileSync } from "node:fs";
 import net from "node:net";
-import { freePort, isFree } from "../../lab/process";
+import { freePort, isFree, ownPart, portsOf } from "../../lab/process";
 
 const worker = process.env["JEST_WORKER_ID"];
-const file = "/proc/sys/net/ipv4/ip_local_port_range";
-const range = existsSync(file) ? readFileSync(file, "utf8").trim().split(/\s+/).map(Number) : [];
-const [first = 49_152, last = 65_535] = range;
-/** Where the kernel gives nearly every port to connections, nothing can be promised. */
-const inRoom = first > 20_000 || last < 61_000 ? test : test.skip;
 
 afterEach(() => {
   process.env["JEST_WORKER_ID"] = worker;
@@ -20,7 +14,7 @@ async function ports(count: number): Promise<number[]> {
   return given;
 }
 
-inRoom("no port is given twice, and a port with a listener is not free", async () => {
+test("no port is given twice, and a port with a listener is not free", async () => {
   const given = await ports(200);
   expect(new Set(given).size).toBe(200);
 
@@ -30,13 +24,8 @@ inRoom("no port is given twice, and a port with a listener is not free", async (
   server.close();
 });
 
-// What a connection got would not be free when a server is started again.
-inRoom("no port is one that the kernel gives away", async () => {
-  for (const port of await ports(50)) expect(port < first || port > last).toBe(true);
-});
-
-inRoom("workers and streams that run beside each other have different ports", async () => {
-  const of: number[][] = [];
+test("workers and streams that run beside each other have parts of their own, and ports of them", async () => {
+  const parts = new Set<number>();
   for (const [stream, id] of [
     ["0", "1"],
     ["0", "2"],
@@ -44,11 +33,34 @@ inRoom("workers and streams that run beside each other have different ports", as
   ] as const) {
     process.env["LAB_STREAM"] = stream;
     process.env["JEST_WORKER_ID"] = id;
-    of.push(await ports(100));
+    parts.add(ownPart());
+    const { from, to } = portsOf(ownPart());
+    for (const port of await ports(50)) expect(port >= from && port < to).toBe(true);
   }
-  const spans = of
-    .map((given) => [Math.min(...given), Math.max(...given)] as const)
-    .sort((a, b) => a[0] - b[0]);
-  expect(spans[0]![1]).toBeLessThan(spans[1]![0]);
-  expect(spans[1]![1]).toBeLessThan(spans[2]![0]);
+  expect(parts.size).toBe(3);
+});
+
+// What a connection got would not be free when a server is started again.
+test.each([
+  [32_768, 60_999],
+  [49_152, 65_535],
+  [16_000, 45_000],
+])("with connections from %d to %d, no part has one of their ports or another's", (first, last) => {
+  let end = 0;
+  for (let part = 0; part < 8; part += 1) {
+    const { from, to } = portsOf(part, { first, last });
+    expect(from).toBeGreaterThanOrEqual(end);
+    expect(to - from).toBeGreaterThan(500);
+    expect(to <= first || from > last).toBe(true);
+    expect(from).toBeGreaterThan(1_024);
+    expect(to).toBeLessThanOrEqual(65_536);
+    end = to;
+  }
+});
+
+test("where the kernel may give any port, every part has them all", () => {
+  for (const part of [0, 7]) {
+    const { from, to } = portsOf(part, { first: 1_024, last: 65_535 });
+    expect([from, to]).toEqual([10_000, 60_000]);
+  }
 });
